@@ -1,0 +1,38 @@
+"""One example of a corpus: a requirement in natural language and the flow(s) that fulfil it."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowstudy.flows.schema import Flow
+
+CORPUS_SCHEMA: Final = "flowstudy/corpus/1"
+Split = Literal["train", "validation", "test", "ood"]
+
+
+class Example(BaseModel):
+    """`references[0]` is the main reference; further ones are equally acceptable.
+
+    `features` holds what slices are made of: authored labels (`implicit_step`, `implicit_condition`,
+    `enterprise_step`, each True/False or the words concerned) and the computed ones of `corpus.features`.
+    `source` says where the example comes from (`written`, `synthetic`, an importer, a file), `licence` its licence.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: str = Field(default=CORPUS_SCHEMA, alias="schema")
+    id: str = Field(min_length=1, max_length=200)
+    requirement: str = Field(min_length=1)
+    references: list[Flow] = Field(min_length=1)
+    domain: str = "unknown"
+    split: Split = "test"
+    source: str = "user"
+    features: dict[str, Any] = Field(default_factory=dict)
+    licence: str = ""
+
+    @property
+    def flow(self) -> Flow:
+        """The main reference."""
+        return self.references[0]

@@ -1,0 +1,188 @@
+"""A flow as an indented outline: what people read, and what a small model may write. Loss-free both ways.
+
+    trigger record_create | table = incident | condition = priority=1^active=true
+    IF | condition = priority=1
+      action ask_for_approval | approver = {{trigger.record.manager}} # the manager approves
+    action itsm.create_incident | urgency := 1
+
+One line per component, two spaces per level. `name = value` holds a string, `name := json` any other JSON value
+(and strings that a plain line could not carry). A trailing ` # ` starts the annotation. A step is named
+`scope.definition`, or `definition` alone in the scope `global`; a name that is not plain is a JSON pair of both.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final, NamedTuple
+
+from flowstudy.flows.schema import FLOW_LOGIC, Component, Flow, Input, Signature, Trigger
+
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_\-/]+")
+_PLAIN_VALUE: Final = re.compile(r"(?! )(?!.* $)(?!.* [|#] )(?!.* [|#]$)(?![|#] )(?![|#]$)[^\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
+_SPLIT: Final = re.compile(r" (\||#) ")
+
+
+class OutlineError(ValueError):
+    """A line that is not outline text. `line` counts from 1."""
+
+    def __init__(self, line: int, rule: str, got: str) -> None:
+        super().__init__(f"outline line {line}: expected {rule}, got {got[:80]!r}")
+        self.line = line
+
+
+def to_outline(flow: Flow) -> str:
+    """The outline of a well-formed flow; `from_outline` gives back an equal flow. Empty flow: empty text."""
+    lines = [f"{name} := {_json(getattr(flow, name).model_dump())}" for name in ("inputs", "outputs") if getattr(flow, name)]
+    if flow.trigger is not None:
+        lines.append(f"trigger {_name('global', flow.trigger.type)}{_inputs(flow.trigger.inputs)}")
+    depth: dict[int | None, int] = {None: 0}
+    for component in flow.components:
+        level = depth.get(component.block, 0)
+        depth[component.order] = level + 1
+        lines.append("  " * level + component_line(component))
+    return "\n".join(lines)
+
+
+def component_line(component: Component) -> str:
+    """One component without indentation."""
+    head = component.definition
+    if not (component.is_logic and head in FLOW_LOGIC and component.scope == "global"):
+        head = f"{component.category} {_name(component.scope, component.definition)}"
+    note = "" if component.annotation is None else f" # {_value(component.annotation)}"
+    return head + _inputs(component.inputs) + note
+
+
+def from_outline(text: str) -> Flow:
+    """Read an outline. Raises OutlineError naming the first line that is not outline text."""
+    flow = Flow()
+    stack: list[tuple[int, int | None]] = [(-1, None)]
+    for number, line in enumerate(text.split("\n"), start=1):
+        body = line.strip(" ")
+        if not body:
+            continue
+        if _read_header(flow, body, number):
+            continue
+        level = len(line) - len(line.lstrip(" "))
+        while stack[-1][0] >= level:
+            stack.pop()
+        component = _read_component(body, number, order=flow.steps + 1, block=stack[-1][1])
+        flow.components.append(component)
+        stack.append((level, component.order if component.is_logic else stack[-1][1]))
+    return flow
+
+
+def _read_header(flow: Flow, body: str, number: int) -> bool:
+    word, _, rest = body.partition(" ")
+    if word in ("inputs", "outputs") and rest.startswith(":= "):
+        setattr(flow, word, Signature.model_validate(_loads(rest[3:], number)))
+    elif word == "trigger":
+        if flow.trigger is not None or flow.components:
+            raise OutlineError(number, "one trigger, before all steps", body)
+        parts = _parts(rest, number)
+        flow.trigger = Trigger(type=_read_name(parts.head, number).definition, inputs=parts.inputs)
+    else:
+        return False
+    return True
+
+
+def _read_component(body: str, number: int, order: int, block: int | None) -> Component:
+    word, _, rest = body.partition(" ")
+    if word in ("action", "subflow", "flowlogic"):
+        parts = _parts(rest, number)
+        name = _read_name(parts.head, number)
+        place: dict[str, Any] = {"category": word, "definition": name.definition, "scope": name.scope}
+    elif word in FLOW_LOGIC:
+        parts = _parts(f"_ {rest}" if rest else "_", number)
+        if parts.head != "_":
+            raise OutlineError(number, f"` | name = value` after {word}", body)
+        place = {"category": "flowlogic", "definition": word}
+    else:
+        raise OutlineError(number, "`trigger`, `action`, `subflow` or flow logic in capitals", body)
+    return Component(**place, order=order, block=block, inputs=parts.inputs, annotation=parts.annotation)
+
+
+class _Name(NamedTuple):
+    scope: str
+    definition: str
+
+
+class _Line(NamedTuple):
+    head: str
+    inputs: list[Input]
+    annotation: str | None
+
+
+def _parts(text: str, number: int) -> _Line:
+    pieces = _SPLIT.split(text)
+    head, inputs, annotation = pieces[0].strip(" "), [], None
+    for mark, piece in zip(pieces[1::2], pieces[2::2], strict=True):
+        if mark == "#":
+            annotation = _read_value(piece, number)
+        elif annotation is not None:
+            raise OutlineError(number, "the annotation at the end of the line", text)
+        else:
+            inputs.append(_read_input(piece, number))
+    return _Line(head, inputs, annotation)
+
+
+def _read_input(piece: str, number: int) -> Input:
+    match = re.fullmatch(r'("(?:[^"\\]|\\.)*"|[^"= ][^= ]*?) ?(:?=) ?(.*?) ?', piece, re.DOTALL)
+    if match is None:
+        raise OutlineError(number, "`name = value` or `name := json`", piece)
+    name, mark, value = match.groups()
+    return Input(
+        name=_loads(name, number) if name.startswith('"') else name,
+        value=_loads(value, number) if mark == ":=" else value,
+    )
+
+
+def _read_name(head: str, number: int) -> _Name:
+    if head.startswith("["):
+        pair = _loads(head, number)
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
+            raise OutlineError(number, 'a name, or ["scope", "definition"]', head)
+        return _Name(*pair)
+    scope, dot, definition = head.rpartition(".")
+    if not all(_PLAIN_NAME.fullmatch(part) for part in ((scope.replace(".", ""), definition) if dot else (definition,))):
+        raise OutlineError(number, 'a name, or ["scope", "definition"]', head)
+    return _Name(scope if dot else "global", definition)
+
+
+def _read_value(text: str, number: int) -> str:
+    return str(_loads(text, number)) if text.startswith('"') else text.strip(" ")
+
+
+def _name(scope: str, definition: str) -> str:
+    if not (_PLAIN_NAME.fullmatch(definition) and _PLAIN_NAME.fullmatch(scope)):
+        return _json([scope, definition])
+    return definition if scope == "global" else f"{scope}.{definition}"
+
+
+def _inputs(inputs: list[Input]) -> str:
+    return "".join(f" | {_input(i)}" for i in inputs)
+
+
+def _input(item: Input) -> str:
+    name = item.name if re.fullmatch(r"[A-Za-z0-9_.\-]+", item.name) else _json(item.name)
+    if isinstance(item.value, str) and (not item.value or _PLAIN_VALUE.fullmatch(item.value)):
+        return f"{name} = {item.value}".rstrip(" ")
+    return f"{name} := {_json(item.value)}"
+
+
+def _value(text: str) -> str:
+    plain = _PLAIN_VALUE.fullmatch(text) and not text.startswith('"')
+    return text if plain else _json(text)
+
+
+def _json(value: Any) -> str:
+    """JSON on one line in which no ` | ` or ` # ` can be mistaken for a separator."""
+    text = json.dumps(value, ensure_ascii=True)
+    return re.sub(r"(?<= )[|#]", lambda mark: f"\\u{ord(mark[0]):04x}", text)
+
+
+def _loads(text: str, number: int) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise OutlineError(number, "JSON", text) from None

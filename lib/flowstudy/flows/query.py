@@ -1,0 +1,49 @@
+"""Encoded queries: `field` operator `value` clauses joined by `^` (and), `^OR` (or) or `^NQ` (new query).
+
+The field is a lower-case column name (dotted to walk references), so that an operator inside a value is not
+mistaken for one: `state=on^short_descriptionLIKEreset` has two clauses, `note=a=b` has one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+OPERATORS: Final = (
+    "VALCHANGES CHANGESFROM CHANGESTO ISNOTEMPTY ISEMPTY EMPTYSTRING STARTSWITH ENDSWITH BETWEEN RELATIVEGT "
+    "RELATIVEGE RELATIVELT RELATIVELE SAMEAS NSAMEAS NOTON|NOT LIKE|NOT IN|LIKE|IN|ON|!=|>=|<=|=|>|<"
+).replace(" ", "|").replace("NOT|LIKE", "NOT LIKE").replace("NOT|IN", "NOT IN").split("|")
+_CLAUSE: Final = re.compile(
+    r"(?P<field>[a-z_][a-z0-9_.]*)(?P<operator>" + "|".join(map(re.escape, OPERATORS)) + r")(?P<value>.*)", re.DOTALL
+)
+_JOIN: Final = re.compile(r"\^(OR(?=[a-z_])|NQ(?=[a-z_])|EQ$)?")
+
+
+class Clause(NamedTuple):
+    """One comparison; `join` is how it hangs on the clause before it: "" (first), "^", "^OR" or "^NQ"."""
+
+    join: str
+    field: str
+    operator: str
+    value: str
+
+
+def parse_query(text: str) -> list[Clause] | None:
+    """The clauses of an encoded query, or None when one of them has no field and operator.
+
+    >>> parse_query("priority=1^ORstateINnew,open")
+    [Clause(join='', field='priority', operator='=', value='1'), Clause(join='^OR', field='state', operator='IN', value='new,open')]
+    >>> parse_query("urgent please") is None
+    True
+    """
+    parts = _JOIN.split(text)
+    clauses: list[Clause] = []
+    joins = ["", *(f"^{join or ''}" for join in parts[1::2])]
+    for join, part in zip(joins, parts[0::2], strict=True):
+        if join == "^EQ" and not part:
+            continue
+        match = _CLAUSE.fullmatch(part)
+        if match is None:
+            return None
+        clauses.append(Clause(join, match["field"], match["operator"], match["value"]))
+    return clauses

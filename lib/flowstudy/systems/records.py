@@ -1,0 +1,108 @@
+"""The records of a run: what was asked, what came back, what it cost. One prediction is one journal line."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowstudy.flows.schema import Flow
+
+PREDICTION_SCHEMA: Final = "flowstudy/prediction/1"
+
+Status = Literal["ok", "repaired", "invalid_output", "refused", "truncated", "provider_error", "budget_stop"]
+#: Statuses that are answers: they are scored (no flow scores 0). The others are not answers and are retried.
+ANSWERS: Final = frozenset({"ok", "repaired", "invalid_output", "refused", "truncated"})
+Strategy = Literal["whole", "decomposed"]
+RetrieverName = Literal["none", "lexical", "trained", "oracle"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Suggestion(_Record):
+    """A catalogue entry that the retriever offers. `score` is the retriever's own, higher is closer."""
+
+    kind: Literal["trigger", "action", "subflow", "table", "column"]
+    name: str
+    score: float = 0.0
+
+
+class Call(_Record):
+    """One call to a model, as sent and as answered; None means not known, never zero."""
+
+    stage: str
+    model: str
+    requested: dict[str, Any] = Field(default_factory=dict)
+    sent: dict[str, Any] = Field(default_factory=dict)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
+    latency_s: float | None = None
+    wait_s: float = 0.0
+    attempts: int = 1
+    cache_hit: bool = False
+    finish_reason: str | None = None
+    mean_logprob: float | None = None
+    error: str | None = None
+
+
+class Prediction(_Record):
+    """One system's answer to one example, one repeat.
+
+    `text` is the raw output of the last stage (or of the failing one), `outline` the flow as an outline,
+    `error` says why there is no flow.
+    """
+
+    schema_version: str = Field(default=PREDICTION_SCHEMA, alias="schema")
+    example: str
+    system: str
+    repeat: int = 0
+    status: Status
+    text: str = ""
+    flow: Flow | None = None
+    outline: str | None = None
+    repairs: list[str] = Field(default_factory=list)
+    suggestions: list[Suggestion] = Field(default_factory=list)
+    calls: list[Call] = Field(default_factory=list)
+    error: str | None = None
+    key: str = ""
+    started_at: str = ""
+
+    @property
+    def is_answer(self) -> bool:
+        return self.status in ANSWERS
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Sum over calls; None when any call has no known cost. A prediction without calls costs 0."""
+        costs = [call.cost_usd for call in self.calls]
+        return None if any(cost is None for cost in costs) else float(sum(cost or 0.0 for cost in costs))
+
+    @property
+    def latency_s(self) -> float | None:
+        """Seconds of model time over all calls, waits and cached answers left out; None when not measured."""
+        times = [call.latency_s for call in self.calls if not call.cache_hit]
+        return None if not times or any(time is None for time in times) else float(sum(time or 0.0 for time in times))
+
+
+class SystemSpec(_Record):
+    """One way to answer. `model` is a LiteLLM name (`openai/gpt-4o`, `slm/tuned`) or a baseline (`nearest`).
+
+    `prompt` names a versioned prompt family under `systems/prompts/`; `repeats` answers each example that often.
+    """
+
+    name: str
+    model: str
+    strategy: Strategy = "whole"
+    retriever: RetrieverName = "lexical"
+    shots: int = Field(default=3, ge=0)
+    decoding: Literal["free", "json", "schema"] = "free"
+    prompt: str = "json"
+    temperature: float = 0.0
+    max_tokens: int = Field(default=2048, ge=1)
+    seed: int = 0
+    repeats: int = Field(default=1, ge=1)
+    suggestions: int = Field(default=20, ge=0)
+    api_base: str | None = None
