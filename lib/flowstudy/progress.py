@@ -24,26 +24,23 @@ def progress(title: str, total: int, *, every_s: float = 5.0, quiet_s: float = 2
     ...         tick(note="fine")
     """
     started = last = time.monotonic()
-    state = {"done": 0, "last": started, "spoke": False, "note": ""}
+    count, spoke, words = 0, False, ""
 
     def line(now: float) -> str:
-        done, spent = int(state["done"]), now - started
+        done, spent = count, now - started
         left = spent / done * (total - done) if done else float("nan")
         eta = f", about {left:.0f} s left" if done and done < total else f" in {spent:.0f} s"
-        note = f" ({state['note']})" if state["note"] else ""
-        return f"{title}: {done} of {total}{eta}{note}"
+        return f"{title}: {done} of {total}{eta}{f' ({words})' if words else ''}"
 
     def tick(done: int = 1, note: str = "") -> None:
-        state["done"] = int(state["done"]) + done
-        state["note"] = note or state["note"]
-        now = time.monotonic()
-        if now - started > quiet_s and (not state["spoke"] or now - float(state["last"]) > every_s):
-            state.update(spoke=True, last=now)
+        nonlocal count, spoke, last, words
+        count, words, now = count + done, note or words, time.monotonic()
+        if now - started > quiet_s and (not spoke or now - last > every_s):
+            spoke, last = True, now
             _say(line(now), end=False)
 
-    del last
     yield tick
-    if state["spoke"]:
+    if spoke:
         _say(line(time.monotonic()), end=True)
 
 

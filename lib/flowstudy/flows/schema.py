@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 FLOW_LOGIC: Final = frozenset(
-    "IF ELSEIF ELSE FOREACH DOUNTIL PARALLEL BRANCH TRY CATCH SWITCH CASE DEFAULT END WAIT".split()
+    "IF ELSEIF ELSE FOREACH DOUNTIL PARALLEL BRANCH BLOCK TRY CATCH SWITCH CASE DEFAULT END WAIT".split()
 )
 #: A component that must follow one of these at the same level (its "opener").
 FOLLOWS: Final = {
