@@ -1,0 +1,46 @@
+"""The training examples that are most like a requirement: shots for prompts, and the nearest-example baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from flowstudy.corpus.example import Example
+from flowstudy.systems.words import WordIndex, words
+
+
+class ExampleIndex:
+    """BM25 over the requirements of training examples. Build once, ask often."""
+
+    def __init__(self, train: Sequence[Example]) -> None:
+        self.examples = list(train)
+        self._index = WordIndex([words(example.requirement) for example in self.examples])
+
+    def nearest(self, requirement: str, k: int, exclude: str | None = None) -> list[Example]:
+        """The k closest examples, closest first; fewer when there are fewer. `exclude` is an example id left out."""
+        if k <= 0:
+            return []
+        ranked = (self.examples[place] for place, _ in self._index.ranked(words(requirement)))
+        kept = (example for example in ranked if example.id != exclude)
+        return [example for example, _ in zip(kept, range(k), strict=False)]
+
+
+_KEPT: Final[dict[tuple[int, ...], ExampleIndex]] = {}
+
+
+def example_index(train: Sequence[Example]) -> ExampleIndex:
+    """The index over these very examples, built once (the last four are kept)."""
+    key = tuple(map(id, train))
+    if key not in _KEPT:
+        if len(_KEPT) >= 4:
+            _KEPT.pop(next(iter(_KEPT)))
+        _KEPT[key] = ExampleIndex(train)
+    return _KEPT[key]
+
+
+def nearest_examples(requirement: str, train: Sequence[Example], k: int, exclude: str | None = None) -> list[Example]:
+    """The k training examples with the closest requirements (BM25), closest first.
+
+    Pass `exclude=example.id` when the requirement itself belongs to `train`.
+    """
+    return example_index(train).nearest(requirement, k, exclude)

@@ -1,0 +1,194 @@
+"""Suggestions: which catalogue entries a system is offered for a requirement.
+
+`none` offers nothing, `lexical` ranks by BM25 over name, description, inputs and columns, `oracle` offers what the
+references use among distractors (the upper bound of any retriever), `trained` ranks by embeddings trained in the run.
+
+With `k` suggestions, k steps (actions and subflows together), k columns, and k/4 triggers and tables (rounded up)
+are offered, in the order triggers, steps, tables, columns; within a kind the closest comes first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue, StepDef, TableDef
+from flowstudy.systems.records import Suggestion
+from flowstudy.systems.uses import catalogue_uses
+from flowstudy.systems.words import WordIndex, words
+
+KINDS: Final = ("trigger", "action", "subflow", "table", "column")
+_SHELVES: Final = (("trigger",), ("action", "subflow"), ("table",), ("column",))
+
+
+class RetrieverError(ValueError):
+    """A retriever that cannot work here; the message says why and what to do."""
+
+
+class Entry(NamedTuple):
+    """One catalogue entry as a retriever sees it; a column is named `table.column`."""
+
+    kind: str
+    name: str
+    text: str
+
+
+class Ranker(Protocol):
+    """Gives every entry a score for a requirement, higher is closer."""
+
+    def scores(self, requirement: str) -> Sequence[float]: ...
+
+
+def entries(catalogue: Catalogue) -> list[Entry]:
+    """Everything that can be suggested, shelf by shelf."""
+    found = [Entry("trigger", name, _step_text(name, step)) for name, step in catalogue.triggers.items()]
+    found += [Entry("action", name, _step_text(name, step)) for name, step in catalogue.actions.items()]
+    found += [Entry("subflow", name, _step_text(name, step)) for name, step in catalogue.subflows.items()]
+    found += [Entry("table", name, _table_text(name, table)) for name, table in catalogue.tables.items()]
+    for name, table in catalogue.tables.items():
+        for column, c in table.columns.items():
+            text = f"{column} {c.label} {' '.join(c.choices.values())} {name} {table.label}"
+            found.append(Entry("column", f"{name}.{column}", text))
+    return found
+
+
+def _step_text(name: str, step: StepDef) -> str:
+    return f"{name} {step.description} {' '.join(step.inputs)}"
+
+
+def _table_text(name: str, table: TableDef) -> str:
+    columns = " ".join(f"{column} {definition.label}" for column, definition in table.columns.items())
+    return f"{name} {table.label} {table.description} {columns}"
+
+
+class LexicalRanker:
+    """BM25, each shelf its own index so that long column lists do not drown the steps."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._shelves = []
+        found = entries(catalogue)
+        for shelf in _SHELVES:
+            places = [place for place, entry in enumerate(found) if entry.kind in shelf]
+            self._shelves.append((places, WordIndex([words(found[place].text) for place in places])))
+        self._size = len(found)
+
+    def scores(self, requirement: str) -> list[float]:
+        query, result = words(requirement), [0.0] * self._size
+        for places, index in self._shelves:
+            for place, score in zip(places, index.scores(query), strict=True):
+                result[place] = float(score)
+        return result
+
+
+#: Trained rankers by id of catalogue are passed in; lexical ones are built once per catalogue and kept.
+_KEPT: Final[dict[int, tuple[Catalogue, list[Entry], LexicalRanker]]] = {}
+
+
+def _lexical(catalogue: Catalogue) -> tuple[list[Entry], LexicalRanker]:
+    kept = _KEPT.get(id(catalogue))
+    if kept is None or kept[0] is not catalogue:
+        if len(_KEPT) >= 16:
+            _KEPT.pop(next(iter(_KEPT)))
+        kept = _KEPT[id(catalogue)] = (catalogue, entries(catalogue), LexicalRanker(catalogue))
+    return kept[1], kept[2]
+
+
+def limits(k: int) -> dict[str, int]:
+    """How many suggestions `k` means for triggers, steps, tables and columns."""
+    few = math.ceil(k / 4)
+    return {"trigger": few, "step": k, "table": few, "column": k}
+
+
+def retrieve(
+    name: str,
+    requirement: Example | str,
+    catalogue: Catalogue,
+    k: int = 20,
+    seed: int = 0,
+    *,
+    ranker: Ranker | None = None,
+) -> list[Suggestion]:
+    """What the retriever called `name` offers for one requirement; see the module for how many of each kind.
+
+    `requirement` may be an Example; `oracle` needs one, for its references. `ranker` is the trained ranker that
+    `trained` needs. Deterministic for the same arguments. Raises RetrieverError for an unknown or unavailable one.
+    """
+    if name == "none" or k <= 0:
+        return []
+    text = requirement.requirement if isinstance(requirement, Example) else requirement
+    if name == "lexical":
+        found, lexical = _lexical(catalogue)
+        return _top(found, lexical.scores(text), k)
+    if name == "oracle":
+        if not isinstance(requirement, Example):
+            raise RetrieverError("retriever oracle: expected an Example with references, got a text; use `lexical`")
+        return _oracle(requirement, catalogue, k, seed)
+    if name == "trained":
+        if ranker is None:
+            raise RetrieverError(
+                "retriever trained: not available, no trained ranker was given; train one with "
+                "`systems.trained.train_ranker(...)` and pass it as `ranker=`, or use `lexical`"
+            )
+        return _top(_lexical(catalogue)[0], ranker.scores(text), k)
+    raise RetrieverError(f"retriever {name!r}: expected one of none, lexical, trained, oracle")
+
+
+def _top(found: Sequence[Entry], scores: Sequence[float], k: int) -> list[Suggestion]:
+    """The best of each shelf; columns only of the tables that were chosen."""
+    most, chosen = limits(k), []
+    order = sorted(range(len(found)), key=lambda place: -scores[place])
+    tables: set[str] = set()
+    for shelf, limit in zip(_SHELVES, most.values(), strict=True):
+        places = [place for place in order if found[place].kind in shelf]
+        if shelf == ("column",):
+            places = [place for place in places if found[place].name.rpartition(".")[0] in tables]
+        best = places[:limit]
+        tables |= {found[place].name for place in best if shelf == ("table",)}
+        chosen += [_suggest(found[place], scores[place]) for place in best]
+    return chosen
+
+
+def _suggest(entry: Entry, score: float) -> Suggestion:
+    return Suggestion(kind=entry.kind, name=entry.name, score=round(float(score), 4))  # type: ignore[arg-type]
+
+
+def _oracle(example: Example, catalogue: Catalogue, k: int, seed: int) -> list[Suggestion]:
+    """What the references use, filled up with the lexically closest distractors, in a seeded order, without scores."""
+    used = needed(example, catalogue)
+    found, lexical = _lexical(catalogue)
+    close = lexical.scores(example.requirement)
+    scores = [score + 1e6 * ((entry.kind, entry.name) in used) for entry, score in zip(found, close, strict=True)]
+    offered = _top(found, scores, k)
+    names = {(s.kind, s.name) for s in offered}
+    offered += [Suggestion(kind=kind, name=name) for kind, name in sorted(used - names)]  # type: ignore[arg-type]
+    shuffled = random.Random(hashlib.sha256(f"{seed}|{example.id}".encode()).digest())
+    shuffled.shuffle(offered)
+    place = {kind: number for number, shelf in enumerate(_SHELVES) for kind in shelf}
+    return [s.model_copy(update={"score": 0.0}) for s in sorted(offered, key=lambda s: place[s.kind])]
+
+
+def needed(example: Example, catalogue: Catalogue) -> set[tuple[str, str]]:
+    """(kind, name) of the catalogue entries that the references use; what the catalogue lacks is left out."""
+    known = {(entry.kind, entry.name) for entry in _lexical(catalogue)[0]}
+    return {use for flow in example.references for use in catalogue_uses(flow)} & known
+
+
+def recall_at_k(
+    suggestions: Mapping[str, Sequence[Suggestion]], examples: Iterable[Example], catalogues: Mapping[str, Catalogue]
+) -> dict[str, float | None]:
+    """Share of what the references use that was suggested, 0..1, by kind of suggestion and for `step` (action or
+    subflow); averaged over examples that need the kind, None when none does. `suggestions` are by example id."""
+    shares: dict[str, list[float]] = {kind: [] for kind in (*KINDS, "step")}
+    for example in examples:
+        offered = {(s.kind, s.name) for s in suggestions[example.id]}
+        used = needed(example, catalogues[example.domain])
+        for kind in shares:
+            kinds = ("action", "subflow") if kind == "step" else (kind,)
+            wanted = {use for use in used if use[0] in kinds}
+            if wanted:
+                shares[kind].append(len(wanted & offered) / len(wanted))
+    return {kind: sum(values) / len(values) if values else None for kind, values in shares.items()}

@@ -1,0 +1,42 @@
+"""Which catalogue entries a flow uses: its trigger, steps, tables and columns."""
+
+from __future__ import annotations
+
+import hashlib
+
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.flows.query import parse_query
+from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
+
+Use = tuple[str, str]
+
+
+def catalogue_uses(flow: Flow) -> set[Use]:
+    """(kind, name) of everything the flow names, whether it exists or not; a column is `table.column`.
+
+    Tables come from the inputs `table` and `table_name`, columns from encoded queries beside them.
+    """
+    found: set[Use] = set()
+    if flow.trigger is not None:
+        found.add(("trigger", flow.trigger.type))
+        found |= _data_uses(flow.trigger.inputs)
+    for component in flow.components:
+        if not component.is_logic:
+            found.add((component.category, component.key))
+        found |= _data_uses(component.inputs)
+    return found
+
+
+def _data_uses(inputs: list[Input]) -> set[Use]:
+    given = {i.name: i.value for i in inputs}
+    table = given.get("table", given.get("table_name"))
+    if not isinstance(table, str) or not table or "{{" in table:
+        return set()
+    queries = [str(value) for name, value in given.items() if name in QUERY_INPUTS]
+    fields = {clause.field.split(".")[0] for query in queries for clause in parse_query(query) or ()}
+    return {("table", table)} | {("column", f"{table}.{field}") for field in fields}
+
+
+def catalogue_hash(catalogue: Catalogue) -> str:
+    """SHA-256 of the catalogue's content; equal catalogues have equal hashes."""
+    return hashlib.sha256(catalogue.model_dump_json().encode()).hexdigest()
