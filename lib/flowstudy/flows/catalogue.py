@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from rapidfuzz import process
 
 from flowstudy.flows.query import parse_query
@@ -45,14 +46,35 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+#: `type(options)! text`: how inputs and columns are written on one line, e.g. `choice(1=High|2=Low)! How urgent`.
+_SHORT: Final = re.compile(r"(?P<type>\w+)(?:\((?P<options>[^()]*)\))?(?P<required>!)?(?: (?P<text>.*))?")
+
+
+def _short(line: str) -> tuple[str, list[str], bool, str]:
+    match = _SHORT.fullmatch(line)
+    if match is None:
+        raise ValueError(f"expected `type(options)! text`, got {line!r}")
+    options = [o.strip() for o in (match["options"] or "").split("|") if o.strip()]
+    return match["type"], options, match["required"] is not None, match["text"] or ""
+
+
 class InputDef(_Entry):
     """An input of a step. `type` is one of string, integer, boolean, choice, table, column, query, values,
-    record (a `{{reference}}` to one), user, group, date, duration, list."""
+    record (a `{{reference}}` to one), user, group, date, duration, list. In a file also `type(choices)! description`,
+    `!` for required."""
 
     type: str = "string"
     required: bool = False
     description: str = ""
     choices: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_line(cls, raw: Any) -> Any:
+        if not isinstance(raw, str):
+            return raw
+        kind, options, required, text = _short(raw)
+        return {"type": kind, "choices": options, "required": required, "description": text}
 
 
 class StepDef(_Entry):
@@ -64,12 +86,24 @@ class StepDef(_Entry):
 
 
 class ColumnDef(_Entry):
-    """A column of a table; `choices` maps the stored value to the label that people use."""
+    """A column of a table; `choices` maps the stored value to the label that people use. In a file also
+    `choice(1=Critical|2=High) Priority` or `reference(sys_user) Caller`."""
 
     type: str = "string"
     label: str = ""
     reference: str | None = None
     choices: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_line(cls, raw: Any) -> Any:
+        if not isinstance(raw, str):
+            return raw
+        kind, options, _, text = _short(raw)
+        if kind == "reference":
+            return {"type": kind, "label": text, "reference": options[0] if options else None}
+        pairs = (option.partition("=") for option in options)
+        return {"type": kind, "label": text, "choices": {value: label or value for value, _, label in pairs}}
 
 
 class TableDef(_Entry):
@@ -125,9 +159,8 @@ class Catalogue(_Entry):
         known = step.inputs if step else {}
         if step is not None:
             yield from (_fault("unknown_input", order, n, known, flow_id) for n in given if n not in known)
-            yield from (
-                _fault("missing_input", order, n, (), flow_id) for n, d in known.items() if d.required and n not in given
-            )
+            missing = [name for name, d in known.items() if d.required and name not in given]
+            yield from (_fault("missing_input", order, name, (), flow_id) for name in missing)
         table = next((v for n, v in given.items() if n in ("table", "table_name") and isinstance(v, str)), None)
         if table is not None and table not in self.tables and "{{" not in table:
             yield _fault("unknown_table", order, table, self.tables, flow_id)
@@ -182,7 +215,7 @@ def _load(path: Path, seen: tuple[Path, ...]) -> Catalogue:
     return merge_catalogues(base, catalogue)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _Loader(yaml.CSafeLoader):
     """YAML without the surprises: `on`, `yes` and `1` stay strings where a name is expected."""
 
 
@@ -194,9 +227,8 @@ _Loader.yaml_implicit_resolvers = {
 
 def merge_catalogues(base: Catalogue, over: Catalogue) -> Catalogue:
     """`base` with the entries of `over` added; an entry of the same name is replaced."""
-    merged: dict[str, Any] = {
-        shelf: {**getattr(base, shelf), **getattr(over, shelf)} for shelf in ("triggers", "actions", "subflows", "tables")
-    }
+    shelves = ("triggers", "actions", "subflows", "tables")
+    merged: dict[str, Any] = {shelf: {**getattr(base, shelf), **getattr(over, shelf)} for shelf in shelves}
     lists = {shelf: [*getattr(base, shelf), *getattr(over, shelf)] for shelf in ("groups", "roles")}
     return over.model_copy(update={**merged, **lists})
 

@@ -19,7 +19,9 @@ from typing import Any, Final, NamedTuple
 from flowstudy.flows.schema import FLOW_LOGIC, Component, Flow, Input, Signature, Trigger
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_\-/]+")
-_PLAIN_VALUE: Final = re.compile(r"(?! )(?!.* $)(?!.* [|#] )(?!.* [|#]$)(?![|#] )(?![|#]$)[^\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+")
+_PLAIN_VALUE: Final = re.compile(  # no space at either end, no separator, no control character
+    r"(?! )(?!.* $)(?!.* [|#] )(?!.* [|#]$)(?![|#] )(?![|#]$)[^\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+"
+)
 _SPLIT: Final = re.compile(r" (\||#) ")
 
 
@@ -33,7 +35,8 @@ class OutlineError(ValueError):
 
 def to_outline(flow: Flow) -> str:
     """The outline of a well-formed flow; `from_outline` gives back an equal flow. Empty flow: empty text."""
-    lines = [f"{name} := {_json(getattr(flow, name).model_dump())}" for name in ("inputs", "outputs") if getattr(flow, name)]
+    signatures = [("inputs", flow.inputs), ("outputs", flow.outputs)]
+    lines = [f"{name} := {_json(items.model_dump())}" for name, items in signatures if items is not None]
     if flow.trigger is not None:
         lines.append(f"trigger {_name('global', flow.trigger.type)}{_inputs(flow.trigger.inputs)}")
     depth: dict[int | None, int] = {None: 0}
@@ -144,7 +147,8 @@ def _read_name(head: str, number: int) -> _Name:
             raise OutlineError(number, 'a name, or ["scope", "definition"]', head)
         return _Name(*pair)
     scope, dot, definition = head.rpartition(".")
-    if not all(_PLAIN_NAME.fullmatch(part) for part in ((scope.replace(".", ""), definition) if dot else (definition,))):
+    parts = (scope.replace(".", ""), definition) if dot else (definition,)
+    if not all(_PLAIN_NAME.fullmatch(part) for part in parts):
         raise OutlineError(number, 'a name, or ["scope", "definition"]', head)
     return _Name(scope if dot else "global", definition)
 

@@ -267,7 +267,8 @@ def _normalise(value: Any, repairs: list[str]) -> dict[str, Any]:
     }
     for name in ("inputs", "outputs"):
         if isinstance(flow.get(name), dict):
-            clean[name] = {"items": [_only(Item, i, repairs) for i in flow[name].get("items") or [] if isinstance(i, dict)]}
+            items = flow[name].get("items") or []
+            clean[name] = {"items": [_only(Item, item, repairs) for item in items if isinstance(item, dict)]}
     if flow.keys() - clean.keys():
         repairs.append("unknown_keys_dropped")
     return clean

@@ -1,6 +1,6 @@
 """Encoded queries: `field` operator `value` clauses joined by `^` (and), `^OR` (or) or `^NQ` (new query).
 
-The field is a lower-case column name (dotted to walk references), so that an operator inside a value is not
+The field is a lower-case column name (dotted to walk references) or a `{{reference}}`, so that an operator inside a value is not
 mistaken for one: `state=on^short_descriptionLIKEreset` has two clauses, `note=a=b` has one.
 """
 
@@ -14,9 +14,9 @@ OPERATORS: Final = (
     "RELATIVEGE RELATIVELT RELATIVELE SAMEAS NSAMEAS NOTON|NOT LIKE|NOT IN|LIKE|IN|ON|!=|>=|<=|=|>|<"
 ).replace(" ", "|").replace("NOT|LIKE", "NOT LIKE").replace("NOT|IN", "NOT IN").split("|")
 _CLAUSE: Final = re.compile(
-    r"(?P<field>[a-z_][a-z0-9_.]*)(?P<operator>" + "|".join(map(re.escape, OPERATORS)) + r")(?P<value>.*)", re.DOTALL
+    r"(?P<field>[a-z_][a-z0-9_.]*|\{\{[^{}]+\}\})(?P<operator>" + "|".join(map(re.escape, OPERATORS)) + r")(?P<value>.*)", re.DOTALL
 )
-_JOIN: Final = re.compile(r"\^(OR(?=[a-z_])|NQ(?=[a-z_])|EQ$)?")
+_JOIN: Final = re.compile(r"\^(OR(?=[a-z_{])|NQ(?=[a-z_{])|EQ$)?")
 
 
 class Clause(NamedTuple):
@@ -31,8 +31,8 @@ class Clause(NamedTuple):
 def parse_query(text: str) -> list[Clause] | None:
     """The clauses of an encoded query, or None when one of them has no field and operator.
 
-    >>> parse_query("priority=1^ORstateINnew,open")
-    [Clause(join='', field='priority', operator='=', value='1'), Clause(join='^OR', field='state', operator='IN', value='new,open')]
+    >>> [tuple(clause) for clause in parse_query("priority=1^ORstateINnew,open") or ()]
+    [('', 'priority', '=', '1'), ('^OR', 'state', 'IN', 'new,open')]
     >>> parse_query("urgent please") is None
     True
     """

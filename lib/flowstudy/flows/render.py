@@ -21,7 +21,7 @@ def render_text(flow: Flow, *, inputs: bool = True, width: int = 100) -> str:
     lines = [f"trigger: {flow.trigger.type if flow.trigger else 'none'}"]
     lines += _input_lines(flow.trigger.inputs, "     ", width) if inputs and flow.trigger else []
     for node in walk(flow_tree(flow)):
-        indent = "   " * node.depth
+        indent = "   " * min(node.depth, 20)
         note = f"   # {node.component.annotation}" if node.component.annotation else ""
         lines.append(_shorten(f"{node.component.order:>2} {indent}{title(node.component)}{note}", width))
         lines += _input_lines(node.component.inputs, f"   {indent}  ", width) if inputs else []
@@ -52,7 +52,8 @@ CSS = """
 .flow ol,.flow ul{list-style:none;margin:0;padding-left:1.1em;border-left:1px solid #ccd}
 .flow>ol{padding-left:0;border:0}.flow .n{color:#667;display:inline-block;min-width:1.8em}
 .flow .logic{font-weight:600;color:#334a7d}.flow .trigger{font-weight:600}.flow .note{color:#667;font-style:italic}
-.flow .inputs{color:#445;font-size:12px;margin-left:1.8em;overflow-wrap:anywhere}.flow .mark{border-radius:3px;padding:0 .3em}
+.flow .inputs{color:#445;font-size:12px;margin-left:1.8em;overflow-wrap:anywhere}
+.flow .mark{border-radius:3px;padding:0 .3em}
 """
 
 

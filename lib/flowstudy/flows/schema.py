@@ -12,9 +12,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FLOW_LOGIC: Final = frozenset(
-    "IF ELSEIF ELSE FOREACH DOUNTIL PARALLEL BRANCH BLOCK TRY CATCH SWITCH CASE DEFAULT END WAIT".split()
-)
+FLOW_LOGIC: Final = frozenset({
+    "IF", "ELSEIF", "ELSE", "FOREACH", "DOUNTIL", "PARALLEL", "BRANCH", "BLOCK", "TRY", "CATCH", "SWITCH", "CASE",
+    "DEFAULT", "END", "WAIT",
+})  # fmt: skip
 #: A component that must follow one of these at the same level (its "opener").
 FOLLOWS: Final = {
     "ELSEIF": frozenset({"IF", "ELSEIF"}),
@@ -24,6 +25,7 @@ FOLLOWS: Final = {
 #: A component that must stand directly inside one of these.
 INSIDE: Final = {
     "BRANCH": frozenset({"PARALLEL"}),
+    "BLOCK": frozenset({"PARALLEL"}),
     "CASE": frozenset({"SWITCH"}),
     "DEFAULT": frozenset({"SWITCH"}),
 }
