@@ -41,7 +41,9 @@ def suggest_all(
     if stored is not None:
         return stored
     ranker = rankers or {}
-    offers = {e.id: retrieve(retriever, e, catalogues[e.domain], k, seed, ranker=ranker.get(e.domain)) for e in examples}
+    offers = {
+        e.id: retrieve(retriever, e, catalogues[e.domain], k, seed, ranker=ranker.get(e.domain)) for e in examples
+    }
     if path is not None:
         _write(Path(path), retriever, k, seed, made_from, offers)
     return offers

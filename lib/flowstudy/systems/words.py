@@ -15,9 +15,9 @@ _ENDINGS: Final = (
 )  # fmt: skip
 _STOP: Final = frozenset(
     [
-        *("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "if", "in", "into", "is", "it"),
-        *("its", "of", "on", "or", "that", "the", "them", "then", "they", "this", "to", "was", "when", "which", "will"),
-        "with",
+        *("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "if", "in", "into", "is"),
+        *("it", "its", "of", "on", "or", "that", "the", "them", "then", "they", "this", "to", "was", "when", "which"),
+        *("will", "with"),
     ]
 )
 

@@ -1,0 +1,192 @@
+"""Versioned prompt files and how they are filled in.
+
+`<family>/v<number>.md` has a front matter (`reads: json | outline | pointed`, what the model is asked to write) and
+one section per stage and role, headed `## whole / user`; a section `## rules / text` is text that other sections
+show as `{{ rules }}`. Sections are Jinja2 templates, filled in a sandbox: a requirement is only ever text. The hash of
+the file goes into every call. `json` means the newest version, `json/v1` that one; a name that ends in `.md` is the
+path of a file of your own.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+import yaml
+
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.flows.outline import to_outline
+from flowstudy.flows.schema import Component, Flow, Trigger
+from flowstudy.systems.prompts import offering
+from flowstudy.systems.records import Suggestion, SystemSpec
+
+Stage = Literal["whole", "outline", "inputs", "repair"]
+Reads = Literal["json", "outline", "pointed"]
+HERE: Final = Path(__file__).parent
+_HEADING: Final = re.compile(r"^## (\w+) / (system|user|text)[ \t]*\n", re.MULTILINE)
+
+
+class PromptError(ValueError):
+    """A prompt file that is missing or not as described above."""
+
+
+class Shot(NamedTuple):
+    """A training example shown in the prompt, with the suggestions that its own prompt would have."""
+
+    example: Example
+    suggestions: Sequence[Suggestion] = ()
+
+
+class Prompt(NamedTuple):
+    """A prompt file: `name` is family and version, `hash` the SHA-256 of the file."""
+
+    name: str
+    reads: Reads
+    hash: str
+    sections: dict[tuple[str, str], str]
+
+    def stages(self) -> set[str]:
+        return {stage for stage, role in self.sections if role != "text"}
+
+
+class Rendered(NamedTuple):
+    """Messages ready to send."""
+
+    messages: list[dict[str, str]]
+    prompt: str
+    prompt_hash: str
+    reads: Reads
+
+
+def load_prompt(name: str) -> Prompt:
+    """The prompt file called `json`, `json/v1` or `path/to/file.md`. Raises PromptError naming what is wrong."""
+    path = _path(name)
+    stat = path.stat()
+    return _load(path, stat.st_mtime_ns, stat.st_size)
+
+
+def _path(name: str) -> Path:
+    if name.endswith(".md"):
+        if not Path(name).is_file():
+            raise PromptError(f"prompt {name}: expected a file, got none; check the path")
+        return Path(name)
+    family, _, version = name.partition("/")
+    found = sorted(HERE.glob(f"{family}/v*.md"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
+    chosen = [path for path in found if not version or path.stem == version]
+    if not re.fullmatch(r"\w+", family) or not chosen:
+        known = sorted({f"{path.parent.name}/{path.stem}" for path in HERE.glob("*/v*.md")})
+        raise PromptError(f"prompt {name!r}: expected one of {', '.join(known)} or the path of an .md file")
+    return chosen[-1]
+
+
+@functools.lru_cache(maxsize=64)
+def _load(path: Path, _mtime: int, _size: int) -> Prompt:
+    raw = path.read_bytes()
+    match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", raw.decode("utf-8"), re.DOTALL)
+    if match is None:
+        raise PromptError(f"prompt {path}: expected a front matter between two lines `---`, got none")
+    front = yaml.safe_load(match[1])
+    if not isinstance(front, dict) or front.get("reads") not in get_args(Reads):
+        raise PromptError(f"prompt {path}: expected `reads:` one of {', '.join(get_args(Reads))}, got {front!r}")
+    pieces = _HEADING.split(match[2])[1:]
+    sections = {(pieces[n], pieces[n + 1]): pieces[n + 2].strip("\n") for n in range(0, len(pieces), 3)}
+    if not sections:
+        raise PromptError(f"prompt {path}: expected sections headed `## stage / role`, got none")
+    name = f"{path.parent.name}/{path.stem}"
+    return Prompt(name, front["reads"], hashlib.sha256(raw).hexdigest(), sections)
+
+
+def render(
+    spec: SystemSpec,
+    stage: Stage,
+    requirement: str,
+    suggestions: Sequence[Suggestion],
+    catalogue: Catalogue,
+    shots: Sequence[Shot] = (),
+    *,
+    flow: Flow | None = None,
+    step: Component | Trigger | None = None,
+    faults: Sequence[str] = (),
+) -> Rendered:
+    """The messages of one stage.
+
+    `flow` (the outline so far) and `step` (whose inputs are asked for) belong to the stage `inputs`, `faults` to
+    `repair`. Raises PromptError when the prompt file has no such stage.
+    """
+    prompt = load_prompt(spec.prompt)
+    if stage not in prompt.stages():
+        raise PromptError(f"prompt {prompt.name}: expected a stage {stage!r}, got {sorted(prompt.stages())}")
+    clean = requirement.encode("utf-8", "replace").decode("utf-8")
+    values: dict[str, Any] = {
+        "requirement": clean, "catalogue": catalogue, "suggestions": suggestions, "flow": flow,
+        "faults": faults, "shots": shown_shots(prompt.reads, stage, shots, catalogue, step),
+        "offers": offering.lines(suggestions, catalogue),
+        "outline": to_outline(flow) if flow is not None else "",
+        "step_line": offering.step_line(step, catalogue) if step is not None else "",
+        "step_place": f"component {step.order}" if isinstance(step, Component) else "the trigger",
+        "annotation": step.annotation if isinstance(step, Component) else None,
+    }  # fmt: skip
+    if prompt.reads == "pointed":
+        from flowstudy.systems import pointers
+
+        values["numbered"] = pointers.number_words(clean)
+        values["suggestion_lines"] = pointers.suggestion_lines(suggestions, catalogue)
+    for (name, role), text in prompt.sections.items():
+        if role == "text":
+            values[name] = _fill(text, values)
+    roles = [role for role in ("system", "user") if (stage, role) in prompt.sections]
+    messages = [{"role": role, "content": _fill(prompt.sections[stage, role], values)} for role in roles]
+    return Rendered([m for m in messages if m["content"]], prompt.name, prompt.hash, prompt.reads)
+
+
+def shown_shots(
+    reads: Reads, stage: Stage, shots: Sequence[Shot], catalogue: Catalogue, step: Component | Trigger | None = None
+) -> list[dict[str, str]]:
+    """Each shot as `requirement` and the `answer` that the stage asks for; for `inputs`, only shots with that step."""
+    shown = []
+    for shot in shots:
+        flow = shot.example.flow
+        answer: str | None
+        if stage == "inputs" and step is not None:
+            answer = offering.same_step_inputs(flow, step)
+        else:
+            answer = _answer(reads, stage, shot, catalogue)
+        if answer is None:
+            continue
+        one = {"requirement": shot.example.requirement, "answer": answer}
+        if reads == "pointed":
+            from flowstudy.systems import pointers
+
+            one["numbered"] = pointers.number_words(shot.example.requirement)
+            one["suggestion_lines"] = pointers.suggestion_lines(shot.suggestions, catalogue)
+        shown.append(one)
+    return shown
+
+
+def _answer(reads: Reads, stage: Stage, shot: Shot, catalogue: Catalogue) -> str:
+    flow = shot.example.flow.without_inputs() if stage == "outline" else shot.example.flow
+    if reads == "pointed":
+        from flowstudy.systems import pointers
+
+        return pointers.point(flow, shot.suggestions, shot.example.requirement, catalogue)
+    if reads == "outline":
+        return to_outline(flow)
+    plain = [c.model_copy(update={"annotation": c.annotation if stage == "outline" else None}) for c in flow.components]
+    return flow.model_copy(update={"components": plain}).to_json()
+
+
+@functools.lru_cache(maxsize=256)
+def _template(text: str) -> Any:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment
+
+    return SandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined).from_string(text)
+
+
+def _fill(text: str, values: dict[str, Any]) -> str:
+    return str(_template(text).render(**values)).strip("\n")

@@ -1,0 +1,66 @@
+"""Keys never reach a file: every text that is written passes through `redact`.
+
+Known are the values of the environment variables that providers read, and of any other variable whose name ends in
+KEY, TOKEN, SECRET or PASSWORD and whose value is long. Texts that look like a key of a known provider go as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from typing import Final
+from urllib.parse import quote
+
+_NAMES: Final = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_PROVIDER_NAMES: Final = re.compile(r"_API_KEY$|^API_KEY$")
+#: What keys of well-known services look like.
+_SHAPES: Final = re.compile(
+    r"\b(?:sk-(?:ant-|proj-|or-)?[A-Za-z0-9_\-]{20,}|AIza[A-Za-z0-9_\-]{30,}|hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{30,}"
+    r"|xox[abp]-[A-Za-z0-9\-]{20,}|AKIA[A-Z0-9]{16})"
+)
+_cache: tuple[int, list[tuple[str, str]]] = (0, [])
+
+
+def known_secrets() -> dict[str, str]:
+    """Value to variable name of every secret in the environment; short values are taken from `*_API_KEY` only."""
+    found = {}
+    for name, value in os.environ.items():
+        long_enough = len(value) >= (6 if _PROVIDER_NAMES.search(name) else 16)
+        if _NAMES.search(name) and long_enough and not value.startswith("/"):
+            found[value] = name
+    return found
+
+
+def redact(text: str) -> str:
+    """The text with every known secret replaced by `[redacted NAME]`, also where it is quoted, encoded or escaped.
+
+    >>> redact("Incorrect API key provided: sk-abcdefghijklmnopqrstuvwx.")
+    'Incorrect API key provided: [redacted].'
+    """
+    for value, mark in _spellings():
+        if value in text:
+            text = text.replace(value, mark)
+    return _SHAPES.sub("[redacted]", text)
+
+
+def looks_like_key(value: object) -> bool:
+    """Whether a parameter value must not be written down: it is a known secret or has the shape of a key."""
+    return isinstance(value, str) and redact(value) != value
+
+
+def _spellings() -> list[tuple[str, str]]:
+    """Every way a secret may be spelt, longest first; rebuilt when the environment changed."""
+    global _cache
+    secrets = known_secrets()
+    state = hash(tuple(secrets.items()))
+    if _cache[0] != state:
+        pairs = {(way, f"[redacted {name}]") for value, name in secrets.items() for way in _ways(value)}
+        _cache = (state, sorted(pairs, key=lambda pair: (-len(pair[0]), pair)))
+    return _cache[1]
+
+
+def _ways(value: str) -> set[str]:
+    encoded = base64.b64encode(value.encode()).decode().rstrip("=")
+    return {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], repr(value)[1:-1], encoded}
