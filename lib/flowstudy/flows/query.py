@@ -1,7 +1,7 @@
 """Encoded queries: `field` operator `value` clauses joined by `^` (and), `^OR` (or) or `^NQ` (new query).
 
-The field is a lower-case column name (dotted to walk references) or a `{{reference}}`, so that an operator inside a value is not
-mistaken for one: `state=on^short_descriptionLIKEreset` has two clauses, `note=a=b` has one.
+The field is a lower-case column name (dotted to walk references) or a `{{reference}}`, so that an operator
+inside a value is not mistaken for one: `state=on^short_descriptionLIKEreset` has two clauses, `note=a=b` has one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ OPERATORS: Final = (
     "RELATIVEGE RELATIVELT RELATIVELE SAMEAS NSAMEAS NOTON|NOT LIKE|NOT IN|LIKE|IN|ON|!=|>=|<=|=|>|<"
 ).replace(" ", "|").replace("NOT|LIKE", "NOT LIKE").replace("NOT|IN", "NOT IN").split("|")
 _CLAUSE: Final = re.compile(
-    r"(?P<field>[a-z_][a-z0-9_.]*|\{\{[^{}]+\}\})(?P<operator>" + "|".join(map(re.escape, OPERATORS)) + r")(?P<value>.*)", re.DOTALL
+    r"(?P<field>[a-z_][a-z0-9_.]*|\{\{[^{}]+\}\})"
+    r"(?P<operator>" + "|".join(map(re.escape, OPERATORS)) + r")(?P<value>.*)",
+    re.DOTALL,
 )
 _JOIN: Final = re.compile(r"\^(OR(?=[a-z_{])|NQ(?=[a-z_{])|EQ$)?")
 

@@ -1,0 +1,130 @@
+"""Every check on a corpus, and a verdict that fits on one page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from flowstudy.corpus import features
+from flowstudy.corpus.environments import catalogues_for
+from flowstudy.corpus.example import Example
+from flowstudy.corpus.references import reference_faults
+from flowstudy.corpus.splits import Leak, find_leaks, near_duplicates
+from flowstudy.corpus.store import CorpusError, LineFault, load_corpus
+from flowstudy.corpus.written import shipped_corpus
+from flowstudy.flows.catalogue import Catalogue
+
+#: Slices with fewer examples than this say little; they are flagged, not hidden.
+SMALL_SLICE: Final = 10
+_SHOWN: Final = 5
+
+
+@dataclass
+class CorpusReport:
+    """What `check_corpus` found. `ok`: no broken line, no leak that matters, no fault against the catalogue."""
+
+    name: str
+    examples: int = 0
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    slices: dict[str, Counter[str]] = field(default_factory=dict)
+    broken: list[LineFault] = field(default_factory=list)
+    leaks: list[Leak] = field(default_factory=list)
+    shared_skeletons: list[Leak] = field(default_factory=list)
+    repeats: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not (self.broken or self.leaks or self.faults)
+
+    @property
+    def small_slices(self) -> dict[str, dict[str, int]]:
+        """Per split, the slices with fewer than ten examples (those with none are absent)."""
+        found = {s: {n: c for n, c in by.items() if c < SMALL_SLICE} for s, by in self.slices.items() if s != "train"}
+        return {split: small for split, small in sorted(found.items()) if small}
+
+    def __str__(self) -> str:
+        lines = [f"Corpus {self.name}: {'OK' if self.ok else 'NOT OK'} ({self.examples:,} examples)", ""]
+        for title, counter in self.counts.items():
+            lines.append(f"  {title:<8} " + ", ".join(f"{name} {n:,}" for name, n in counter.most_common(20)))
+        lines.append("")
+        lines += _section("broken lines", self.broken)
+        lines += _section("leaks between splits", self.leaks)
+        lines += _section("faults against the catalogue", self.faults)
+        lines += _section("skeletons shared between splits (a warning)", self.shared_skeletons)
+        lines += _section("near-duplicates inside a split (a warning)", self.repeats)
+        for split, small in self.small_slices.items():
+            few = ", ".join(f"{name} {n}" for name, n in sorted(small.items())[:14])
+            lines.append(f"  slices under {SMALL_SLICE} in {split}: {few}{', ...' if len(small) > 14 else ''}")
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def _section(title: str, items: Sequence[object]) -> list[str]:
+    shown = [f"      {item}" for item in items[:_SHOWN]]
+    more = [f"      ... and {len(items) - _SHOWN:,} more"] if len(items) > _SHOWN else []
+    return [f"  {title}: {len(items) or 'none'}", *shown, *more]
+
+
+def check_corpus(
+    corpus: str | Path | Iterable[Example] | None = None, catalogues: dict[str, Catalogue] | None = None
+) -> CorpusReport:
+    """Check a corpus file, some examples, or (None) the shipped corpus.
+
+    `catalogues` (by domain) replaces those that `catalogues_for` finds. A broken file gives a report, not an error;
+    a file that cannot be opened raises OSError.
+    """
+    path = corpus if isinstance(corpus, (str, Path)) else None
+    if path is not None:
+        try:
+            examples = load_corpus(path)
+        except CorpusError as error:
+            return CorpusReport(name=str(path), broken=error.faults)
+    else:
+        examples = shipped_corpus() if corpus is None else list(corpus)  # type: ignore[arg-type]
+    report = CorpusReport(str(path or ("shipped" if corpus is None else "in memory")), len(examples))
+    _count(report, examples)
+    _check_catalogues(report, examples, catalogues or catalogues_for(examples, path))
+    _check_leaks(report, examples)
+    return report
+
+
+def _count(report: CorpusReport, examples: list[Example]) -> None:
+    columns = {"split": "split", "domain": "domain", "source": "source", "licence": "licence"}
+    report.counts = {title: Counter(getattr(e, name) or "none" for e in examples) for title, name in columns.items()}
+    splits = report.counts["split"]
+    if "train" not in splits:
+        report.notes.append("no train split: systems that learn from examples use synthetic ones or are not run")
+    if not (splits["test"] or splits["ood"]):
+        report.notes.append("no test or ood split: there is nothing to score")
+
+
+def _check_catalogues(report: CorpusReport, examples: list[Example], catalogues: dict[str, Catalogue]) -> None:
+    for example in examples:
+        catalogue = catalogues.get(example.domain)
+        if catalogue is None:
+            report.faults.append(f"example {example.id}: expected a catalogue for domain {example.domain!r}, got none")
+            continue
+        for flow in example.references:
+            report.faults += map(str, catalogue.check(flow, example.id))
+            if example.source in ("written", "synthetic"):
+                report.faults += (f"flow {example.id}: {fault}" for fault in reference_faults(flow, catalogue))
+        by_slice = report.slices.setdefault(example.split, Counter())
+        by_slice.update(features.slices(features.compute(example, catalogue)))
+
+
+def _check_leaks(report: CorpusReport, examples: list[Example]) -> None:
+    leaks = find_leaks(examples)
+    report.leaks = [leak for leak in leaks if leak.kind != "same_skeleton"]
+    report.shared_skeletons = [leak for leak in leaks if leak.kind == "same_skeleton"]
+    by_split: dict[str, list[Example]] = {}
+    for example in examples:
+        by_split.setdefault(example.split, []).append(example)
+    for split, members in by_split.items():
+        if split != "train":
+            for a, b, similarity in near_duplicates([e.requirement for e in members]):
+                report.repeats.append(f"{members[a].id} and {members[b].id} ({split}, {similarity:.2f})")
