@@ -1,11 +1,16 @@
-"""One progress line for long work: a bar in a terminal or notebook, a plain line every few seconds in a log."""
+"""One progress line for long work: rewritten in place in a terminal, a plain line every few seconds elsewhere.
+
+Inside a run the lines go to the run's log (`FLOWSTUDY_LOG`), which the runner shows, and not into the notebook.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 
@@ -45,7 +50,11 @@ def progress(title: str, total: int, *, every_s: float = 5.0, quiet_s: float = 2
 
 
 def _say(text: str, *, end: bool) -> None:
-    if sys.stderr.isatty():
+    log = os.environ.get("FLOWSTUDY_LOG")
+    if log:
+        with Path(log).open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%H:%M:%S')}   {text}\n")
+    elif sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="\n" if end else "", file=sys.stderr, flush=True)
     else:
         print(text, file=sys.stderr, flush=True)

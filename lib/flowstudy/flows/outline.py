@@ -23,6 +23,7 @@ _PLAIN_VALUE: Final = re.compile(  # no space at either end, no separator, no co
     r"(?! )(?!.* $)(?!.* [|#] )(?!.* [|#]$)(?![|#] )(?![|#]$)[^\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+"
 )
 _SPLIT: Final = re.compile(r" (\||#) ")
+_INPUT: Final = re.compile(r'("(?:[^"\\]|\\.)*"|[^"= ][^= ]*?) ?(:?=)(?: |$)')
 
 
 class OutlineError(ValueError):
@@ -117,27 +118,35 @@ class _Line(NamedTuple):
 
 
 def _parts(text: str, number: int) -> _Line:
-    pieces = _SPLIT.split(text)
-    head, inputs, annotation = pieces[0].strip(" "), [], None
-    for mark, piece in zip(pieces[1::2], pieces[2::2], strict=True):
-        if mark == "#":
-            annotation = _read_value(piece, number)
-        elif annotation is not None:
-            raise OutlineError(number, "the annotation at the end of the line", text)
-        else:
-            inputs.append(_read_input(piece, number))
-    return _Line(head, inputs, annotation)
+    """Head, inputs and annotation; JSON is read as far as it goes, so that it may hold any separator."""
+    if text.startswith("["):
+        _, at = _decode(text, 0, number)
+    else:
+        at = end.start() if (end := _SPLIT.search(text)) else len(text)
+    head = text[:at].strip(" ")
+    inputs: list[Input] = []
+    while at < len(text):
+        mark = _SPLIT.match(text, at)
+        if mark is None:
+            raise OutlineError(number, "` | ` or ` # ` between parts", text[at:])
+        if mark[1] == "#":
+            return _Line(head, inputs, _read_value(text[mark.end() :], number))
+        item, at = _read_input(text, mark.end(), number)
+        inputs.append(item)
+    return _Line(head, inputs, None)
 
 
-def _read_input(piece: str, number: int) -> Input:
-    match = re.fullmatch(r'("(?:[^"\\]|\\.)*"|[^"= ][^= ]*?) ?(:?=) ?(.*?) ?', piece, re.DOTALL)
+def _read_input(text: str, at: int, number: int) -> tuple[Input, int]:
+    match = _INPUT.match(text, at)
     if match is None:
-        raise OutlineError(number, "`name = value` or `name := json`", piece)
-    name, mark, value = match.groups()
-    return Input(
-        name=_loads(name, number) if name.startswith('"') else name,
-        value=_loads(value, number) if mark == ":=" else value,
-    )
+        raise OutlineError(number, "`name = value` or `name := json`", text[at:])
+    name = _loads(match[1], number) if match[1].startswith('"') else match[1]
+    if match[2] == ":=":
+        value, end = _decode(text, match.end(), number)
+    else:
+        end = stop.start() if (stop := _SPLIT.search(text, match.end() - 1)) else len(text)
+        value = text[match.end() : end].strip(" ")
+    return Input(name=name, value=value), end
 
 
 def _read_name(head: str, number: int) -> _Name:
@@ -180,13 +189,18 @@ def _value(text: str) -> str:
 
 
 def _json(value: Any) -> str:
-    """JSON on one line in which no ` | ` or ` # ` can be mistaken for a separator."""
-    text = json.dumps(value, ensure_ascii=True)
-    return re.sub(r"(?<= )[|#]", lambda mark: f"\\u{ord(mark[0]):04x}", text)
+    return json.dumps(value)
+
+
+def _decode(text: str, at: int, number: int) -> tuple[Any, int]:
+    try:
+        return json.JSONDecoder().raw_decode(text, at)
+    except (ValueError, RecursionError):
+        raise OutlineError(number, "JSON", text[at:]) from None
 
 
 def _loads(text: str, number: int) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise OutlineError(number, "JSON", text) from None
+    value, end = _decode(text, 0, number)
+    if text[end:].strip(" "):
+        raise OutlineError(number, "one JSON value", text)
+    return value

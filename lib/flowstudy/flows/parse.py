@@ -370,7 +370,7 @@ def _number(value: Any) -> Any:
 def _renumber(components: list[dict[str, Any]], repairs: list[str]) -> list[dict[str, Any]]:
     """Orders 1..n in document order and blocks that name an open flow logic, keeping nesting where it is clear."""
     written = [(_number(c.get("order")), _number(c.get("block"))) for c in components]
-    if written != [(c.get("order"), c.get("block")) for c in components]:
+    if repr(written) != repr([(c.get("order"), c.get("block")) for c in components]):
         repairs.append("values_coerced")
     orders = [order for order, _ in written]
     numbered = all(isinstance(o, int) and not isinstance(o, bool) for o in orders)

@@ -107,10 +107,10 @@ class Flow(_Part):
 
     def to_dict(self) -> dict[str, Any]:
         """The published JSON object, without absent annotations and signatures; `block` is always written."""
-        flow = self.model_dump(exclude_none=True)
-        flow["trigger"] = flow.get("trigger")
-        for component, raw in zip(self.components, flow["components"], strict=True):
-            raw["block"] = component.block
+        flow = self.model_dump()
+        for part, key in [(flow, "inputs"), (flow, "outputs"), *((c, "annotation") for c in flow["components"])]:
+            if part[key] is None:
+                del part[key]
         return flow
 
     def to_json(self, indent: int | None = None) -> str:

@@ -1,0 +1,55 @@
+# Two commands matter: `make study` and `make test`. `make` alone lists all of them.
+PROFILE ?= laptop
+CORPUS ?=
+SYSTEMS ?=
+RUN ?=
+PYTHON ?= python3
+# A conda user activates the environment of environment.yml and runs `make env VENV=$$CONDA_PREFIX`.
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.flowstudy-$(shell sha256sum pyproject.toml Makefile | sha256sum | cut -c1-16)
+CLI := $(BIN)/python -m flowstudy
+
+.DEFAULT_GOAL := help
+.PHONY: help env study test lint lab corpus-check bench seed-slm clean-run
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
+
+env: $(STAMP)  ## set up the environment (seconds when nothing changed)
+
+$(STAMP):
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON); install Python 3.11 (Debian: apt-get install python3 python3-venv)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "$(PYTHON) is $$($(PYTHON) --version); expected Python 3.11 or 3.12; set PYTHON=python3.11"; exit 1; }
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || { echo "missing: the venv module (Debian: apt-get install python3-venv)"; rm -rf $(VENV); exit 1; }
+	@echo "setting up $(VENV): a minute or two the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@VIRTUAL_ENV= $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[unsloth,dev]'
+	@rm -f $(VENV)/.flowstudy-*; touch $@
+	@command -v chromium chromium-browser google-chrome >/dev/null || echo "note: no Chromium found; figures are written without PNG (Debian: apt-get install chromium)"
+
+study: env  ## run the study: PROFILE=quick|laptop|gpu CORPUS=file.jsonl SYSTEMS="slm openai/gpt-4o" RUN=name
+	@$(CLI) study --profile '$(PROFILE)' --corpus '$(CORPUS)' --systems '$(SYSTEMS)' --run '$(RUN)'
+
+test: env lint  ## lint, types and every test
+	@$(BIN)/python -m pytest
+
+lint: env
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lab: env  ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab notebooks
+
+corpus-check: env  ## check a corpus: CORPUS=file.jsonl, or the shipped one
+	@$(CLI) corpus-check $(CORPUS)
+
+bench: env  ## time FlowSim against zss and apted
+	@$(BIN)/python -m tests.benchmarks.flowsim
+
+seed-slm: env  ## train the shipped seed model again (long)
+	@$(BIN)/python -m flowstudy.systems.slm.seed
+
+clean-run: env  ## delete a run: RUN=name
+	@$(CLI) clean-run --run '$(RUN)'

@@ -1,0 +1,105 @@
+"""The command line: `python -m flowstudy study|notebook|corpus-check|clean-run`. `make` lists the usual uses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from flowstudy.notebook import NotebookError
+from flowstudy.study import NOTEBOOKS, StudyError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; prints an error in one line and returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.call(options))
+    except (StudyError, NotebookError, FileNotFoundError, OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to resume", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="flowstudy", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    study = commands.add_parser("study", help="run the study of study.yaml, or what is left of it")
+    study.add_argument("--profile", default="laptop")
+    study.add_argument("--corpus", help="`shipped` or a corpus.jsonl")
+    study.add_argument("--systems", help="names of study.yaml or provider/model, separated by spaces")
+    study.add_argument("--run", help="name of the run folder below runs/ (default: profile and corpus)")
+    study.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    study.set_defaults(call=_study)
+
+    notebook = commands.add_parser("notebook", help="execute one notebook of a run (the runner calls this)")
+    notebook.add_argument("name", choices=list(NOTEBOOKS))
+    notebook.add_argument("--run", required=True)
+    notebook.set_defaults(call=_notebook)
+
+    check = commands.add_parser("corpus-check", help="every check on a corpus, one page")
+    check.add_argument("corpus", nargs="?", default="shipped")
+    check.set_defaults(call=_corpus_check)
+
+    clean = commands.add_parser("clean-run", help="delete a run folder")
+    clean.add_argument("--run", required=True)
+    clean.set_defaults(call=_clean_run)
+    return parser
+
+
+def _study(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from flowstudy.run import run_study
+    from flowstudy.run_folder import open_run, project_root
+    from flowstudy.study import load_study
+
+    corpus = options.corpus or None
+    if corpus and corpus != "shipped":
+        corpus = str(Path(corpus).resolve())
+    asked = {"profile": options.profile, "corpus": corpus, "systems": options.systems or None}
+    study = load_study(project_root() / "study.yaml", options.profile, corpus, options.systems or None)
+    name = options.run or "-".join([options.profile, *([Path(corpus).stem] if corpus and corpus != "shipped" else [])])
+    return run_study(study, open_run(_run_path(name)), asked, options.cores)
+
+
+def _run_path(name: str) -> str:
+    from pathlib import Path
+
+    if Path(name).is_absolute() or name.startswith("runs/"):
+        return name
+    safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".")
+    return f"runs/{safe or 'run'}"
+
+
+def _notebook(options: argparse.Namespace) -> int:
+    from flowstudy.notebook import execute
+    from flowstudy.run_folder import open_run
+
+    run = open_run(_run_path(options.run))
+    inputs = run.read(f"inputs/{options.name}.json")
+    execute(options.name, run, inputs["parameters"] if inputs else {})
+    return 0
+
+
+def _corpus_check(options: argparse.Namespace) -> int:
+    from flowstudy.corpus import check_corpus, shipped_corpus
+
+    report = check_corpus(shipped_corpus() if options.corpus == "shipped" else options.corpus)
+    print(report)
+    return 0 if report.ok else 1
+
+
+def _clean_run(options: argparse.Namespace) -> int:
+    from flowstudy.run import clean_run
+    from flowstudy.run_folder import open_run
+
+    clean_run(open_run(_run_path(options.run)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""The folder of one run: where each file lies, how it is written, and the manifest that says what was done.
+
+A notebook calls `open_run(run_dir)` first and `run.finish(notebook, ...)` last. Everything is written to a temporary
+file and renamed, so that a reader never sees half a file and a kill never leaves one.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+MANIFEST_SCHEMA: Final = "flowstudy/manifest/1"
+_PACKAGES: Final = (
+    "flowstudy", "jupyterlab", "papermill", "snakemake", "litellm", "unsloth", "trl", "transformers", "peft", "torch",
+    "plotly", "pandas", "numpy", "scipy", "numba", "ipywidgets",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths of one run; `root` is the checkout it belongs to."""
+
+    path: Path
+    root: Path
+
+    @property
+    def corpus(self) -> Path:
+        return self.path / "corpus.jsonl"
+
+    @property
+    def catalogues(self) -> Path:
+        return self.path / "catalogues"
+
+    @property
+    def models(self) -> Path:
+        return self.path / "models"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions"
+
+    @property
+    def scores(self) -> Path:
+        return self.path / "scores.parquet"
+
+    @property
+    def edits(self) -> Path:
+        return self.path / "edits.parquet"
+
+    @property
+    def tags(self) -> Path:
+        return self.path / "tags.sqlite"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def require(self, path: Path, notebook: str) -> Path:
+        """`path`, or an error that names the notebook which writes it."""
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path.name} of run {self.path.name}: expected it from notebook {notebook}; run that one first"
+            )
+        return path
+
+    def finish(self, notebook: str, **facts: Any) -> None:
+        """Say that a notebook ran to its end, with the facts it adds to the manifest.
+
+        The runner trusts this file, not papermill's cell status, which a killed kernel leaves at `completed`.
+        """
+        token = os.environ.get("FLOWSTUDY_TOKEN", "interactive")
+        record = {"notebook": notebook, "token": token, "finished_at": now(), "facts": facts}
+        write_json(self.path / "finished" / f"{notebook}.json", record)
+
+    def log(self, line: str) -> None:
+        """Append one line to the run's log."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the run, or None where it does not exist."""
+        path = self.path / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    def write_manifest(self, asked: dict[str, Any], resolved: dict[str, Any]) -> dict[str, Any]:
+        """Gather what is known of this run into `manifest.json` and return it."""
+        notebooks = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted(self.path.glob("status/*.json"))}
+        facts = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted(self.path.glob("finished/*.json"))}
+        manifest = {
+            "schema": MANIFEST_SCHEMA,
+            "run": self.path.name,
+            "written_at": now(),
+            "code": git_state(self.root),
+            "packages": package_versions(),
+            "hardware": hardware(),
+            "parameters": {"asked": asked, "resolved": resolved},
+            "notebooks": notebooks,
+            "facts": {name: record["facts"] for name, record in facts.items()},
+        }
+        write_json(self.path / "manifest.json", manifest)
+        return manifest
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The folder that holds study.yaml: `start` (default: the working folder) or one of its parents."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents, *Path(__file__).resolve().parents):
+        if (folder / "study.yaml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    raise FileNotFoundError(f"project for {here}: expected study.yaml in it or a parent; start from the checkout")
+
+
+def open_run(run_dir: str | Path) -> Run:
+    """The run in `run_dir` (relative to the checkout), created when it is not there."""
+    root = project_root()
+    path = Path(run_dir) if Path(run_dir).is_absolute() else root / run_dir
+    path.mkdir(parents=True, exist_ok=True)
+    return Run(path, root)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write atomically; the same content leaves the file and its time untouched."""
+    if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        if error.errno == errno.ENOSPC:
+            raise OSError(
+                errno.ENOSPC, f"{path.name}: the disk is full; what was finished is kept, free space and run again"
+            ) from None
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, with sorted keys so that equal values give equal files."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n")
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def git_state(root: Path) -> dict[str, Any]:
+    """Commit and dirty flag; None for both outside a git checkout."""
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def package_versions() -> dict[str, str | None]:
+    """Versions of the packages that results depend on; None where one is not installed."""
+    found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions() if dist.metadata["Name"]}
+    return {name: found.get(name) for name in _PACKAGES}
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory in GiB and GPU name, without importing torch."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    gpus = sorted(p.read_text().split("Model:")[1].split("\n")[0].strip()
+                  for p in Path("/proc/driver/nvidia/gpus").glob("*/information"))  # fmt: skip
+    return {
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(pages / 2**30, 1),
+        "gpus": gpus,
+    }

@@ -1,0 +1,204 @@
+"""`study.yaml` -> the parameters of each notebook. Unknown keys are errors; what was asked and resolved is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from rapidfuzz import process
+
+from flowstudy.systems.records import SystemSpec
+
+#: The notebooks in the order of the story, and the wings of the library each one leans on.
+NOTEBOOKS: Final[dict[str, tuple[str, ...]]] = {
+    "01_explore_data": ("flows", "corpus", "review"),
+    "02_fine_tune": ("flows", "metrics", "corpus", "systems"),
+    "03_prompt": ("flows", "corpus", "systems"),
+    "04_score": ("flows", "metrics", "corpus", "analysis", "review"),
+    "05_tag_errors": ("flows", "metrics", "corpus", "analysis", "review"),
+    "06_decide": ("flows", "metrics", "corpus", "analysis", "review"),
+}
+
+
+class StudyError(ValueError):
+    """A study that cannot run as asked; the message says what to change."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Examples(_Section):
+    test: int | None = None
+    ood: int | None = None
+    validation: int | None = None
+
+
+class FineTune(_Section):
+    base: str = "seed"
+    method: str = Field(default="full", pattern="^(full|lora|qlora)$")
+    engine: str = Field(default="auto", pattern="^(auto|unsloth|trl)$")
+    examples: int = Field(default=1200, ge=1)
+    epochs: float = Field(default=2.0, gt=0)
+    learning_rate: float | None = None
+    max_minutes: float = Field(default=5.0, gt=0)
+
+
+class Retrieval(_Section):
+    suggestions: int = Field(default=16, ge=0)
+
+
+class Prompting(_Section):
+    max_cost_usd: float | None = Field(default=5.0, ge=0)
+    concurrency: int = Field(default=8, ge=1, le=32)
+    timeout_s: float = Field(default=120.0, gt=0)
+    dry_run: bool = False
+
+
+class Tagging(_Section):
+    items: int = Field(default=20, ge=1)
+    sampling: str = Field(default="worst", pattern="^(worst|random|stratified|disagreements)$")
+
+
+class Statistics(_Section):
+    resamples: int = Field(default=9999, ge=99)
+    level: float = Field(default=0.95, gt=0, lt=1)
+
+
+class Economics(_Section):
+    gpu_usd_per_hour: float = Field(default=2.5, ge=0)
+    utilisation: float = Field(default=0.25, gt=0, le=1)
+    requests_per_month: int = Field(default=20_000, ge=1)
+    label_usd_per_example: float = Field(default=3.0, ge=0)
+
+
+class Study(_Section):
+    """A study with its profile applied; `systems` are complete specifications."""
+
+    corpus: str = "shipped"
+    seed: int = 7
+    examples: Examples = Field(default_factory=Examples)
+    fine_tune: FineTune = Field(default_factory=FineTune)
+    retrieval: Retrieval = Field(default_factory=Retrieval)
+    prompting: Prompting = Field(default_factory=Prompting)
+    systems: dict[str, SystemSpec] = Field(default_factory=dict)
+    tagging: Tagging = Field(default_factory=Tagging)
+    statistics: Statistics = Field(default_factory=Statistics)
+    economics: Economics = Field(default_factory=Economics)
+
+    def parameters(self, run_dir: str) -> dict[str, dict[str, Any]]:
+        """The papermill parameters of every notebook, JSON types only."""
+        corpus = {"run_dir": run_dir, "seed": self.seed}
+        tables = {**corpus, "resamples": self.statistics.resamples, "level": self.statistics.level}
+        systems = [spec.model_dump(mode="json") for spec in self.systems.values()]
+        return {
+            "01_explore_data": {**corpus, "corpus": self.corpus, "examples": self.examples.model_dump()},
+            "02_fine_tune": {**corpus, **self.fine_tune.model_dump(), "suggestions": self.retrieval.suggestions},
+            "03_prompt": {**corpus, **self.prompting.model_dump(), **self.retrieval.model_dump(), "systems": systems},
+            "04_score": dict(tables),
+            "05_tag_errors": {**corpus, **self.tagging.model_dump()},
+            "06_decide": {**tables, "economics": self.economics.model_dump()},
+        }
+
+
+def load_study(
+    path: str | Path = "study.yaml", profile: str = "laptop", corpus: str | None = None, systems: str | None = None
+) -> Study:
+    """Read `study.yaml`, apply a profile and the overrides of the command line.
+
+    `systems` is a list separated by spaces or commas: names from the file, `slm` for all local ones, or LiteLLM
+    model names (`openai/gpt-4o`). Raises StudyError naming the key and the closest right one.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: expected a readable YAML file, got: {error}") from None
+    if not isinstance(raw, dict):
+        raise StudyError(f"{path}: expected a mapping of keys, got {type(raw).__name__}")
+    profiles = raw.pop("profiles", {})
+    if profile not in profiles:
+        raise StudyError(f"profile {profile!r} of {path}: expected one of {sorted(profiles)}; PROFILE= names one")
+    merged = _merge(raw, profiles[profile] or {})
+    merged["systems"] = {name: {"name": name, **spec} for name, spec in (merged.get("systems") or {}).items()}
+    if corpus:
+        merged["corpus"] = corpus
+    study = _validate(merged, path)
+    if systems:
+        study.systems = _choose(study.systems, re.split(r"[\s,]+", systems.strip()))
+    for spec in study.systems.values():
+        spec.suggestions = study.retrieval.suggestions
+        spec.seed = study.seed
+    return study
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on `base`, mappings key by key."""
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(base.get(key), dict) and isinstance(value, dict)
+        merged[key] = _merge(base[key], value) if nested else value
+    return merged
+
+
+def _validate(raw: dict[str, Any], path: str | Path) -> Study:
+    try:
+        return Study.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            known = _known_keys(first["loc"][:-1])
+            best = process.extractOne(str(first["loc"][-1]), known)
+            hint = f"; closest: {best[0]!r}" if best else ""
+            raise StudyError(f"key {where!r} of {path}: expected one of {known}{hint}") from None
+        got = json.dumps(first["input"], default=str)[:80]
+        raise StudyError(f"key {where!r} of {path}: expected {first['msg'].lower()}, got {got}") from None
+
+
+def _known_keys(path: tuple[Any, ...]) -> list[str]:
+    model: Any = Study
+    for part in path:
+        field = model.model_fields.get(part) if model is not SystemSpec else None
+        model = field.annotation if field and part != "systems" else SystemSpec
+    return sorted(model.model_fields)
+
+
+def _choose(known: dict[str, SystemSpec], names: list[str]) -> dict[str, SystemSpec]:
+    chosen: dict[str, SystemSpec] = {}
+    for name in names:
+        local = [n for n, spec in known.items() if spec.model.startswith("slm/")] if name == "slm" else []
+        if local or name in known:
+            chosen |= {n: known[n] for n in local or [name]}
+        elif "/" in name:
+            label = re.sub(r"[^A-Za-z0-9.-]+", "-", name.split("/", 1)[1])
+            chosen[label] = SystemSpec(name=label, model=name)
+        else:
+            best = process.extractOne(name, [*known, "slm"])
+            hint = f"; closest: {best[0]!r}" if best else ""
+            raise StudyError(f"system {name!r}: expected a name of study.yaml or provider/model{hint}")
+    return chosen
+
+
+def fingerprint(root: Path, notebook: str, parameters: dict[str, Any], corpus: str) -> dict[str, Any]:
+    """What an executed notebook depends on besides the files of earlier notebooks: it is re-run when this changes."""
+    files = [root / "notebooks" / f"{notebook}.ipynb"]
+    package = Path(__file__).parent
+    for wing in NOTEBOOKS[notebook]:
+        files += [f for f in sorted((package / wing).rglob("*")) if f.is_file() and "__pycache__" not in f.parts]
+    if notebook == "01_explore_data" and corpus != "shipped":
+        files += [Path(corpus), *Path(corpus).parent.glob("catalogue.*")]
+    return {"parameters": parameters, "code": {"sha256": hash_files(files)}}
+
+
+def hash_files(files: list[Path]) -> str:
+    """One SHA-256 over names and contents, in order; a missing file counts by its name."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.name.encode() + b"\0")
+        digest.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"missing")
+    return digest.hexdigest()
