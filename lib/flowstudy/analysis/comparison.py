@@ -1,0 +1,207 @@
+"""Score tables to findings: means by group, paired comparisons, flips, statuses, slices.
+
+Repeats of an example are averaged first; examples (or their sources) are what is resampled, so the spread between
+repeats is part of every interval. Comparisons use the examples that both systems have; how many were left out is
+a column.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from flowstudy.analysis.measures import ANSWERED, PRIMARY
+from flowstudy.analysis.statistics import (
+    FEW,
+    RESAMPLES,
+    chance_of_best,
+    detectable_difference,
+    holm,
+    mean_interval,
+    paired_difference,
+    permutation_p,
+)
+
+Sources = Mapping[str, Hashable]
+
+
+def wide(scores: pd.DataFrame, measure: str = PRIMARY, **where: object) -> pd.DataFrame:
+    """Examples x systems: the mean over repeats of one measure; NaN where a system has no score.
+
+    `where` keeps rows by column, e.g. `split="ood"`. No row: an empty table.
+    """
+    rows = scores[scores["measure"] == measure]
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    return rows.pivot_table(index="example", columns="system", values="value", aggfunc="mean", observed=True)
+
+
+def summarise(
+    scores: pd.DataFrame,
+    measures: Iterable[str] = (PRIMARY,),
+    by: Sequence[str] = (),
+    *,
+    sources: Sources | None = None,
+    seed: int = 0,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Mean and interval per system, measure and group of the columns `by` (e.g. `("split",)`).
+
+    Columns: system, *by, measure, n (examples), mean, low, high, few (n below 10), reason. `sources` maps an
+    example to the workflow it came from.
+    """
+    rows = []
+    chosen = scores[scores["measure"].isin(list(measures))]
+    keys = ["system", *by, "measure"]
+    for key, group in chosen.groupby(keys, sort=True, observed=True):
+        values = group.groupby("example", observed=True)["value"].mean()
+        interval = mean_interval(
+            values.to_numpy(), clusters=_clusters(values.index, sources), level=level, seed=seed, resamples=resamples
+        )
+        reason = interval.reason or ("" if interval.n >= FEW else f"fewer than {FEW} examples")
+        rows.append((*key, interval.n, interval.value, interval.low, interval.high, interval.n < FEW, reason))
+    return pd.DataFrame(rows, columns=[*keys, "n", "mean", "low", "high", "few", "reason"])
+
+
+def compare(
+    scores: pd.DataFrame,
+    measure: str = PRIMARY,
+    *,
+    against: str | None = None,
+    by: Sequence[str] = (),
+    sources: Sources | None = None,
+    seed: int = 0,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> pd.DataFrame:
+    """Paired comparisons of every two systems (or of each with `against`), per group of the columns `by`.
+
+    One row per pair and group: system, other, *by, measure, n (examples both have), left_out (only one has),
+    mean, mean_other, difference (system - other) with low and high, percent (relative to other; NaN when that
+    is 0), p and p_holm (over all rows), wins, ties, losses (examples), detectable (smallest difference that this
+    n finds in 4 of 5 studies), few, reason. One system only: an empty table.
+    """
+    rows = []
+    for key, group in scores.groupby(list(by), sort=True, observed=True) if by else [((), scores)]:
+        table = wide(group, measure)
+        for system, other in _pairs(sorted(table.columns), against):
+            row = _compare_two(table[system], table[other], sources, seed, level, resamples)
+            rows.append({"system": system, "other": other, **dict(zip(by, key, strict=True)), "measure": measure} | row)
+    columns = ["system", "other", *by, "measure", "n", "left_out", "mean", "mean_other", "difference", "low", "high"]
+    columns += ["percent", "p", "p_holm", "wins", "ties", "losses", "detectable", "few", "reason"]
+    result = pd.DataFrame(rows, columns=columns)
+    result["p_holm"] = holm(result["p"].to_numpy(dtype=float))
+    return result
+
+
+def _pairs(systems: list[str], against: str | None) -> list[tuple[str, str]]:
+    if against is None:
+        return list(itertools.combinations(systems, 2))
+    if against not in systems:
+        return []
+    return [(system, against) for system in systems if system != against]
+
+
+def _compare_two(
+    a: pd.Series, b: pd.Series, sources: Sources | None, seed: int, level: float, resamples: int
+) -> dict[str, object]:
+    both = a.notna() & b.notna()
+    x, y = a[both], b[both]
+    clusters = _clusters(x.index, sources)
+    interval = paired_difference(
+        x.to_numpy(), y.to_numpy(), clusters=clusters, level=level, seed=seed, resamples=resamples
+    )
+    test = permutation_p(x.to_numpy(), y.to_numpy(), clusters=clusters, seed=seed)
+    difference = (x - y).round(9)
+    mean_other = float(y.mean()) if len(y) else math.nan
+    notes = [interval.reason or test.reason]
+    if 0 < interval.n < FEW:
+        notes.append(f"fewer than {FEW} examples")
+    if mean_other == 0:
+        notes.append(f"{b.name} scores 0 everywhere: no relative difference")
+    return {
+        "n": interval.n,
+        "left_out": int((a.notna() ^ b.notna()).sum()),
+        "mean": float(x.mean()) if len(x) else math.nan,
+        "mean_other": mean_other,
+        "difference": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "percent": 100 * interval.value / mean_other if mean_other else math.nan,
+        "p": test.p,
+        "wins": int((difference > 0).sum()),
+        "ties": int((difference == 0).sum()),
+        "losses": int((difference < 0).sum()),
+        "detectable": detectable_difference(difference.to_numpy()),
+        "few": interval.n < FEW,
+        "reason": "; ".join(note for note in notes if note),
+    }
+
+
+def best_chances(
+    scores: pd.DataFrame, measure: str = PRIMARY, *, sources: Sources | None = None, seed: int = 0
+) -> pd.Series:
+    """Each system's chance of having the highest mean, on the examples that all systems have (shares add up to 1)."""
+    table = wide(scores, measure)
+    chances = chance_of_best(table.to_numpy(), clusters=_clusters(table.index, sources), seed=seed)
+    return pd.Series(chances, index=table.columns, name="chance_of_best").sort_values(ascending=False, kind="stable")
+
+
+def flips(scores: pd.DataFrame, system: str, other: str, measure: str = PRIMARY, *, least: float = 0.1) -> pd.DataFrame:
+    """Examples on which two systems differ by at least `least`, largest gap first: example, both scores, difference."""
+    table = wide(scores, measure)
+    absent = [name for name in (system, other) if name not in table]
+    if absent:
+        raise ValueError(f"flips of {absent[0]}: expected one of the systems {list(table.columns)}; check the name")
+    pair = table[[system, other]].dropna()
+    pair = pair.assign(difference=pair[system] - pair[other]).reset_index()
+    pair = pair[pair["difference"].abs() >= least]
+    order = pair["difference"].abs().sort_values(ascending=False, kind="stable").index
+    return pair.loc[order].reset_index(drop=True).rename_axis(columns=None)
+
+
+def status_table(scores: pd.DataFrame, examples: Iterable[str] | None = None) -> pd.DataFrame:
+    """How many predictions of each status each system has: system, status, count, share.
+
+    With `examples` (ids that should have been answered) those without any prediction count as `missing`.
+    """
+    rows = scores[scores["measure"] == ANSWERED]
+    counts = rows.groupby(["system", "status"], observed=True).size().rename("count").reset_index()
+    if examples is not None:
+        asked = set(examples)
+        for system, group in rows.groupby("system", observed=True):
+            lost = len(asked - set(group["example"]))
+            if lost:
+                counts.loc[len(counts)] = [system, "missing", lost]
+    counts["share"] = counts["count"] / counts.groupby("system", observed=True)["count"].transform("sum")
+    return counts.sort_values(["system", "status"], ignore_index=True)
+
+
+def by_feature(
+    scores: pd.DataFrame,
+    examples: pd.DataFrame,
+    features: Sequence[str],
+    measure: str = PRIMARY,
+    *,
+    sources: Sources | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """`summarise` over slices: one row per system, feature and value (columns system, feature, slice, n, mean, ...)."""
+    parts = []
+    for feature in features:
+        if feature not in examples:
+            raise ValueError(f"slice {feature!r}: expected one of {list(examples.columns)}; check the feature's name")
+        values = examples.set_index("example")[feature]
+        cut = scores.assign(slice=scores["example"].map(values).astype(str))
+        part = summarise(cut, [measure], by=["slice"], sources=sources, seed=seed)
+        parts.append(part.assign(feature=feature))
+    columns = ["system", "feature", "slice", "n", "mean", "low", "high", "few", "reason"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _clusters(index: pd.Index, sources: Sources | None) -> list[Hashable] | None:
+    return None if sources is None else [sources.get(str(example), str(example)) for example in index]

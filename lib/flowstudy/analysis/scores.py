@@ -1,0 +1,192 @@
+"""Predictions to numbers: one row per prediction and measure. Scoring again costs nothing and changes no journal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pandas as pd
+
+from flowstudy.analysis.measures import ANSWERED, MEASURES, QUALITY
+from flowstudy.analysis.tables import load_table, save_table
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.flows.query import parse_query
+from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
+from flowstudy.metrics import flow_similarity, published_scores
+from flowstudy.progress import progress
+from flowstudy.systems.records import Prediction
+
+SCORES_SCHEMA: Final = "flowstudy/scores/1"
+COLUMNS: Final = ("system", "example", "repeat", "split", "domain", "status", "measure", "value", "reason")
+
+
+class ScoreError(ValueError):
+    """Predictions that cannot be scored; the message names them and what to do."""
+
+
+class Value(NamedTuple):
+    """A measured value; NaN carries its reason."""
+
+    value: float
+    reason: str = ""
+
+
+def score_predictions(
+    predictions: Sequence[Prediction],
+    examples: Iterable[Example],
+    catalogues: Mapping[str, Catalogue] | None = None,
+) -> pd.DataFrame:
+    """One row per prediction and measure, in the columns `COLUMNS`, sorted by system, example and repeat.
+
+    An answer without a flow scores 0 on every quality measure and keeps its status. A prediction that is not an
+    answer (provider error, budget) gets the single measure `answered` = 0 and no score. `catalogues` maps a domain
+    to its catalogue; without one the invented shares are NaN. `value` is NaN only together with a `reason`.
+    Raises ScoreError naming predictions whose example is not in `examples`, or two for the same place.
+    """
+    corpus = {example.id: example for example in examples}
+    ordered = sorted(predictions, key=lambda p: (p.system, p.example, p.repeat))
+    _refuse_strangers(ordered, corpus)
+    rows: list[tuple[object, ...]] = []
+    with progress("scoring", len(ordered)) as tick:
+        for prediction in ordered:
+            example = corpus[prediction.example]
+            head = (prediction.system, example.id, prediction.repeat, example.split, example.domain, prediction.status)
+            catalogue = (catalogues or {}).get(example.domain)
+            rows += [(*head, name, *value) for name, value in score_one(prediction, example, catalogue).items()]
+            tick(note=prediction.system)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": float, "repeat": int, "reason": str})
+
+
+def score_one(prediction: Prediction, example: Example, catalogue: Catalogue | None = None) -> dict[str, Value]:
+    """Every measure of one prediction; only `answered` when it is not an answer."""
+    if not prediction.is_answer:
+        return {ANSWERED: Value(0.0, prediction.error or prediction.status)}
+    scores = {ANSWERED: Value(1.0)}
+    scores |= _quality(prediction.flow, example)
+    scores["valid_raw"] = Value(float(prediction.status == "ok"))
+    scores["valid_repaired"] = Value(float(prediction.status in ("ok", "repaired")))
+    scores |= invented_shares(prediction.flow, catalogue)
+    scores["cost_usd"] = _known(prediction.cost_usd, "no price is known for a call")
+    scores["latency_s"] = _known(prediction.latency_s, "no call was timed (cached, or no model)")
+    for name in ("prompt_tokens", "completion_tokens"):
+        counts = [getattr(call, name) for call in prediction.calls]
+        total = None if any(count is None for count in counts) else float(sum(counts))
+        scores[name] = _known(total, "a call did not report its tokens")
+    return scores
+
+
+def _quality(flow: Flow | None, example: Example) -> dict[str, Value]:
+    if flow is None:
+        return {name: Value(0.0) for name in QUALITY}
+    references, first = list(example.references), example.references[0]
+    published = published_scores(flow.to_json(), first.to_json())
+
+    def strict(reference: Flow | list[Flow], *, inputs: bool = True, strings: str = "exact") -> Value:
+        return Value(flow_similarity(flow, reference, inputs=inputs, convention="strict", strings=strings))
+
+    return {
+        "flow_sim_no_inputs": _known(published["flow_sim_no_inputs"], "the published code skips this pair"),
+        "flow_sim_with_inputs": _known(published["flow_sim_with_inputs"], "the published code skips this pair"),
+        "strict_no_inputs": strict(references, inputs=False),
+        "strict_with_inputs": strict(references),
+        "strict_first_reference": strict(first),
+        "similar_with_inputs": strict(references, strings="similar"),
+        "tree_bleu": _known(published["flow_bleu_with_inputs"], "the published code skips this pair"),
+        "trigger_match": _known(published["trigger_match"], "neither flow has a trigger"),
+        "component_match": _known(published["component_match"], "neither flow has components"),
+    }
+
+
+def invented_shares(flow: Flow | None, catalogue: Catalogue | None) -> dict[str, Value]:
+    """Share of the steps, tables and columns that `flow` uses and that are not in `catalogue` (0 none, 1 all)."""
+    names = ("invented_steps", "invented_tables", "invented_columns")
+    if flow is None or catalogue is None:
+        reason = "no flow" if flow is None else "no catalogue for this domain"
+        return {name: Value(math.nan, reason) for name in names}
+    kinds = [fault.kind for fault in catalogue.check(flow)]
+    bad = {
+        "invented_steps": kinds.count("unknown_action") + kinds.count("unknown_subflow"),
+        "invented_tables": kinds.count("unknown_table"),
+        "invented_columns": kinds.count("unknown_column"),
+    }
+    used = {
+        "invented_steps": sum(not component.is_logic for component in flow.components),
+        "invented_tables": sum(_table(inputs) is not None for inputs in _input_lists(flow)),
+        "invented_columns": sum(_clauses(inputs, catalogue) for inputs in _input_lists(flow)),
+    }
+    return {n: Value(bad[n] / used[n]) if used[n] else Value(math.nan, "the flow uses none") for n in names}
+
+
+def _input_lists(flow: Flow) -> Iterator[list[Input]]:
+    if flow.trigger is not None:
+        yield flow.trigger.inputs
+    yield from (component.inputs for component in flow.components)
+
+
+def _table(inputs: list[Input]) -> str | None:
+    values = (i.value for i in inputs if i.name in ("table", "table_name") and isinstance(i.value, str))
+    return next((value for value in values if value and "{{" not in value), None)
+
+
+def _clauses(inputs: list[Input], catalogue: Catalogue) -> int:
+    if _table(inputs) not in catalogue.tables:
+        return 0
+    queries = (str(i.value) for i in inputs if i.name in QUERY_INPUTS)
+    return sum(len(parse_query(query) or ()) for query in queries)
+
+
+def _known(value: float | None, reason: str) -> Value:
+    return Value(math.nan, reason) if value is None else Value(float(value))
+
+
+def _refuse_strangers(predictions: Sequence[Prediction], corpus: Mapping[str, Example]) -> None:
+    lost = sorted({p.example for p in predictions if p.example not in corpus})
+    if lost:
+        raise ScoreError(
+            f"predictions for example {', '.join(lost[:5])} ({len(lost)} in all): expected examples of the corpus, "
+            "got none with this id; score them with the corpus they were made from"
+        )
+    places = pd.Series([(p.system, p.example, p.repeat) for p in predictions], dtype=object)
+    twice = places[places.duplicated()].tolist()
+    if twice:
+        rule = "expected one per system, example and repeat, got two"
+        raise ScoreError(f"prediction {twice[0]}: {rule}; keep the latest")
+
+
+def examples_table(examples: Iterable[Example]) -> pd.DataFrame:
+    """One row per example: id, split, domain, source, steps of the main reference, and its features as columns.
+
+    A feature becomes `True` where it is set (a label may be words: any words are True), else `False`;
+    numbers and the size bucket stay as they are.
+    """
+    rows = []
+    for example in examples:
+        row: dict[str, object] = {"example": example.id, "split": example.split, "domain": example.domain}
+        row |= {"source": example.source, "steps": example.flow.steps, "references": len(example.references)}
+        rows.append(row | {name: _flat(value) for name, value in example.features.items() if name not in row})
+    return pd.DataFrame(rows)
+
+
+def _flat(value: object) -> object:
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    return bool(value)
+
+
+def save_scores(scores: pd.DataFrame, path: str | Path) -> Path:
+    """Write `scores.parquet` atomically; returns the path."""
+    return save_table(scores, path, schema=SCORES_SCHEMA)
+
+
+def load_scores(path: str | Path) -> pd.DataFrame:
+    """Read `scores.parquet`; TableError when it is missing, damaged or of another schema."""
+    return load_table(path, schema=SCORES_SCHEMA)
+
+
+def known_measures(scores: pd.DataFrame) -> list[str]:
+    """The measures present in a score table, in the order of `MEASURES`."""
+    present = set(scores["measure"])
+    return [name for name in MEASURES if name in present]

@@ -1,0 +1,245 @@
+"""Intervals and tests on paired scores: seeded, clustered by source, and NaN with a reason where undefined.
+
+Intervals are bootstrap intervals of `scipy.stats.bootstrap`: bias-corrected and accelerated (BCa) from 15 values
+on, percentile below (BCa's jackknife is unstable there; the choice follows evalstats, MIT). Tests are paired
+permutation tests of `scipy.stats.permutation_test`: under "no difference" the sign of each difference is a coin.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Hashable, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Values = Sequence[float] | npt.NDArray[np.float64]
+
+#: A slice with fewer examples than this is marked: its figures are shown, no conclusion is drawn from them.
+FEW: Final = 10
+_BCA_FROM: Final = 15
+RESAMPLES: Final = 2000
+
+
+class Interval(NamedTuple):
+    """A mean with its interval. `n` counts examples; `low` and `high` are NaN when undefined, and `reason` says why."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str = ""
+    reason: str = ""
+
+    @property
+    def excludes_zero(self) -> bool:
+        """True when the whole interval lies on one side of zero; False when undefined."""
+        return self.low > 0 or self.high < 0
+
+
+class PValue(NamedTuple):
+    """A two-sided p-value, NaN when undefined, with the reason."""
+
+    p: float
+    reason: str = ""
+
+
+def seeded(seed: int, *labels: object) -> np.random.Generator:
+    """A random stream of its own for each purpose: the same seed and labels give the same numbers in any order."""
+    return np.random.default_rng([seed, *(zlib.crc32(str(label).encode()) for label in labels)])
+
+
+def mean_interval(
+    values: Values,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """The mean of `values` (one per example, NaN left out) and its bootstrap interval.
+
+    `clusters` names each value's source (a workflow that gave several examples): whole clusters are resampled.
+    No value: all NaN. One value, one cluster, or no spread at all: the mean without an interval.
+    """
+    _check_level(level)
+    kept, groups = _clean(values, clusters)
+    if kept.size == 0:
+        return Interval(math.nan, math.nan, math.nan, 0, reason="no example has this score")
+    mean = float(kept.mean())
+    sums, counts = _by_cluster(kept, groups)
+    if sums.size < 2:
+        what = "one example" if kept.size == 1 else "all examples come from one source"
+        return Interval(mean, math.nan, math.nan, kept.size, reason=f"{what}: no interval")
+    if np.ptp(kept) == 0:
+        return Interval(mean, math.nan, math.nan, kept.size, reason="all scores are equal: nothing to resample")
+    method = "BCa" if sums.size >= _BCA_FROM else "percentile"
+    low, high = _bootstrap(sums, counts, method, level, resamples, seed)
+    return Interval(mean, low, high, kept.size, method=f"{method} bootstrap, {resamples} resamples")
+
+
+def paired_difference(
+    a: Values,
+    b: Values,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Mean of a - b over the examples that both have (position by position), with its interval."""
+    return mean_interval(_differences(a, b), clusters=clusters, level=level, seed=seed, resamples=resamples)
+
+
+def permutation_p(
+    a: Values, b: Values, *, clusters: Sequence[Hashable] | None = None, seed: int = 0, resamples: int = 9999
+) -> PValue:
+    """Two-sided paired permutation test of equal means; exact when all sign patterns can be listed.
+
+    With `clusters` the sign of a whole cluster flips, as its examples are not independent.
+    """
+    from scipy.stats import permutation_test
+
+    differences, groups = _clean(_differences(a, b), clusters)
+    sums, _ = _by_cluster(differences, groups)
+    if sums.size < 2:
+        return PValue(math.nan, "fewer than two pairs: no test")
+    if not differences.any():
+        return PValue(1.0, "no pair differs")
+    result = permutation_test(
+        (sums, np.zeros_like(sums)), _mean_difference, permutation_type="samples", vectorized=True,
+        n_resamples=resamples, batch=max(1, 2_000_000 // sums.size), rng=seeded(seed, "permutation"),
+    )  # fmt: skip
+    return PValue(float(result.pvalue))
+
+
+def holm(p_values: Values) -> npt.NDArray[np.float64]:
+    """Holm's step-down adjustment for several comparisons; NaN stays NaN and does not count.
+
+    >>> holm([0.01, 0.04, 0.03]).round(4).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=float)
+    adjusted = np.full(p.shape, math.nan)
+    order = np.argsort(p)[: int(np.isfinite(p).sum())]
+    factors = np.arange(order.size, 0, -1)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
+    return adjusted
+
+
+def chance_of_best(
+    table: npt.NDArray[np.float64],
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> npt.NDArray[np.float64]:
+    """Share of bootstrap samples in which each column of `table` (examples x systems) has the highest mean.
+
+    Rows with a gap are left out; ties share. The shares add up to 1; all NaN when no row is complete.
+    """
+    complete = np.isfinite(table).all(axis=1)
+    rows = table[complete]
+    if rows.size == 0:
+        return np.full(table.shape[1], math.nan)
+    groups = None if clusters is None else [c for c, keep in zip(clusters, complete, strict=True) if keep]
+    codes, size = _codes(len(rows), groups)
+    sums = np.zeros((size, rows.shape[1]))
+    np.add.at(sums, codes, rows)
+    counts = np.bincount(codes, minlength=size).astype(float)
+    weights = seeded(seed, "best").multinomial(size, np.full(size, 1 / size), size=resamples).astype(float)
+    means = (weights @ sums) / (weights @ counts)[:, None]
+    best = np.isclose(means, means.max(axis=1, keepdims=True), rtol=0, atol=1e-12)
+    return np.asarray((best / best.sum(axis=1, keepdims=True)).mean(axis=0))
+
+
+def detectable_difference(differences: Values, *, power: float = 0.8, level: float = 0.95) -> float:
+    """Smallest true mean difference that this many pairs find with probability `power`; NaN below two pairs.
+
+    Normal approximation for paired data: (z(1 - alpha/2) + z(power)) * sd / sqrt(n).
+    """
+    kept, _ = _clean(differences, None)
+    if kept.size < 2:
+        return math.nan
+    return float(_z_sum(power, level) * kept.std(ddof=1) / math.sqrt(kept.size))
+
+
+def examples_needed(
+    differences: Values, effect: float, *, power: float = 0.8, level: float = 0.95
+) -> int | None:
+    """How many pairs it would take to find a mean difference of `effect` with probability `power`.
+
+    None when it cannot be said: fewer than two pairs, no spread, or an effect of zero.
+    """
+    kept, _ = _clean(differences, None)
+    if kept.size < 2 or effect == 0 or not kept.std(ddof=1) > 0:
+        return None
+    return math.ceil((_z_sum(power, level) * float(kept.std(ddof=1)) / abs(effect)) ** 2)
+
+
+def _z_sum(power: float, level: float) -> float:
+    from scipy.special import ndtri
+
+    _check_level(level)
+    return float(ndtri(0.5 + level / 2) + ndtri(power))
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"interval: expected a level between 0 and 1, got {level}; 0.95 is usual")
+
+
+def _differences(a: Values, b: Values) -> npt.NDArray[np.float64]:
+    left, right = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if left.shape != right.shape:
+        raise ValueError(f"paired scores: expected the same examples, got {left.size} and {right.size} values")
+    return left - right
+
+
+def _clean(
+    values: Values, clusters: Sequence[Hashable] | None
+) -> tuple[npt.NDArray[np.float64], list[Hashable] | None]:
+    numbers = np.asarray(values, dtype=float)
+    finite = np.isfinite(numbers)
+    groups = None if clusters is None else [c for c, keep in zip(clusters, finite, strict=True) if keep]
+    return numbers[finite], groups
+
+
+def _codes(size: int, groups: list[Hashable] | None) -> tuple[npt.NDArray[np.intp], int]:
+    """The one place that decides which values belong together: a code per value, and the number of clusters."""
+    if groups is None:
+        return np.arange(size), size
+    codes: dict[Hashable, int] = {}
+    return np.array([codes.setdefault(g, len(codes)) for g in groups], dtype=np.intp), len(codes)
+
+
+def _by_cluster(
+    values: npt.NDArray[np.float64], groups: list[Hashable] | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    codes, size = _codes(values.size, groups)
+    sums = np.bincount(codes, values, size).astype(float)
+    return sums, np.bincount(codes, minlength=size).astype(float)
+
+
+def _bootstrap(
+    sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], method: Any, level: float, resamples: int, seed: int
+) -> tuple[float, float]:
+    from scipy.stats import bootstrap
+
+    result = bootstrap(
+        (sums, counts), _ratio, paired=True, vectorized=True, method=method, confidence_level=level,
+        n_resamples=resamples, batch=max(1, 2_000_000 // sums.size), rng=seeded(seed, "bootstrap"),
+    )  # fmt: skip
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], axis: int = -1) -> npt.NDArray[np.float64]:
+    return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
+
+
+def _mean_difference(
+    a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], axis: int = -1
+) -> npt.NDArray[np.float64]:
+    return np.asarray(a.mean(axis=axis) - b.mean(axis=axis))

@@ -1,0 +1,155 @@
+"""Figures to files and to notebooks: HTML, PNG, JSON and the table, all with the same stem.
+
+A PNG needs a Chrome (kaleido draws with it). Without one the rest is written and one line says what is missing.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+
+NO_CHROME: Final = (
+    "no PNG: no Chrome or Chromium found; install one (Debian: apt-get install chromium) or set BROWSER_PATH"
+)
+#: Width of a picture in pixels, before `scale`.
+WIDTH: Final = 860
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_MAC: Final = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+
+
+class Saved(NamedTuple):
+    """The files of one figure; `png` is None when no Chrome was found, and `note` says so."""
+
+    html: Path
+    json: Path
+    csv: Path
+    png: Path | None
+    note: str = ""
+
+
+def chrome() -> str | None:
+    """Path of a Chrome or Chromium: `BROWSER_PATH` if set, else the first found on this machine; None without one."""
+    named = os.environ.get("BROWSER_PATH")
+    if named:
+        return named if Path(named).is_file() else None
+    return next((path for name in _NAMES if (path := shutil.which(name))), _MAC if Path(_MAC).is_file() else None)
+
+
+@functools.cache
+def _drawer() -> bool:
+    """Start kaleido's browser once per process: 0.15 s per picture afterwards instead of 4 s."""
+    import kaleido
+
+    path = chrome()
+    if path is None:
+        return False
+    os.environ.setdefault("BROWSER_PATH", path)
+    kaleido.start_sync_server(silence_warnings=True, mathjax=False, n=1)
+    return True
+
+
+def png_bytes(figure: Any, *, width: int | None = None, scale: float = 2) -> bytes | None:
+    """The figure as a PNG, `width` pixels wide (its own width, else `WIDTH`) times `scale`; None without a Chrome."""
+    if not _drawer():
+        return None
+    import kaleido
+
+    size = {"width": width or figure.layout.width or WIDTH, "height": figure.layout.height or 450}
+    return bytes(kaleido.calc_fig_sync(figure, opts={"format": "png", "scale": scale, **size}))
+
+
+def save_figure(figure: Any, table: pd.DataFrame, folder: str | Path, stem: str) -> Saved:
+    """Write `stem`.html, .json (Plotly), .csv (the table it was drawn from) and, with a Chrome, .png.
+
+    The pages of a folder share one `plotly.min.js` beside them, so they open offline and stay small.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {kind: folder / f"{stem}.{kind}" for kind in ("html", "json", "csv", "png")}
+    _write_script(folder)
+    page = figure.to_html(include_plotlyjs="directory", full_html=True, config=CONFIG, div_id=stem)
+    _write(paths["html"], page.encode())
+    _write(paths["json"], figure.to_json().encode())
+    _write(paths["csv"], table.to_csv(index=False, lineterminator="\n").encode())
+    picture = png_bytes(figure)
+    if picture is None:
+        return Saved(paths["html"], paths["json"], paths["csv"], None, NO_CHROME)
+    _write(paths["png"], picture)
+    return Saved(paths["html"], paths["json"], paths["csv"], paths["png"])
+
+
+CONFIG: Final = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+
+
+def show(figure: Any, table: pd.DataFrame | None = None) -> None:
+    """Display a figure in a notebook: interactive with a PNG beside it; without Chrome interactive, then the table."""
+    from IPython.display import HTML, display
+
+    bundle: dict[str, Any] = {"application/vnd.plotly.v1+json": _plotly_json(figure)}
+    picture = png_bytes(figure)
+    if picture is None:
+        display(bundle, raw=True)
+        if table is not None:
+            display(HTML(table_html(table)))
+        print(NO_CHROME, file=sys.stderr)
+        return
+    display(bundle | {"image/png": _base64(picture)}, raw=True)
+
+
+def table_html(table: pd.DataFrame, *, digits: int = 3) -> str:
+    """A plain, escaped HTML table: figures to `digits` places, gaps as a dash."""
+    head = "".join(f"<th>{html.escape(str(name).replace('_', ' '))}</th>" for name in table.columns)
+    rows = "".join(
+        "<tr>" + "".join(f"<td{_kind(cell)}>{html.escape(cell_text(cell, digits))}</td>" for cell in row) + "</tr>"
+        for row in table.itertuples(index=False)
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def cell_text(value: object, digits: int = 3) -> str:
+    """What a table shows for one value: a dash for a gap, a fixed number of digits for a fraction."""
+    if value is None or (isinstance(value, float) and value != value):
+        return "–"
+    if isinstance(value, (bool, str)):
+        return {True: "yes", False: ""}.get(value, str(value)) if isinstance(value, bool) else value
+    if isinstance(value, float) or hasattr(value, "dtype"):
+        number = float(value)  # type: ignore[arg-type]
+        return f"{number:.0f}" if number == int(number) and abs(number) >= 10 else f"{number:.{digits}f}"
+    return str(value)
+
+
+def _kind(value: object) -> str:
+    return ' class="number"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+
+
+def _plotly_json(figure: Any) -> Any:
+    import json
+
+    return json.loads(figure.to_json())
+
+
+def _base64(data: bytes) -> str:
+    import base64
+
+    return base64.b64encode(data).decode()
+
+
+def _write_script(folder: Path) -> None:
+    from plotly.offline import get_plotlyjs, get_plotlyjs_version
+
+    script, stamp = folder / "plotly.min.js", f"plotly.js v{get_plotlyjs_version()}".encode()
+    if not script.is_file() or stamp not in script.read_bytes()[:400]:
+        _write(script, get_plotlyjs().encode())
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)

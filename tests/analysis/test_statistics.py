@@ -1,0 +1,127 @@
+"""Statistics: known values derived by hand, agreement with scipy, undefined cases, and coverage by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+
+from flowstudy.analysis.statistics import (
+    chance_of_best,
+    detectable_difference,
+    examples_needed,
+    holm,
+    mean_interval,
+    paired_difference,
+    permutation_p,
+    seeded,
+)
+
+
+def test_permutation_known_value():
+    # Four pairs, all differences +1: of the 2^4 sign patterns only +,+,+,+ and -,-,-,- are as extreme: p = 2/16.
+    assert permutation_p([2, 3, 4, 5], [1, 2, 3, 4]).p == pytest.approx(2 / 16)
+    # Differences 3, 1, -1: the eight sums are 5,3,3,1 and their negatives; |sum| >= 3 for six of them: p = 6/8.
+    assert permutation_p([3, 1, 0], [0, 0, 1]).p == pytest.approx(6 / 8)
+
+
+def test_permutation_flips_whole_clusters():
+    # Two clusters with sums 2 and 2: four patterns, two as extreme as 4: p = 1/2, however many examples they hold.
+    assert permutation_p([1, 1, 1, 1], [0, 0, 0, 0], clusters=["a", "a", "b", "b"]).p == pytest.approx(0.5)
+
+
+def test_holm_known_value():
+    # 0.01*3 = 0.03; 0.03*2 = 0.06; 0.04*1 = 0.04, raised to 0.06 by the running maximum.
+    assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    # NaN stays and does not count: 0.02*2 and 0.5*1.
+    assert holm([0.02, math.nan, 0.5])[[0, 2]].tolist() == pytest.approx([0.04, 0.5])
+    assert holm([0.9, 0.8]).max() == 1.0
+    assert holm([]).size == 0
+
+
+def test_bca_interval_is_scipys():
+    from scipy.stats import bootstrap
+
+    values = np.random.default_rng(3).beta(5, 2, size=40)
+    ours = mean_interval(values, seed=11)
+    theirs = bootstrap((values,), np.mean, n_resamples=2000, method="BCa", rng=seeded(11, "bootstrap"))
+    assert ours.method.startswith("BCa")
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval), abs=1e-9)
+
+
+def test_interval_reproduces_to_the_last_digit():
+    values = np.random.default_rng(0).random(50)
+    assert mean_interval(values, seed=5) == mean_interval(values, seed=5)
+    assert mean_interval(values, seed=5) != mean_interval(values, seed=6)
+
+
+@pytest.mark.parametrize(
+    ("values", "clusters", "reason"),
+    [
+        ([], None, "no example"),
+        ([math.nan], None, "no example"),
+        ([0.5], None, "one example"),
+        ([0.5, 0.6], ["s", "s"], "one source"),
+        ([0.5] * 30, None, "equal"),
+    ],
+)
+def test_undefined_interval_is_nan_with_a_reason(values, clusters, reason):
+    interval = mean_interval(values, clusters=clusters)
+    assert math.isnan(interval.low) and math.isnan(interval.high) and reason in interval.reason
+    assert not interval.excludes_zero
+
+
+def test_clusters_widen_the_interval():
+    rng = np.random.default_rng(1)
+    values = np.repeat(rng.random(20), 5)
+    sources = np.repeat(np.arange(20), 5).tolist()
+    alone, together = mean_interval(values), mean_interval(values, clusters=sources)
+    assert together.high - together.low > 1.7 * (alone.high - alone.low)  # sqrt(5) = 2.24 for perfect copies
+    assert together.value == pytest.approx(alone.value)
+
+
+def test_pairing_narrows_the_interval():
+    rng = np.random.default_rng(2)
+    difficulty = rng.random(80)
+    a, b = difficulty + 0.05 + rng.normal(0, 0.05, 80), difficulty + rng.normal(0, 0.05, 80)
+    difference = paired_difference(a, b)
+    assert difference.excludes_zero
+    assert mean_interval(a).low < mean_interval(b).high  # unpaired, the two overlap
+
+
+def test_refuses_unpaired_and_odd_levels():
+    with pytest.raises(ValueError, match="same examples"):
+        paired_difference([1, 2], [1])
+    with pytest.raises(ValueError, match="level between 0 and 1"):
+        mean_interval([1, 2], level=95)
+
+
+def test_chance_of_best_adds_up_and_shares_ties():
+    table = np.array([[1.0, 1.0, 0.0], [0.5, 0.5, 0.0], [np.nan, 1, 1]])
+    assert chance_of_best(table).tolist() == pytest.approx([0.5, 0.5, 0.0])
+    assert np.isnan(chance_of_best(np.array([[np.nan, 1.0]]))).all()
+
+
+def test_detectable_difference_known_value():
+    # sd of (0, 2) repeated: 4 values, mean 1, squared deviations 4 * 1, variance 4/3; (1.96 + 0.8416) * sd / 2.
+    expected = (1.959964 + 0.841621) * math.sqrt(4 / 3) / 2
+    assert detectable_difference([0, 2, 0, 2]) == pytest.approx(expected, rel=1e-6)
+    assert math.isnan(detectable_difference([1]))
+    # The difference found with n pairs needs n pairs.
+    values = np.random.default_rng(0).normal(0, 1, 100)
+    assert examples_needed(values, detectable_difference(values)) in (100, 101)
+    assert examples_needed([1, 1], 0.1) is None
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_coverage_of_the_intervals(clustered):
+    """Nominal 95 %, found within 2 points: skewed scores in [0, 1], 2,000 studies of 80 sources."""
+    studies, n, true = 2000, 80, 5 / 7
+    rng = np.random.default_rng(42)
+    hits = 0
+    for study in range(studies):
+        base = rng.beta(5, 2, size=n)
+        values = np.repeat(base, 2) if clustered else base
+        sources = np.repeat(np.arange(n), 2).tolist() if clustered else None
+        interval = mean_interval(values, clusters=sources, seed=study, resamples=500)
+        hits += interval.low <= true <= interval.high
+    assert hits / studies == pytest.approx(0.95, abs=0.02)
