@@ -1,0 +1,92 @@
+"""The study file protects: a misspelt key, profile or system is an error that names the right one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flowstudy.run_folder import project_root
+from flowstudy.study import StudyError, fingerprint, load_study
+
+ROOT = project_root(Path(__file__).parent)
+
+
+@pytest.fixture
+def raw() -> dict:
+    return yaml.safe_load((ROOT / "study.yaml").read_text())
+
+
+def load(tmp_path: Path, raw: dict, **options: str):
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return load_study(path, **options)
+
+
+def test_profiles_are_deep_overrides() -> None:
+    laptop, quick = load_study(ROOT / "study.yaml"), load_study(ROOT / "study.yaml", "quick")
+    assert quick.fine_tune.base == laptop.fine_tune.base and quick.fine_tune.examples < laptop.fine_tune.examples
+    assert quick.systems.keys() == laptop.systems.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sede": 1}, "key 'sede'.*closest: 'seed'"),
+        ({"fine_tune": {"epoch": 1}}, "key 'fine_tune.epoch'.*closest: 'epochs'"),
+        ({"systems": {"a": {"model": "nearest", "shot": 1}}}, "key 'systems.a.shot'.*closest: 'shots'"),
+        ({"seed": "seven"}, "key 'seed'.*got \"seven\""),
+        ({"tagging": {"items": 0}}, "tagging.items"),
+    ],
+)
+def test_a_wrong_key_is_named(tmp_path: Path, raw: dict, change: dict, words: str) -> None:
+    with pytest.raises(StudyError, match=words):
+        load(tmp_path, {**raw, **change})
+
+
+def test_an_unknown_profile_and_a_broken_file_are_named(tmp_path: Path, raw: dict) -> None:
+    with pytest.raises(StudyError, match=r"profile 'quik'.*'quick'"):
+        load(tmp_path, raw, profile="quik")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    with pytest.raises(StudyError, match=r"bad\.yaml"):
+        load_study(tmp_path / "bad.yaml")
+    with pytest.raises(StudyError, match="readable"):
+        load_study(tmp_path / "none.yaml")
+
+
+def test_systems_are_chosen_by_name_group_or_model() -> None:
+    chosen = load_study(ROOT / "study.yaml", systems="slm openai/gpt-4o-mini, nearest").systems
+    assert {"nearest", "gpt-4o-mini", "slm-tuned"} <= chosen.keys() and "gpt-4o" not in chosen
+    assert chosen["gpt-4o-mini"].model == "openai/gpt-4o-mini"
+    with pytest.raises(StudyError, match="closest: 'nearest'"):
+        load_study(ROOT / "study.yaml", systems="nearst")
+
+
+def test_a_fingerprint_changes_with_parameters_and_code_only(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks/01_explore_data.ipynb").write_text("{}")
+    corpus = tmp_path / "c.jsonl"
+    corpus.write_text("a")
+    one = fingerprint(tmp_path, "01_explore_data", {"seed": 1}, str(corpus))
+    assert one == fingerprint(tmp_path, "01_explore_data", {"seed": 1}, str(corpus))
+    assert one != fingerprint(tmp_path, "01_explore_data", {"seed": 2}, str(corpus))
+    corpus.write_text("b")
+    assert one != fingerprint(tmp_path, "01_explore_data", {"seed": 1}, str(corpus))
+
+
+def test_the_conda_environment_cannot_drift() -> None:
+    """environment.yml names no version of its own: extras and pins come from pyproject.toml, Python from both."""
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())
+    plain = [d for d in conda["dependencies"] if isinstance(d, str)]
+    pip = next(d["pip"] for d in conda["dependencies"] if isinstance(d, dict))
+    assert plain == ["python=3.11", "pip", "make", "git"] and pip == ["-e .[dev]"]
+    makefile = (ROOT / "Makefile").read_text()
+    extras = re.search(r"-e '\.\[([a-z,]+)\]'", makefile)
+    assert extras and set(extras[1].split(",")) == {"dev", "unsloth"}
+
+
+def test_litellm_is_pinned_away_from_the_malicious_releases() -> None:
+    pins = re.findall(r'"litellm==([0-9.]+)"', (ROOT / "pyproject.toml").read_text())
+    assert pins and pins[0] not in ("1.82.7", "1.82.8")
