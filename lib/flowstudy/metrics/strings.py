@@ -1,0 +1,84 @@
+"""Graded costs between input values: how unlike two free texts are, from 0 (equal) to 1.
+
+Only free text is graded: text of at least `FREE_TEXT_WORDS` words, compared with free text that holds the same
+`{{references}}` in the same order. Identifiers, choices, numbers, references, operators and fields are equal or not.
+Costs are counted in steps of 1 / `STEPS`, rounded up, so that distances stay exact integers.
+
+What is a metric: the default is the Indel distance d of rapidfuzz, normalised as 2 d / (|a| + |b| + d) (Li and Liu
+2007), which, unlike d / (|a| + |b|), keeps the triangle inequality; rounding up keeps it too. As the class of a text
+depends on that text alone, and costs between classes are 1, the tree edit distance built on these costs is a metric.
+With an encoder the angle between two embeddings is used, clipped at a right angle: also a metric on the embeddings,
+so the distance is one as far as different texts get different embeddings; different texts never cost less than one
+step. The similarity `1 - distance / size` is not claimed to be one in either case.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from rapidfuzz.distance import Indel
+
+#: One unit of edit cost in graded comparisons.
+STEPS: Final = 10_000
+FREE_TEXT_WORDS: Final = 3
+_REFERENCE: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
+#: Longer texts are compared as equal or not: their alignment would take too long.
+MAX_GRADED_CHARS: Final = 20_000
+
+#: Texts in, one embedding per text out.
+Encoder: TypeAlias = Callable[[Sequence[str]], Sequence[Sequence[float]]]
+
+
+def free_text_class(text: str) -> tuple[str, ...] | None:
+    """The references in a free text, in order; None for a value that must match exactly.
+
+    >>> free_text_class("Send mail to {{trigger.record.caller}} today")
+    ('{{trigger.record.caller}}',)
+    >>> free_text_class("in progress") is None
+    True
+    """
+    if len(text) > MAX_GRADED_CHARS or len(text.split()) < FREE_TEXT_WORDS:
+        return None
+    if len(_WORD.findall(_REFERENCE.sub(" ", text))) < FREE_TEXT_WORDS:
+        return None
+    return tuple(_REFERENCE.findall(text))
+
+
+def text_cost(first: str, second: str) -> int:
+    """Steps between two free texts, from 0 (equal) to `STEPS` (no common letter).
+
+    >>> text_cost("Send mail to Bob", "Send an email to Bob")
+    2000
+    """
+    distance = Indel.distance(first, second)
+    total = len(first) + len(second) + distance
+    return -(-2 * distance * STEPS // total) if total else 0
+
+
+class TextCosts:
+    """Steps between texts, by letters or by an encoder whose embeddings are kept for the lifetime of this object."""
+
+    def __init__(self, encoder: Encoder | None = None) -> None:
+        self._encoder = encoder
+        self._known: dict[str, list[float]] = {}
+
+    def cost(self, first: str, second: str) -> int:
+        """Steps between two free texts of the same class: 0 if equal, 1..`STEPS` otherwise; symmetric."""
+        if first == second:
+            return 0
+        if self._encoder is None:
+            return text_cost(first, second)
+        dot = sum(x * y for x, y in zip(self._embed(first), self._embed(second), strict=True))
+        angle = math.acos(max(-1.0, min(1.0, dot))) * 2 / math.pi
+        return max(1, min(STEPS, math.ceil(angle * STEPS)))
+
+    def _embed(self, text: str) -> list[float]:
+        if text not in self._known:
+            (vector,) = self._encoder([text]) if self._encoder else ([],)
+            norm = math.hypot(*vector) or 1.0
+            self._known[text] = [float(x) / norm for x in vector]
+        return self._known[text]
