@@ -44,7 +44,7 @@ def _reference_fault(path: list[str], order: int, flow: Flow, catalogue: Catalog
     if head != "step" or not rest or not rest[0].isdigit():
         return "expected `trigger.<output>` or `step.<order>.<output>`"
     target = int(rest[0])
-    if not 1 <= target < order:
+    if not (1 <= target < order or _inside(flow, target, order)):
         return f"step {target} is not before this component"
     component = flow.components[target - 1]
     outputs = _outputs(component, catalogue)
@@ -52,6 +52,16 @@ def _reference_fault(path: list[str], order: int, flow: Flow, catalogue: Catalog
         return f"{component.key} gives {', '.join(outputs)}"
     table = component.input("table")
     return _column_fault(table, rest[2:], catalogue) if rest[1:2] == ["record"] else None
+
+
+def _inside(flow: Flow, target: int, order: int) -> bool:
+    """Whether step `target` is in the body of the DOUNTIL loop `order`, whose condition is tested after the body."""
+    if not (0 < order < target <= flow.steps and flow.components[order - 1].definition == "DOUNTIL"):
+        return False
+    block = flow.components[target - 1].block
+    while block is not None and block > order:
+        block = flow.components[block - 1].block
+    return block == order
 
 
 def _outputs(component: Component, catalogue: Catalogue) -> list[str]:
@@ -121,7 +131,7 @@ def _atoms(item: Input, is_query: bool) -> Iterator[str]:
         yield value
         return
     for clause in clauses:
-        yield from clause.value.split(",") if clause.operator == "IN" else [clause.value]
+        yield from clause.value.split(",") if clause.operator in ("IN", "NOT IN") else [clause.value]
 
 
 def _plain(text: str) -> str:
