@@ -25,10 +25,20 @@ def loop() -> asyncio.AbstractEventLoop:
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` on the background loop and return its result. An interrupt cancels it before it is passed on."""
-    future = asyncio.run_coroutine_threadsafe(work, loop())
+    """Run `work` on the background loop and return its result. An interrupt cancels it, lets it clean up, and is
+    passed on."""
+    ended = threading.Event()
+
+    async def run() -> T:
+        try:
+            return await work
+        finally:
+            ended.set()
+
+    future = asyncio.run_coroutine_threadsafe(run(), loop())
     try:
         return future.result()
     except KeyboardInterrupt:
         future.cancel()
+        ended.wait(timeout=10)
         raise

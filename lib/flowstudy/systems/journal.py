@@ -31,24 +31,28 @@ class JournalError(OSError):
     """A journal that cannot be read or written; the message names the file and the remedy."""
 
 
-def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: str | Path, *, with_place: bool = False) -> Iterator[dict[str, Any]]:
     """The records of a journal in file order; none when there is no file. A torn last line is left out.
+
+    `with_place` adds the byte at which each line starts as `_place`.
 
     Raises JournalError naming the line when any other line is not a JSON object.
     """
     path = Path(path)
     if not path.exists():
         return
+    place = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             record = _load(line)
             if record is not None:
-                yield record
+                yield {**record, "_place": place} if with_place else record
             elif line.endswith(b"\n"):
                 raise JournalError(
                     f"journal {path}:{number}: expected one JSON object per line, got {line[:60]!r}; "
                     "delete that line, and what it held is computed again"
                 )
+            place += len(line)
 
 
 def _load(line: bytes) -> dict[str, Any] | None:
@@ -100,7 +104,8 @@ class Journal:
     def append(self, record: dict[str, Any]) -> None:
         """Queue one record; raises JournalError when an earlier one could not be written."""
         self._check()
-        self._queue.put(redact(json.dumps(record, ensure_ascii=False, allow_nan=False)).encode(errors="replace") + b"\n")
+        line = redact(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        self._queue.put(line.encode(errors="replace") + b"\n")
 
     def flush(self) -> None:
         """Wait until everything appended is in the file and durable."""
@@ -122,7 +127,7 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         if kind is None:
             self.close()
         else:
@@ -145,7 +150,8 @@ class Journal:
             try:
                 item = self._queue.get(timeout=SYNC_S if dirty else None)
             except queue.Empty:
-                os.fsync(self._file)
+                with contextlib.suppress(OSError):
+                    os.fsync(self._file)
                 dirty = False
                 continue
             if isinstance(item, bytes):

@@ -30,7 +30,11 @@ class Suggestion(_Record):
 
 
 class Call(_Record):
-    """One call to a model, as sent and as answered; None means not known, never zero."""
+    """One call to a model, as sent and as answered; None means not known, never zero.
+
+    `latency_s` is that of the last attempt; `wait_s` is what passed before it (failed attempts and pauses).
+    `machine_s` is the call's share of the time of a machine of one's own. `key` finds the call in the call journal.
+    """
 
     stage: str
     model: str
@@ -45,7 +49,16 @@ class Call(_Record):
     cache_hit: bool = False
     finish_reason: str | None = None
     mean_logprob: float | None = None
+    machine_s: float | None = None
+    key: str = ""
     error: str | None = None
+
+    @property
+    def changed(self) -> dict[str, tuple[Any, Any]]:
+        """Parameters that were not sent as requested: name to (requested, sent), None where one is absent."""
+        names = self.requested.keys() | self.sent.keys()
+        pairs = {name: (self.requested.get(name), self.sent.get(name)) for name in sorted(names)}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 class Prediction(_Record):
@@ -91,6 +104,8 @@ class SystemSpec(_Record):
     """One way to answer. `model` is a LiteLLM name (`openai/gpt-4o`, `slm/tuned`) or a baseline (`nearest`).
 
     `prompt` names a versioned prompt family under `systems/prompts/`; `repeats` answers each example that often.
+    `self_repair` sends the validation errors of an answer back once. `reasoning_effort` and `logprobs` are asked for
+    where the model takes them. `suggestions` is the k of the retriever.
     """
 
     name: str
@@ -106,3 +121,6 @@ class SystemSpec(_Record):
     repeats: int = Field(default=1, ge=1)
     suggestions: int = Field(default=20, ge=0)
     api_base: str | None = None
+    self_repair: bool = False
+    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
+    logprobs: bool = False

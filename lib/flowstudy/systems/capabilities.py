@@ -1,0 +1,85 @@
+"""What each family of models takes, so that nothing is dropped in silence: requested and sent are compared.
+
+The first family whose pattern matches the start of a LiteLLM name counts. Facts are from the providers' API
+references and were tried against LiteLLM 1.106 on loopback servers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NamedTuple
+
+
+class Family(NamedTuple):
+    """What a family of models takes. `seed` is the parameter's name, or None where there is none.
+
+    `keys` are environment variables, any one of which is enough; `bases` those that move the base URL, and `base`
+    is where it goes without them (None: LiteLLM's own default). `cap` is the most calls in flight.
+    """
+
+    name: str
+    pattern: str
+    temperature: bool = True
+    seed: bool = True
+    json_mode: bool = True
+    schema: bool = True
+    reasoning_effort: bool = False
+    logprobs: bool = False
+    keys: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+    base: str | None = None
+    local: bool = False
+    cap: int = 32
+    timeout_s: float = 120.0
+
+
+_OPENAI: Final[dict[str, Any]] = {"keys": ("OPENAI_API_KEY",), "bases": ("OPENAI_BASE_URL", "OPENAI_API_BASE")}
+_ANTHROPIC: Final[dict[str, Any]] = {
+    "keys": ("ANTHROPIC_API_KEY",), "bases": ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"), "seed": False,
+    "json_mode": False,
+}  # fmt: skip
+_GEMINI: Final[dict[str, Any]] = {"keys": ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "bases": ("GEMINI_API_BASE",)}
+
+FAMILIES: Final = (
+    Family("small local model", r"slm/", seed=True, json_mode=False, schema=False, logprobs=True, local=True, cap=16,
+           timeout_s=900.0),
+    Family("openai reasoning", r"openai/(o\d|gpt-5)", temperature=False, seed=False, reasoning_effort=True, **_OPENAI),
+    Family("openai", r"openai/(gpt-|chatgpt-|ft:gpt-)", logprobs=True, **_OPENAI),
+    Family("openai-compatible", r"openai/", **_OPENAI),
+    Family("anthropic without temperature", r"anthropic/claude-(sonnet-5|opus-5|opus-4-[78]|haiku-5)",
+           temperature=False, reasoning_effort=True, **_ANTHROPIC),
+    Family("anthropic", r"anthropic/", **_ANTHROPIC),
+    Family("gemini", r"gemini/", reasoning_effort=True, **_GEMINI),
+    Family("mistral reasoning", r"mistral/magistral", reasoning_effort=True, keys=("MISTRAL_API_KEY",),
+           bases=("MISTRAL_API_BASE",)),
+    Family("mistral", r"mistral/", keys=("MISTRAL_API_KEY",), bases=("MISTRAL_API_BASE",)),
+    Family("deepseek reasoning", r"deepseek/deepseek-reasoner", temperature=False, seed=False, schema=False,
+           keys=("DEEPSEEK_API_KEY",), bases=("DEEPSEEK_API_BASE",)),
+    Family("deepseek", r"deepseek/", seed=False, schema=False, keys=("DEEPSEEK_API_KEY",),
+           bases=("DEEPSEEK_API_BASE",)),
+    Family("vllm", r"hosted_vllm/", logprobs=True, bases=("HOSTED_VLLM_API_BASE",), local=True),
+    Family("ollama", r"ollama(_chat)?/", bases=("OLLAMA_API_BASE",), base="http://127.0.0.1:11434", local=True, cap=4,
+           timeout_s=600.0),
+)  # fmt: skip
+
+
+def family_of(model: str) -> Family | None:
+    """The family of a LiteLLM name such as `openai/gpt-4o`; None for a provider that is not in the table."""
+    return next((family for family in FAMILIES if re.match(family.pattern, model)), None)
+
+
+def adapt(family: Family, requested: dict[str, Any]) -> dict[str, Any]:
+    """The parameters to send out of those requested: what the family does not take is left out, nothing is guessed.
+
+    `response_format` falls from a schema to JSON mode where only that exists. Compare the two to see the difference.
+    """
+    sent = dict(requested)
+    for name in ("temperature", "seed", "reasoning_effort", "logprobs"):
+        if not getattr(family, name):
+            sent.pop(name, None)
+    wanted = sent.get("response_format", {}).get("type")
+    if wanted == "json_schema" and not family.schema:
+        sent["response_format"] = {"type": "json_object"}
+    if "response_format" in sent and not family.json_mode and sent["response_format"]["type"] == "json_object":
+        del sent["response_format"]
+    return sent

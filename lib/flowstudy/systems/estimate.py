@@ -1,0 +1,79 @@
+"""What a system will take before its first call: calls, tokens, money, time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel
+
+from flowstudy.systems import pipeline, prompts
+from flowstudy.systems.calls import Request
+from flowstudy.systems.llm import prompt_bytes
+from flowstudy.systems.prices import Price, price_of
+from flowstudy.systems.records import SystemSpec
+
+#: Rough figures, used before anything was measured: bytes of English and JSON per token, tokens of an answer per
+#: step of a flow, seconds for a first token, seconds per token.
+BYTES_PER_TOKEN, TOKENS_PER_STEP, FIRST_TOKEN_S, TOKEN_S = 3.6, 45, 0.6, 0.012
+
+
+class Estimate(BaseModel):
+    """`cost_usd` is what to expect, `worst_usd` the limit when every answer is as long as allowed; None: no price."""
+
+    system: str
+    model: str
+    predictions: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    worst_usd: float | None
+    seconds: float
+    price_source: str | None
+    price_date: str | None
+
+    def __str__(self) -> str:
+        money = "cost unknown (no price)" if self.cost_usd is None else f"about {self.cost_usd:.2f} USD"
+        worst = "" if self.worst_usd is None else f", at most {self.worst_usd:.2f}"
+        return (
+            f"{self.system}: {self.predictions} predictions, {self.calls} calls, {self.prompt_tokens:,} + "
+            f"{self.completion_tokens:,} tokens, {money}{worst}, about {self.seconds:.0f} s"
+        )
+
+
+def estimate(
+    spec: SystemSpec,
+    tasks: Sequence[pipeline.Task],
+    *,
+    in_flight: int = 8,
+    steps: float = 6.0,
+    prices: Mapping[str, Price] | None = None,
+) -> Estimate:
+    """Estimate from the prompts as they would be sent; `steps` is the usual number of components of a flow.
+
+    At most 50 prompts are built, the rest is scaled up. Later stages count as long as the first one.
+    """
+    sample = tasks[:: max(1, len(tasks) // 50)] if tasks else []
+    stage: prompts.Stage = "whole" if spec.strategy == "whole" else "outline"
+    sizes = [_prompt_bytes(spec, stage, task) for task in sample]
+    per_prediction = 1 if spec.strategy == "whole" else 1 + round(steps)
+    calls = len(tasks) * per_prediction
+    prompt = sum(sizes) / len(sizes) * calls if sizes else 0.0
+    answer = min(spec.max_tokens, steps * TOKENS_PER_STEP) * (1 if per_prediction == 1 else 1.5) * len(tasks)
+    price = price_of(spec.model, prices)
+    seconds = (calls * FIRST_TOKEN_S + answer * TOKEN_S) / max(1, in_flight)
+    expected, worst = int(prompt / BYTES_PER_TOKEN), calls * spec.max_tokens
+    cost = worst_usd = None
+    if price is not None:
+        cost = price.tokens_usd(expected, int(answer)) if price.usd_per_hour is None else price.seconds_usd(seconds)
+        worst_usd = price.tokens_usd(int(prompt), worst)
+    return Estimate(
+        system=spec.name, model=spec.model, predictions=len(tasks), calls=calls, prompt_tokens=expected,
+        completion_tokens=int(answer), cost_usd=cost, worst_usd=worst_usd, seconds=seconds,
+        price_source=None if price is None else price.source, price_date=None if price is None else price.date,
+    )  # fmt: skip
+
+
+def _prompt_bytes(spec: SystemSpec, stage: prompts.Stage, task: pipeline.Task) -> int:
+    rendered = prompts.render(spec, stage, task.requirement, task.suggestions, task.catalogue, task.shots)
+    return prompt_bytes(Request(stage, rendered.messages, {}))

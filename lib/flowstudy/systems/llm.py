@@ -1,0 +1,171 @@
+"""One client for every model: asks LiteLLM, retries by our policy, keeps to the budget, remembers answers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from flowstudy.systems import wire
+from flowstudy.systems.budget import Budget, BudgetStop
+from flowstudy.systems.calls import CallCache, Outcome, Reply, Request, call_key
+from flowstudy.systems.capabilities import adapt, family_of
+from flowstudy.systems.limits import Limiter, Meter
+from flowstudy.systems.prices import Price, price_of
+from flowstudy.systems.records import Call
+from flowstudy.systems.retries import Policy, Verdict, classify
+from flowstudy.systems.secrets import redact
+
+
+class Client:
+    """Sends the calls of one system, from one event loop.
+
+    `timeout_s` limits one attempt by the wall clock. With a `budget` the model must have a price.
+    Raises ValueError for an unknown provider, or a budget without a price.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_base: str | None = None,
+        cache: CallCache | None = None,
+        budget: Budget | None = None,
+        prices: Mapping[str, Price] | None = None,
+        policy: Policy | None = None,
+        max_in_flight: int | None = None,
+        timeout_s: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        family = family_of(model)
+        if family is None:
+            raise ValueError(f"model {model!r}: expected a known provider before the slash, as in openai/gpt-4o")
+        self.model, self.family, self.base = model, family, wire.base_of(family, api_base)
+        self.price = price_of(model, prices)
+        if budget is not None and not family.local and (self.price is None or self.price.output is None):
+            raise ValueError(
+                f"model {model}: max_cost_usd needs a known price, got none; add a line with its source to a price file"
+            )
+        self.cache, self.budget = cache, None if family.local else budget
+        self.policy, self.timeout_s = policy or Policy(), timeout_s or family.timeout_s
+        self.limiter = Limiter(min(max_in_flight or family.cap, family.cap))
+        self.fingerprint = wire.model_fingerprint(model)
+        self._meter, self._dice, self._warm = Meter(), random.Random(seed), asyncio.Lock()
+        self._is_warm = family.name == "small local model"
+
+    async def complete(self, request: Request) -> Reply:
+        """Answer one request; never raises for what a provider does, the reply's `outcome` says it."""
+        sent = adapt(self.family, request.params)
+        key = call_key(self.model, self.base, request, sent, self.fingerprint)
+        call = Call(stage=request.stage, model=self.model, requested=request.params, sent=sent, key=key)
+        if self.cache is not None and (found := self.cache.find(key)) is not None:
+            return found
+        size = prompt_bytes(request)
+        if (problem := self._too_long(size, sent)) is not None:
+            return Reply("", call.model_copy(update={"error": problem, "attempts": 0, "cost_usd": 0.0}), "truncated")
+        await self._warm_up()
+        reply = await self._attempts(request, call, self._worst_usd(size, sent))
+        if self.cache is not None and reply.outcome in ("ok", "refused", "truncated"):
+            self.cache.store(reply, request.messages)
+        return reply
+
+    async def _attempts(self, request: Request, call: Call, worst_usd: float) -> Reply:
+        started = time.monotonic()
+        verdict = Verdict("give_up", "no attempt was made")
+        for attempt in range(1, self.policy.attempts + 1):
+            if self.budget is not None:
+                try:
+                    await self.budget.reserve(worst_usd)
+                except BudgetStop as stop:
+                    stopped = {"error": str(stop), "attempts": attempt - 1}
+                    return Reply("", call.model_copy(update=stopped), "budget_stop")
+            async with self.limiter.slot():
+                sent_at, mark = time.monotonic(), self._meter.start()
+                call = call.model_copy(update={"attempts": attempt, "wait_s": round(sent_at - started, 4)})
+                try:
+                    result = await self._attempt(request, call)
+                finally:
+                    share = self._meter.stop(mark)
+            latency = time.monotonic() - sent_at
+            if isinstance(result, wire.Answer):
+                self.limiter.answered()
+                call = self._book(call, result, latency, share)
+                self._settle(worst_usd, worst_usd if call.cost_usd is None else call.cost_usd)
+                return Reply(result.text, call, _outcome(result))
+            verdict = result
+            self._settle(worst_usd, worst_usd if verdict.billed else 0.0)
+            if verdict.kind == "throttled":
+                self.limiter.throttled(sent_at)
+            pause = self.policy.wait_s(attempt, verdict, self._dice)
+            if pause is None:
+                break
+            await asyncio.sleep(pause)
+        return _failed(call, verdict, self.policy)
+
+    async def _attempt(self, request: Request, call: Call) -> wire.Answer | Verdict:
+        try:
+            return await wire.send(self.model, self.family, request.messages, call.sent, self.base, self.timeout_s)
+        except Exception as error:  # noqa: BLE001 - LiteLLM and the SDKs raise every class there is
+            return classify(error)
+
+    def _book(self, call: Call, answer: wire.Answer, latency: float, share: float) -> Call:
+        cost = None
+        if self.price is not None and self.price.usd_per_hour is not None:
+            cost = self.price.seconds_usd(share)
+        elif self.price is not None:
+            cost = self.price.tokens_usd(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
+        return call.model_copy(
+            update={
+                "prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens,
+                "cost_usd": cost, "latency_s": round(latency, 4), "finish_reason": answer.finish_reason,
+                "mean_logprob": answer.mean_logprob, "machine_s": round(share, 4) if self.family.local else None,
+                "error": answer.refusal and redact(str(answer.refusal)),
+            }
+        )  # fmt: skip
+
+    def _settle(self, worst_usd: float, actual_usd: float) -> None:
+        if self.budget is not None:
+            self.budget.settle(worst_usd, actual_usd)
+
+    def _worst_usd(self, size: int, sent: dict[str, Any]) -> float:
+        if self.budget is None or self.price is None:
+            return 0.0
+        return self.price.tokens_usd(size, int(sent["max_tokens"])) or 0.0
+
+    def _too_long(self, size: int, sent: dict[str, Any]) -> str | None:
+        """A prompt that cannot fit, even with as few tokens as any text has (one per six bytes)."""
+        context = self.price.context if self.price is not None else None
+        tokens = size // 6 + int(sent["max_tokens"])
+        if context is None or tokens <= context:
+            return None
+        return f"prompt: expected at most {context} tokens with the answer, got about {tokens}; shorten the requirement"
+
+    async def _warm_up(self) -> None:
+        if not self._is_warm:
+            async with self._warm:
+                if not self._is_warm:
+                    await wire.warm_up(self.model)
+                    self._is_warm = True
+
+
+def prompt_bytes(request: Request) -> int:
+    """Bytes of everything sent as prompt; a byte-level tokenizer makes at most one token of each."""
+    schema = request.params.get("response_format")
+    texts = [message["content"] for message in request.messages] + ([str(schema)] if schema else [])
+    return sum(len(text.encode("utf-8", "replace")) for text in texts) + 16 * len(request.messages)
+
+
+def _outcome(answer: wire.Answer) -> Outcome:
+    if answer.refusal or answer.finish_reason == "content_filter":
+        return "refused"
+    return "truncated" if answer.finish_reason == "length" else "ok"
+
+
+def _failed(call: Call, verdict: Verdict, policy: Policy) -> Reply:
+    reason = verdict.reason
+    if verdict.after_s is not None and verdict.after_s > policy.ceiling_s:
+        reason = f"the provider asks to wait {verdict.after_s:.0f} s; run again later: {reason}"
+    outcome: Outcome = {"refused": "refused", "too_long": "truncated"}.get(verdict.kind, "provider_error")  # type: ignore[assignment]
+    return Reply("", call.model_copy(update={"error": redact(reason)}), outcome)

@@ -1,0 +1,206 @@
+"""From requirement to prediction: one call (`whole`), or an outline and then the inputs of each step (`decomposed`).
+
+Every model, small or large, goes through the same stages, prompts and parser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.flows.outline import to_outline
+from flowstudy.flows.parse import ParsedFlow
+from flowstudy.flows.schema import Component, Flow, Trigger
+from flowstudy.systems import prompts, schemas
+from flowstudy.systems.background import wait_for
+from flowstudy.systems.calls import Reply, Request
+from flowstudy.systems.llm import Client
+from flowstudy.systems.prompts import Rendered, Shot, Stage
+from flowstudy.systems.prompts.offering import step_definition
+from flowstudy.systems.readers import read_flow, read_inputs
+from flowstudy.systems.records import Call, Prediction, Status, Suggestion, SystemSpec
+
+#: Goes into the key of every prediction: raise it when the same answers would be read in another way.
+PIPELINE_VERSION: Final = 1
+#: Flow logic that takes inputs, and so gets a call of its own in the second stage.
+_LOGIC_WITH_INPUTS: Final = frozenset({"IF", "ELSEIF", "FOREACH", "DOUNTIL", "SWITCH", "CASE", "WAIT"})
+
+
+class Task(NamedTuple):
+    """What one prediction is made from."""
+
+    spec: SystemSpec
+    example: str
+    requirement: str
+    suggestions: Sequence[Suggestion]
+    shots: Sequence[Shot]
+    catalogue: Catalogue
+    repeat: int = 0
+    key: str = ""
+
+
+class _Failed(Exception):
+    """A call that ends the prediction: its status and reason."""
+
+    def __init__(self, status: Status, reason: str | None) -> None:
+        super().__init__(reason or status)
+        self.status: Status = status
+
+
+def answer(task: Task, client: Client) -> Prediction:
+    """One prediction, from plain (also notebook) code; see `answer_async`."""
+    return wait_for(answer_async(task, client))
+
+
+async def answer_async(task: Task, client: Client) -> Prediction:
+    """Ask, read and repair. Never raises for what a model or provider does: the status says it.
+
+    `refused` and `truncated` follow the provider's finish reason; `provider_error` and `budget_stop` are no answers.
+    """
+    return await _Run(task, client).predict()
+
+
+class _Run:
+    def __init__(self, task: Task, client: Client) -> None:
+        self.task, self.client = task, client
+        self.calls: list[Call] = []
+        self.repairs: list[str] = []
+        self.text = ""
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+
+    async def predict(self) -> Prediction:
+        try:
+            parsed = await (self._whole() if self.task.spec.strategy == "whole" else self._decomposed())
+        except _Failed as failed:
+            return self._prediction(failed.status, None, str(failed))
+        self.repairs += parsed.repairs
+        status: Status = parsed.status
+        if parsed.flow is not None and self.repairs:
+            status = "repaired"
+        return self._prediction(status, parsed.flow, parsed.error)
+
+    def _prediction(self, status: Status, flow: Flow | None, error: str | None) -> Prediction:
+        task = self.task
+        return Prediction(
+            example=task.example, system=task.spec.name, repeat=task.repeat, status=status, text=self.text, flow=flow,
+            outline=None if flow is None else to_outline(flow), repairs=list(dict.fromkeys(self.repairs)),
+            suggestions=list(task.suggestions), calls=self.calls, error=error, key=task.key, started_at=self.started,
+        )  # fmt: skip
+
+    async def _whole(self) -> ParsedFlow:
+        return await self._flow_stage("whole", self._format("flow", outline=False))
+
+    async def _decomposed(self) -> ParsedFlow:
+        parsed = await self._flow_stage("outline", self._format("outline", outline=True))
+        if parsed.flow is None:
+            return parsed
+        outline = parsed.flow.without_inputs()
+        every = (outline.trigger, *outline.components)
+        steps = [step for step in every if step is not None and self._takes_inputs(step)]
+        filled = await asyncio.gather(*(self._inputs_stage(outline, step) for step in steps), return_exceptions=True)
+        by_place: dict[int, Any] = {}
+        for step, inputs in zip(steps, filled, strict=True):
+            if isinstance(inputs, BaseException):
+                raise inputs
+            by_place[step.order if isinstance(step, Component) else 0] = inputs
+        trigger = outline.trigger and outline.trigger.model_copy(update={"inputs": by_place.get(0, [])})
+        components = [c.model_copy(update={"inputs": by_place.get(c.order, [])}) for c in outline.components]
+        flow = outline.model_copy(update={"trigger": trigger, "components": components})
+        return parsed._replace(flow=flow)
+
+    def _takes_inputs(self, step: Component | Trigger) -> bool:
+        if isinstance(step, Component) and step.is_logic:
+            return step.definition in _LOGIC_WITH_INPUTS
+        definition = step_definition(step, self.task.catalogue)
+        return definition is None or bool(definition.inputs)
+
+    async def _flow_stage(self, stage: Stage, form: dict[str, Any] | None) -> ParsedFlow:
+        rendered = self._render(stage)
+        reply = await self._ask(stage, rendered, form)
+        self.text = reply.text
+        parsed = self._read(rendered, reply.text)
+        faults = self._faults(parsed) if self.task.spec.self_repair else []
+        if not faults:
+            return parsed
+        again = self._render("repair", faults=faults)
+        said = [*rendered.messages, {"role": "assistant", "content": reply.text or "{}"}]
+        turn = await self._ask("repair", again._replace(messages=[*said, *again.messages]), form)
+        better = self._read(rendered, turn.text)
+        if better.flow is None:
+            return parsed
+        self.text = turn.text
+        self.repairs += ["self_repair"] if parsed.flow is None else []
+        return better
+
+    def _faults(self, parsed: ParsedFlow) -> list[str]:
+        """What a validator would say of an answer, at most twenty lines."""
+        if parsed.flow is None:
+            return [parsed.error or "no flow"]
+        found = self.task.catalogue.check(parsed.flow.without_inputs(), self.task.example)
+        if self.task.spec.strategy == "whole":
+            found = self.task.catalogue.check(parsed.flow, self.task.example)
+        return [*parsed.warnings, *map(str, found)][:20]
+
+    async def _inputs_stage(self, outline: Flow, step: Component | Trigger) -> list[Any]:
+        where = f"component {step.order}" if isinstance(step, Component) else "trigger"
+        rendered = self._render("inputs", flow=outline, step=step)
+        schema = schemas.inputs_schema(step, self.task.catalogue)
+        form = None
+        if self.task.spec.decoding == "schema" and schema is not None:
+            form = schemas.response_format("inputs", schema)
+        elif self.task.spec.decoding != "free":
+            form = {"type": "json_object"}
+        try:
+            reply = await self._ask(f"inputs {where}", rendered, form)
+        except _Failed as failed:
+            if failed.status in ("provider_error", "budget_stop"):
+                raise
+            self.repairs.append(f"inputs left empty: {where} {failed.status}")
+            return []
+        inputs = read_inputs(reply.text, rendered.reads, step, self.task)
+        if inputs is None:
+            self.repairs.append(f"inputs left empty: {where} not readable")
+        return inputs or []
+
+    def _render(self, stage: Stage, **more: Any) -> Rendered:
+        task = self.task
+        return prompts.render(
+            task.spec, stage, task.requirement, task.suggestions, task.catalogue, task.shots, **more
+        )
+
+    def _read(self, rendered: Rendered, text: str) -> ParsedFlow:
+        return read_flow(text, rendered.reads, self.task)
+
+    def _format(self, name: str, *, outline: bool) -> dict[str, Any] | None:
+        if self.task.spec.decoding == "free":
+            return None
+        if self.task.spec.decoding == "json":
+            return {"type": "json_object"}
+        schema = schemas.flow_schema(self.task.suggestions, self.task.catalogue, outline=outline)
+        return schemas.response_format(name, schema)
+
+    async def _ask(self, stage: str, rendered: Rendered, form: dict[str, Any] | None) -> Reply:
+        params = call_params(self.task.spec, self.task.repeat, form)
+        request = Request(stage, rendered.messages, params, rendered.prompt_hash, self.task.repeat)
+        reply = await self.client.complete(request)
+        self.calls.append(reply.call)
+        if reply.outcome != "ok":
+            self.text = reply.text or self.text
+            raise _Failed(reply.outcome, reply.call.error)
+        return reply
+
+
+def call_params(spec: SystemSpec, repeat: int, form: dict[str, Any] | None) -> dict[str, Any]:
+    """The parameters that a system asks for; what its model takes of them is decided in `capabilities`."""
+    params: dict[str, Any] = {"temperature": spec.temperature, "max_tokens": spec.max_tokens}
+    params["seed"] = spec.seed + repeat
+    if form is not None:
+        params["response_format"] = form
+    if spec.reasoning_effort is not None:
+        params["reasoning_effort"] = spec.reasoning_effort
+    if spec.logprobs:
+        params["logprobs"] = True
+    return params

@@ -1,0 +1,210 @@
+"""Answer every example with one system: estimate, ask, write each answer down at once, resume where a run stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.progress import Tick, progress
+from flowstudy.systems import prompts, wire
+from flowstudy.systems.background import wait_for
+from flowstudy.systems.baselines import BASELINES, baseline, baseline_prediction
+from flowstudy.systems.budget import Budget
+from flowstudy.systems.calls import CallCache
+from flowstudy.systems.capabilities import family_of
+from flowstudy.systems.estimate import Estimate, estimate
+from flowstudy.systems.journal import Journal, read_predictions
+from flowstudy.systems.llm import Client
+from flowstudy.systems.neighbours import example_index
+from flowstudy.systems.offers import Offers, suggest_all
+from flowstudy.systems.pipeline import PIPELINE_VERSION, Task, answer_async
+from flowstudy.systems.prices import Price
+from flowstudy.systems.prompts import Shot
+from flowstudy.systems.records import Prediction, SystemSpec
+from flowstudy.systems.retries import Policy
+from flowstudy.systems.retrieval import retrieve
+from flowstudy.systems.uses import catalogue_hash
+
+
+def run_system(
+    spec: SystemSpec,
+    examples: Sequence[Example],
+    train: Sequence[Example],
+    catalogues: Mapping[str, Catalogue],
+    suggestions: Offers | None = None,
+    journal_path: str | Path = "predictions.jsonl",
+    *,
+    max_cost_usd: float | None = None,
+    budget: Budget | None = None,
+    dry_run: bool = False,
+    max_in_flight: int | None = None,
+    timeout_s: float | None = None,
+    policy: Policy | None = None,
+    prices: Mapping[str, Price] | None = None,
+) -> list[Prediction]:
+    """The latest prediction for every (example, repeat), in order of examples; what the journal holds is not redone.
+
+    `suggestions` by example id come from `suggest_all`; without them they are computed. Predictions are written to
+    `journal_path`, calls and the estimate beside it in `calls/`. Not answers (`provider_error`, `budget_stop`) are
+    tried again by the next run. `max_cost_usd` limits what this journal costs in all; pass a `budget` instead to share
+    one limit among systems. `dry_run` stops after the estimate. Raises ValueError for a system that cannot run.
+    """
+    path = Path(journal_path)
+    tasks = plan(spec, examples, train, catalogues, suggestions)
+    done = {(p.example, p.repeat): p for p in read_predictions(path) if p.is_answer}
+    todo = [task for task in tasks if _key_of(done, task) != task.key]
+    if spec.model in BASELINES:
+        _run_baseline(spec, todo, examples, train, path, dry_run)
+        return _collect(path, tasks)
+    expected = estimate(spec, todo, in_flight=max_in_flight or 8, steps=_usual_steps(train), prices=prices)
+    _write_estimate(path, expected)
+    if todo and not dry_run:
+        options = {"prices": prices, "policy": policy, "max_in_flight": max_in_flight, "timeout_s": timeout_s}
+        _run_model(spec, todo, path, expected, max_cost_usd, budget, options)
+    return _collect(path, tasks)
+
+
+def plan(
+    spec: SystemSpec,
+    examples: Sequence[Example],
+    train: Sequence[Example],
+    catalogues: Mapping[str, Catalogue],
+    suggestions: Offers | None = None,
+) -> list[Task]:
+    """Everything that `run_system` would ask, one task per example and repeat, each with its key.
+
+    Raises ValueError naming an example without suggestions or without a catalogue for its domain.
+    """
+    offers = suggestions
+    if offers is None:
+        offers = suggest_all(spec.retriever, examples, catalogues, spec.suggestions, spec.seed)
+    lacking = [e.id for e in examples if e.id not in offers or e.domain not in catalogues]
+    if lacking:
+        raise ValueError(f"example {lacking[0]} (and {len(lacking) - 1} more): expected suggestions and a catalogue")
+    is_model = spec.model not in BASELINES
+    hashes = {name: catalogue_hash(catalogue) for name, catalogue in catalogues.items()}
+    system = _system_state(spec, train)
+    tasks = []
+    for example in examples:
+        shots = choose_shots(spec, example, train, catalogues) if is_model else []
+        task = Task(spec, example.id, example.requirement, offers[example.id], shots, catalogues[example.domain])
+        parts = [system, hashes[example.domain], example.id, example.requirement, _dump(task.suggestions)]
+        parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions)]
+                  for shot in shots]  # fmt: skip
+        tasks += [task._replace(repeat=n, key=_hash([*parts, n])) for n in range(spec.repeats)]
+    return tasks
+
+
+def choose_shots(
+    spec: SystemSpec, example: Example, train: Sequence[Example], catalogues: Mapping[str, Catalogue]
+) -> list[Shot]:
+    """The nearest training examples, the nearest last (closest to the question), each with its own suggestions
+    where the prompt points at them."""
+    if spec.shots == 0:
+        return []
+    found = example_index(train).nearest(example.requirement, spec.shots, exclude=example.id)[::-1]
+    if prompts.load_prompt(spec.prompt).reads != "pointed":
+        return [Shot(shot) for shot in found]
+    name = spec.retriever
+    return [Shot(s, retrieve(name, s, catalogues[s.domain], spec.suggestions, spec.seed)) for s in found]
+
+
+def _dump(suggestions: Iterable[Any]) -> list[list[Any]]:
+    return [[s.kind, s.name] for s in suggestions]
+
+
+def _system_state(spec: SystemSpec, train: Sequence[Example]) -> list[Any]:
+    """What all predictions of a system depend on; its name and the number of repeats do not matter."""
+    state: list[Any] = [PIPELINE_VERSION, spec.model_dump(exclude={"name", "repeats"})]
+    if spec.model in BASELINES:
+        return [*state, _hash([[e.id, e.requirement, e.flow.to_json()] for e in train])]
+    family = family_of(spec.model)
+    base = wire.base_of(family, spec.api_base) if family is not None else spec.api_base
+    return [*state, prompts.load_prompt(spec.prompt).hash, base, wire.model_fingerprint(spec.model)]
+
+
+def _hash(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _key_of(done: Mapping[tuple[str, int], Prediction], task: Task) -> str | None:
+    found = done.get((task.example, task.repeat))
+    return found.key if found is not None else None
+
+
+def _collect(path: Path, tasks: Sequence[Task]) -> list[Prediction]:
+    """The latest predictions that belong to these very tasks."""
+    latest = {(p.example, p.repeat): p for p in read_predictions(path)}
+    wanted = [(latest.get((task.example, task.repeat)), task.key) for task in tasks]
+    return [found for found, key in wanted if found is not None and found.key == key]
+
+
+def _usual_steps(train: Sequence[Example]) -> float:
+    return sum(e.flow.steps for e in train) / len(train) if train else 6.0
+
+
+def _run_baseline(
+    spec: SystemSpec, todo: Sequence[Task], examples: Sequence[Example], train: Sequence[Example], path: Path, dry: bool
+) -> None:
+    if not todo or dry:
+        return
+    answerer, by_id = baseline(spec.model, train), {example.id: example for example in examples}
+    with Journal(path) as journal, progress(spec.name, len(todo)) as tick:
+        for task in todo:
+            example = by_id[task.example]
+            found = baseline_prediction(spec.name, example, answerer(example), task.repeat, task.key)
+            journal.append(found.model_dump(mode="json", by_alias=True, exclude_none=True))
+            tick()
+
+
+def _write_estimate(path: Path, expected: Estimate) -> None:
+    file = path.parent / "calls" / f"{path.stem}.estimate.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(expected.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def _run_model(
+    spec: SystemSpec, todo: Sequence[Task], path: Path, expected: Estimate, max_cost_usd: float | None,
+    budget: Budget | None, options: dict[str, Any],
+) -> None:  # fmt: skip
+    calls = path.parent / "calls" / path.name
+    with Journal(path) as journal, CallCache(calls) as cache, progress(str(expected), len(todo)) as tick:
+        limit = budget
+        if limit is None and max_cost_usd is not None:
+            limit = Budget(max_cost_usd, spent_usd=cache.spent_usd)
+        client = Client(spec.model, api_base=spec.api_base, cache=cache, budget=limit, seed=spec.seed, **options)
+        wait_for(_answer_all(client, todo, journal, tick))
+
+
+async def _answer_all(client: Client, todo: Sequence[Task], journal: Journal, tick: Tick) -> None:
+    """As many workers as calls may be in flight take tasks from one list."""
+    tasks, counts, costs = iter(todo), Counter[str](), list[float | None]()
+
+    async def work() -> None:
+        for task in tasks:
+            found = await answer_async(task, client)
+            journal.append(found.model_dump(mode="json", by_alias=True, exclude_none=True))
+            counts["done" if found.is_answer else found.status] += 1
+            costs.append(found.cost_usd)
+            tick(note=_note(counts, costs))
+
+    workers = [asyncio.create_task(work()) for _ in range(min(len(todo), client.limiter.cap))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+def _note(counts: Counter[str], costs: Sequence[float | None]) -> str:
+    known, failed = sum(cost or 0.0 for cost in costs), sum(counts.values()) - counts["done"]
+    money = "cost unknown" if None in costs and not known else f"{known:.4f} USD"
+    return f"{counts['done']} done, {failed} failed, {money}"

@@ -1,0 +1,76 @@
+"""What calls cost, from a dated file with a source per line. A price that is not in it is unknown, never zero."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PRICES: Final = Path(__file__).parent / "prices.yaml"
+
+
+class Price(BaseModel):
+    """US dollars per million tokens; `usd_per_hour` instead for a model that runs on a machine of one's own.
+
+    `context` is the most tokens of prompt and answer together, None when not known.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: float | None = Field(default=None, ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+    output: float | None = Field(default=None, ge=0)
+    usd_per_hour: float | None = Field(default=None, ge=0)
+    context: int | None = Field(default=None, ge=1)
+    source: str
+    date: str
+
+    def tokens_usd(self, prompt: int | None, completion: int | None, cached: int = 0) -> float | None:
+        """Cost of these tokens; None when a count or a price is not known."""
+        if prompt is None or completion is None or self.input is None or self.output is None:
+            return None
+        cached = min(cached, prompt)
+        cheap = self.input if self.cached_input is None else self.cached_input
+        return ((prompt - cached) * self.input + cached * cheap + completion * self.output) / 1e6
+
+    def seconds_usd(self, seconds: float | None) -> float | None:
+        """Cost of this much machine time; None when the time or the hourly price is not known."""
+        return None if seconds is None or self.usd_per_hour is None else seconds * self.usd_per_hour / 3600
+
+
+def load_prices(path: str | Path = PRICES) -> dict[str, Price]:
+    """Prices by LiteLLM name, exactly as spelt; a name that ends in `*` stands for all that begin so.
+
+    Raises ValueError naming the file and the model whose line is broken.
+    """
+    path = Path(path)
+    return dict(_load(path, path.stat().st_mtime_ns))
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path: Path, _mtime: int) -> dict[str, Price]:
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    prices = {}
+    for model, line in raw["prices"].items():
+        try:
+            prices[model] = Price.model_validate({"date": str(raw["date"]), **line})
+        except (ValidationError, TypeError) as error:
+            raise ValueError(f"price file {path}: {model}: expected input, output, source, got: {error}") from None
+    return prices
+
+
+def price_of(model: str, prices: Mapping[str, Price] | None = None) -> Price | None:
+    """The price of a model; None when it is unknown. A dated version has no price unless the file names it.
+
+    >>> price_of("openai/gpt-4o-2099-01-01") is None
+    True
+    """
+    known = load_prices() if prices is None else prices
+    if model in known:
+        return known[model]
+    starts = [name for name in known if name.endswith("*") and model.startswith(name[:-1])]
+    return known[max(starts, key=len)] if starts else None

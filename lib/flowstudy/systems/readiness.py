@@ -1,0 +1,85 @@
+"""Can a system run here? If not, why, and the one line that would enable it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from flowstudy.systems import wire
+from flowstudy.systems.baselines import BASELINES
+from flowstudy.systems.capabilities import FAMILIES, Family, family_of
+from flowstudy.systems.prompts import PromptError, load_prompt
+from flowstudy.systems.records import SystemSpec
+
+
+class Ready(NamedTuple):
+    """The system can run."""
+
+    ready: bool = True
+    reason: str = ""
+    fix: str = ""
+
+
+class NotReady(NamedTuple):
+    """The system cannot run; `fix` is one line to type or to change."""
+
+    reason: str
+    fix: str
+    ready: bool = False
+
+
+def readiness(spec: SystemSpec) -> Ready | NotReady:
+    """Look for the provider, its key, its server and the prompt file. Sends nothing to any model."""
+    if spec.model in BASELINES:
+        return Ready()
+    family = family_of(spec.model)
+    if family is None:
+        known = ", ".join(dict.fromkeys(f.pattern.split("/")[0].replace("(_chat)?", "") for f in FAMILIES))
+        reason = f"model {spec.model!r} names no known provider"
+        return NotReady(reason, f"write provider/model, with a provider of {known}")
+    try:
+        prompt = load_prompt(spec.prompt)
+    except PromptError as error:
+        return NotReady(str(error), "choose a prompt family that exists")
+    stages = {"whole"} if spec.strategy == "whole" else {"outline", "inputs"}
+    lacking = (stages | ({"repair"} if spec.self_repair else set())) - prompt.stages()
+    if lacking:
+        reason = f"prompt {prompt.name} has no stage {', '.join(sorted(lacking))}"
+        return NotReady(reason, "choose another prompt family")
+    if spec.decoding != "free" and prompt.reads != "json":
+        return NotReady(f"decoding {spec.decoding} needs a prompt that asks for JSON, {prompt.name} does not",
+                        'set decoding="free"')  # fmt: skip
+    return _provider_ready(spec, family)
+
+
+def _provider_ready(spec: SystemSpec, family: Family) -> Ready | NotReady:
+    if spec.model.startswith("slm/"):
+        if wire.is_served(spec.model):
+            return Ready()
+        return NotReady(f"{spec.model} is not being served", "run the notebook 02_fine_tune first (make study does)")
+    base = wire.base_of(family, spec.api_base)
+    if family.local and base is None:
+        name = family.bases[0]
+        return NotReady("no server is named", f"export {name}=http://127.0.0.1:8000/v1")
+    if base is not None and is_loopback(base) and not _listens(base):
+        return NotReady(f"nothing listens at {base}", f"start that server, or change api_base of system {spec.name}")
+    if family.keys and spec.api_base is None and not any(os.environ.get(name) for name in family.keys):
+        return NotReady(f"no key for {family.name}: {family.keys[0]} is not set", f"export {family.keys[0]}=...")
+    return Ready()
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL stays on this machine."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+
+
+def _listens(url: str) -> bool:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname or "localhost", port), timeout=1.0):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,176 @@
+"""What to do after a failed call: one policy for every provider, since their SDKs each have another."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import math
+import random
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple
+
+Kind = Literal["retry", "throttled", "timeout", "give_up", "wrong_key", "refused", "too_long"]
+
+
+class Verdict(NamedTuple):
+    """Why a call failed. `after_s` is what the provider asks to wait, None when it does not say.
+
+    `billed` is False where the provider cannot have charged for the attempt (it answered with an error).
+    """
+
+    kind: Kind
+    reason: str
+    after_s: float | None = None
+    billed: bool = False
+
+
+class Policy(NamedTuple):
+    """Attempts and waits. A wait is `base_s` doubled per attempt, at most `longest_s`, +-25 % jitter; a wait that
+    the provider asks for is honoured up to `ceiling_s`, beyond it the call fails now. `timeouts` is how often a call
+    that reached its time limit is sent in all."""
+
+    attempts: int = 6
+    timeouts: int = 2
+    base_s: float = 0.5
+    longest_s: float = 30.0
+    ceiling_s: float = 90.0
+
+    def wait_s(self, attempt: int, verdict: Verdict, dice: random.Random) -> float | None:
+        """Seconds before the attempt after number `attempt` (from 1); None when there is none."""
+        if verdict.kind not in ("retry", "throttled", "timeout"):
+            return None
+        if attempt >= (self.timeouts if verdict.kind == "timeout" else self.attempts):
+            return None
+        if verdict.after_s is not None:
+            return None if verdict.after_s > self.ceiling_s else verdict.after_s * dice.uniform(1.0, 1.05)
+        return min(self.longest_s, self.base_s * 2 ** (attempt - 1)) * dice.uniform(0.75, 1.25)
+
+
+_REFUSED: Final = re.compile(r"content.?(filter|policy|management)|responsible.?ai|safety|blocked", re.IGNORECASE)
+_TOO_LONG: Final = re.compile(
+    r"context.?(length|window)|maximum context|too many tokens|prompt is too long", re.IGNORECASE
+)
+_KEY: Final = re.compile(r"api.?key|unauthorized|authentication|permission", re.IGNORECASE)
+_QUOTA: Final = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit balance", re.IGNORECASE)
+_PAGE: Final = re.compile(r"<!doctype html|<html", re.IGNORECASE)
+_BODY: Final = re.compile(
+    r"json|expecting value|unterminated|incomplete|peer closed|connection|disconnect|reset|eof|payload", re.IGNORECASE
+)
+
+
+def classify(error: BaseException, now: datetime | None = None) -> Verdict:
+    """What a failed call means, from its status, its class and its text (SDKs disagree on classes, so all three)."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    reason, status = text[:400], _status(error)
+    if isinstance(error, asyncio.TimeoutError) or "timeout" in type(error).__name__.lower() or status == 408:
+        return Verdict("timeout", "no whole answer within the time limit", billed=True)
+    if _PAGE.search(text):
+        return Verdict("give_up", f"the base URL answers with a web page, not with an API; check api_base: {reason}")
+    if "ContentPolicy" in text or (status == 400 and _REFUSED.search(text)):
+        return Verdict("refused", reason)
+    if "ContextWindow" in text or (status in (400, 413, 422) and _TOO_LONG.search(text)):
+        return Verdict("too_long", reason)
+    if status in (401, 403) or (status == 400 and _KEY.search(text) and "UnsupportedParams" not in text):
+        return Verdict("wrong_key", f"the provider refuses the key: {reason}")
+    if status == 429 and _QUOTA.search(text):
+        return Verdict("give_up", f"the account has no credit or quota left: {reason}")
+    after = retry_after(headers_of(error), text, now)
+    if status == 429:
+        return Verdict("throttled", reason, after)
+    if status == 529 or "overloaded" in text.lower():
+        return Verdict("throttled", reason, after)
+    if status is not None and status >= 500:
+        return Verdict("retry", reason, after, billed=bool(_BODY.search(text)) and "status" not in text)
+    if status in (200, 422, None, 409, 425) and (_BODY.search(text) or status in (409, 425)):
+        return Verdict("retry", reason, after, billed=True)
+    return Verdict("give_up", reason)
+
+
+def _status(error: BaseException) -> int | None:
+    status = getattr(error, "status_code", None)
+    try:
+        return int(status) if status is not None else None
+    except (TypeError, ValueError):
+        return None
+
+
+def headers_of(error: BaseException) -> dict[str, str]:
+    """Response headers that an exception carries, lower-case; LiteLLM and the SDKs keep them in different places."""
+    response = getattr(error, "response", None)
+    for source in (getattr(error, "litellm_response_headers", None), getattr(response, "headers", None)):
+        if source:
+            return {str(name).lower(): str(value) for name, value in dict(source).items()}
+    return {}
+
+
+def retry_after(headers: Mapping[str, str], body: str = "", now: datetime | None = None) -> float | None:
+    """Seconds that a provider asks to wait, None when it does not; never negative.
+
+    Read in this order: `retry-after-ms`, `retry-after` (seconds or a date), the reset header of a limit that is used
+    up (OpenAI's `1m30s`, Anthropic's time), Gemini's `retryDelay` in the body.
+
+    >>> retry_after({"retry-after": "1.5"}), retry_after({}, '"retryDelay": "37s"')
+    (1.5, 37.0)
+    """
+    now = now or datetime.now(UTC)
+    found = _scaled(headers.get("retry-after-ms"), 0.001)
+    if found is None:
+        found = _seconds_or_date(headers.get("retry-after"), now)
+    if found is None:
+        found = _reset(headers, now)
+    if found is None and (match := re.search(r'"?retryDelay"?:\s*"?([\d.]+m?s)', body)):
+        found = _span(match[1])
+    return None if found is None else max(0.0, found)
+
+
+def _scaled(text: str | None, factor: float) -> float | None:
+    try:
+        number = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return number * factor if math.isfinite(number) else None
+
+
+def _seconds_or_date(text: str | None, now: datetime) -> float | None:
+    seconds = _scaled(text, 1.0)
+    if seconds is not None or not text:
+        return seconds
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return _until(text, now)
+    return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
+    waits = []
+    for name, value in headers.items():
+        match = re.fullmatch(r"(?:llm_provider-)?(x-ratelimit|anthropic-ratelimit)-(.*)", name)
+        if match is None or "reset" not in match[2]:
+            continue
+        remaining = name.replace("-reset", "-remaining")
+        if _scaled(headers.get(remaining), 1.0) == 0:
+            waits.append(_until(value, now) if match[1].startswith("anthropic") else _span(value))
+    known = [wait for wait in waits if wait is not None]
+    return max(known) if known else None
+
+
+def _until(text: str, now: datetime) -> float | None:
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def _span(text: str) -> float | None:
+    """`1m30.5s`, `20ms`, `2h` or plain seconds."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
+        return _scaled(text, 1.0)
+    return sum(float(number) * units[unit] for number, unit in parts)
+
+

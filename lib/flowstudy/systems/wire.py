@@ -1,0 +1,127 @@
+"""The one place that talks to LiteLLM: lazily imported, kept offline at import, its own retries off."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import logging
+import os
+import sys
+from typing import Any, NamedTuple
+
+from flowstudy.systems.capabilities import Family
+
+
+class Answer(NamedTuple):
+    """What came back over the wire; None where the provider did not say."""
+
+    text: str
+    finish_reason: str | None
+    refusal: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int
+    mean_logprob: float | None
+
+
+@functools.cache
+def litellm() -> Any:
+    """The litellm module (4-5 s at first), told to fetch nothing, to load no .env file and to keep quiet."""
+    for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"):
+        os.environ[name] = "True"
+    os.environ["LITELLM_MODE"] = "PRODUCTION"
+    module: Any = importlib.import_module("litellm")
+    module.drop_params = False
+    module.suppress_debug_info = True
+    module.telemetry = False
+    module.num_retries = 0
+    for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return module
+
+
+def loaded() -> Any | None:
+    """litellm when something has imported it already, else None."""
+    return sys.modules.get("litellm")
+
+
+async def warm_up(model: str) -> None:
+    """Build what LiteLLM builds on its first call, so that no measured call pays for it. Sends nothing."""
+    await litellm().acompletion(model=model, messages=[{"role": "user", "content": "hi"}], mock_response="hi")
+
+
+async def send(
+    model: str, family: Family, messages: list[dict[str, str]], params: dict[str, Any], base: str | None, limit_s: float
+) -> Answer:
+    """One attempt, within `limit_s` seconds of wall clock however slowly the answer trickles in."""
+    work = litellm().acompletion(
+        model=model, messages=messages, api_base=base, api_key=key_of(family, base), timeout=limit_s,
+        num_retries=0, max_retries=0, **params,
+    )  # fmt: skip
+    return _read(await asyncio.wait_for(work, limit_s))
+
+
+def key_of(family: Family, base: str | None) -> str | None:
+    """The provider's key from the environment; a server of one's own needs none and gets a placeholder."""
+    found = next((os.environ[name] for name in family.keys if os.environ.get(name)), None)
+    return found or ("none" if base else None)
+
+
+def base_of(family: Family, api_base: str | None) -> str | None:
+    """Where calls go: the system's own base URL, else the environment's, else the provider's (None)."""
+    return api_base or next((os.environ[name] for name in family.bases if os.environ.get(name)), family.base)
+
+
+def _read(response: Any) -> Answer:
+    choices = getattr(response, "choices", None)
+    if not choices:
+        raise ValueError(f"the provider's answer has no choices: {str(response)[:200]}")
+    choice, usage = choices[0], getattr(response, "usage", None)
+    details = getattr(usage, "prompt_tokens_details", None)
+    return Answer(
+        text=_text(choice.message.content),
+        finish_reason=choice.finish_reason,
+        refusal=(getattr(choice.message, "provider_specific_fields", None) or {}).get("refusal")
+        or getattr(choice.message, "refusal", None),
+        prompt_tokens=getattr(usage, "prompt_tokens", None) or None,
+        completion_tokens=getattr(usage, "completion_tokens", None),
+        cached_tokens=getattr(details, "cached_tokens", None) or 0,
+        mean_logprob=_mean_logprob(choice),
+    )
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        content = "".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return str(content or "").encode("utf-8", "replace").decode("utf-8")
+
+
+def _mean_logprob(choice: Any) -> float | None:
+    logprobs = getattr(choice, "logprobs", None)
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else getattr(logprobs, "content", None)
+    values = [token["logprob"] if isinstance(token, dict) else token.logprob for token in tokens or ()]
+    return sum(values) / len(values) if values else None
+
+
+def model_fingerprint(model: str) -> str:
+    """What an in-process provider says its model is (weights and adapter), for keys; empty for remote models.
+
+    Asks the handler registered in `litellm.custom_provider_map` for `fingerprint(name)` when it has one.
+    """
+    provider, _, name = model.partition("/")
+    for entry in getattr(loaded(), "custom_provider_map", None) or ():
+        fingerprint = getattr(entry.get("custom_handler"), "fingerprint", None)
+        if entry.get("provider") == provider and callable(fingerprint):
+            return str(fingerprint(name))
+    return ""
+
+
+def is_served(model: str) -> bool:
+    """Whether an in-process provider for this model's prefix is registered, and knows the model if it can say."""
+    provider, _, name = model.partition("/")
+    for entry in getattr(loaded(), "custom_provider_map", None) or ():
+        if entry.get("provider") == provider:
+            serves = getattr(entry.get("custom_handler"), "serves", None)
+            return bool(serves(name)) if callable(serves) else True
+    return False
