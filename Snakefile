@@ -8,7 +8,7 @@ writes = {
 }
 
 rule all:
-    input: [f"done/{name}" for name in notebooks]
+    input: [f"done/{name}" for name in notebooks], *writes.values()
 
 for before, name in zip([None, *notebooks], notebooks):
     rule:

@@ -79,32 +79,48 @@ def worked(project: Path, run: str = "quick") -> list[str]:
 
 
 @pytest.mark.slow
-def test_run_resume_and_change(project: Path) -> None:
-    """One story, since every step starts kernels: fail, resume, do nothing, change one notebook, lose one output."""
-    (project / "behave-03_prompt").write_text("exit")
+def test_kill_resume_fail_and_change(project: Path) -> None:
+    """One story, since every step starts kernels: kill, resume, fail, finish, do nothing, change, lose an output."""
+    behave = project / "behave-05_tag_errors"
+    behave.write_text("hang")
+    _kill_while(project, "05_tag_errors")
+    behave.write_text("exit")
     failed = study(project)
     assert failed.returncode != 0 and "before the last cell" in failed.stdout
-    assert worked(project) == ["01_explore_data", "02_fine_tune", "03_prompt"]
-    assert (project / "runs/quick/notebooks/03_prompt.ipynb").is_file()
+    assert (project / "runs/quick/notebooks/05_tag_errors.ipynb").is_file()
+    assert worked(project) == [*list(NOTEBOOKS)[:5], "05_tag_errors"], "finished ones are not repeated"
 
-    (project / "behave-03_prompt").unlink()
+    behave.unlink()
     done = study(project)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert worked(project)[3:] == ["03_prompt", "04_score", "05_tag_errors", "06_decide"]
+    assert worked(project)[6:] == ["05_tag_errors", "06_decide"]
     manifest = json.loads((project / "runs/quick/manifest.json").read_text())
     assert {state["state"] for state in manifest["notebooks"].values()} == {"done"}
     assert manifest["parameters"]["asked"]["profile"] == "quick" and manifest["packages"]["papermill"]
 
-    before = len(worked(project))
-    assert study(project).returncode == 0 and len(worked(project)) == before
-
-    notebook = project / "notebooks/05_tag_errors.ipynb"
+    assert study(project).returncode == 0 and len(worked(project)) == 8, "nothing changed, nothing runs"
+    notebook = project / "notebooks/06_decide.ipynb"
     notebook.write_text(notebook.read_text().replace("n=1", "n=2"))
-    assert study(project).returncode == 0 and worked(project)[before:] == ["05_tag_errors", "06_decide"]
-
-    before = len(worked(project))
+    assert study(project).returncode == 0 and worked(project)[8:] == ["06_decide"]
     (project / "runs/quick/report.html").unlink()
-    assert study(project).returncode == 0 and worked(project)[before:] == ["06_decide"]
+    assert study(project).returncode == 0 and worked(project)[9:] == ["06_decide"]
+
+
+def _kill_while(project: Path, notebook: str) -> None:
+    """Start the study, SIGKILL its runner while `notebook` works; a second run is refused, no process survives."""
+    runner = subprocess.Popen(study_command(), cwd=project, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (project / "runs/quick/log.txt").exists() and notebook in worked(project):
+            break
+        time.sleep(0.3)
+    second = study(project)
+    assert second.returncode == 2 and "RUN=" in second.stderr
+    os.kill(runner.pid, signal.SIGKILL)
+    runner.wait()
+    time.sleep(3)
+    here = str(project).encode()
+    assert not [p for p in Path("/proc").glob("[0-9]*") if here in _command(p) or here in _folder(p)]
 
 
 @pytest.mark.slow
@@ -115,30 +131,6 @@ def test_a_failure_is_a_failure_and_says_why(project: Path, behave: str, words: 
     (project / "behave-01_explore_data").write_text(behave)
     done = study(project)
     assert done.returncode != 0 and words in done.stdout and worked(project) == ["01_explore_data"]
-
-
-@pytest.mark.slow
-def test_kill_9_of_the_runner_leaves_no_process_and_the_same_command_resumes(project: Path) -> None:
-    (project / "behave-02_fine_tune").write_text("hang")
-    runner = subprocess.Popen(study_command(), cwd=project, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and not (
-        (project / "runs/quick/log.txt").exists() and "02_fine_tune" in worked(project)
-    ):
-        time.sleep(0.3)
-    second = study(project)
-    assert second.returncode == 2 and "RUN=" in second.stderr, "a second run in the same folder is refused"
-    os.kill(runner.pid, signal.SIGKILL)
-    runner.wait()
-    time.sleep(3)
-    here = str(project).encode()
-    left = [p for p in Path("/proc").glob("[0-9]*") if here in _command(p) or here in _folder(p)]
-    assert not left, [_command(p) for p in left]
-    (project / "behave-02_fine_tune").unlink()
-    assert study(project).returncode == 0
-    assert worked(project)[:3] == ["01_explore_data", "02_fine_tune", "02_fine_tune"], (
-        "the finished one is not repeated"
-    )
 
 
 def _command(process: Path) -> bytes:
