@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import os
+import sys
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -22,6 +25,34 @@ def loop() -> asyncio.AbstractEventLoop:
             threading.Thread(target=started.run_forever, name="flowstudy calls", daemon=True).start()
             _running = (os.getpid(), started)
         return _running[1]
+
+
+def stop() -> None:
+    """End the loop while Python is still whole, its connections closed without a word; a later call starts another."""
+    global _running
+    with _lock:
+        running, _running = _running, None
+    if running is None or running[0] != os.getpid():
+        return
+    with contextlib.suppress(TimeoutError, RuntimeError):
+        asyncio.run_coroutine_threadsafe(_clean_up(), running[1]).result(timeout=3)
+    running[1].call_soon_threadsafe(running[1].stop)
+
+
+def stop_at_exit() -> None:
+    """Register `stop` now. LiteLLM registers its own clean-up when imported: call this after, to come first."""
+    atexit.register(stop)
+
+
+async def _clean_up() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
+    module = sys.modules.get("litellm")
+    if module is not None:
+        await module.close_litellm_async_clients()
+        module.in_memory_llm_clients_cache.cache_dict.clear()
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:

@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any, NamedTuple
 
+from flowstudy.systems.background import stop_at_exit
 from flowstudy.systems.capabilities import Family
 
 
@@ -38,6 +39,7 @@ def litellm() -> Any:
     module.num_retries = 0
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    stop_at_exit()
     return module
 
 
@@ -47,8 +49,27 @@ def loaded() -> Any | None:
 
 
 async def warm_up(model: str) -> None:
-    """Build what LiteLLM builds on its first call, so that no measured call pays for it. Sends nothing."""
-    await litellm().acompletion(model=model, messages=[{"role": "user", "content": "hi"}], mock_response="hi")
+    """Let LiteLLM build what it builds on its first call, so that no measured call pays for it.
+
+    One call goes to a throw-away listener on loopback that answers 400; nothing leaves this machine.
+    """
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"error": {"message": "warm-up", "type": "invalid_request_error"}}'
+        head = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    ask = [{"role": "user", "content": "hi"}]
+    work = litellm().acompletion(
+        model=model, messages=ask, max_tokens=1, api_base=base, api_key="none", timeout=10, num_retries=0, max_retries=0
+    )
+    async with server:
+        await asyncio.gather(asyncio.wait_for(work, 15), return_exceptions=True)
 
 
 async def send(
