@@ -18,14 +18,14 @@ _Ints = NDArray[np.int64]
 _LOW = 0xFFFFFFFF
 
 
-def _jit(**options: Any) -> Any:
+def _jit() -> Any:
     """`numba.njit` with an on-disk cache, or without one where no folder can be written."""
 
     def decorate(function: Any) -> Any:
         try:
-            return numba.njit(cache=True, nogil=True, **options)(function)
+            return numba.njit(cache=True, nogil=True)(function)
         except RuntimeError:
-            return numba.njit(nogil=True, **options)(function)
+            return numba.njit(nogil=True)(function)
 
     return decorate
 
@@ -224,11 +224,12 @@ def pair_distance(encoded_a: _Ints, encoded_b: _Ints, most_cells: int) -> int:
     return _distance(both, 0, len(encoded_a), len(encoded_a), len(both), most_cells)
 
 
-@_jit(parallel=True)
-def many_distances(encoded: _Ints, starts: _Ints, pairs: _Ints, most_cells: int) -> _Ints:
-    """Distances of many pairs: tree t lies at starts[t]..starts[t + 1] of `encoded`, `pairs` holds two tree numbers."""
-    distances = np.empty(len(pairs), np.int64)
-    for k in numba.prange(len(pairs)):
+@_jit()
+def many_distances(encoded: _Ints, starts: _Ints, pairs: _Ints, most_cells: int, distances: _Ints) -> None:
+    """Distances of many pairs: tree t lies at starts[t]..starts[t + 1] of `encoded`, `pairs` holds two tree numbers.
+
+    Holds no lock of the interpreter, so that several threads can each take a part of the pairs.
+    """
+    for k in range(len(pairs)):
         a, b = pairs[k, 0], pairs[k, 1]
         distances[k] = _distance(encoded, starts[a], starts[a + 1], starts[b], starts[b + 1], most_cells)
-    return distances

@@ -71,8 +71,11 @@ def relabel_cost(code_a: int, code_b: int) -> int:
 def pair_distance(encoded_a: Sequence[int], encoded_b: Sequence[int], most_cells: int) -> int:
     """The distance of two encoded trees, or -1 when it would take more than `most_cells` table cells."""
     a, b = postorder(encoded_a), postorder(encoded_b)
-    if cells(a.left, b.left) > most_cells:
-        return -1
+    return -1 if cells(a.left, b.left) > most_cells else postorder_distance(a, b)
+
+
+def postorder_distance(a: Postorder, b: Postorder) -> int:
+    """The distance of two trees in postorder."""
     tree = [[0] * len(b.nodes) for _ in a.nodes]
     roots_b = keyroots(b.left)
     for i in keyroots(a.left):

@@ -52,7 +52,7 @@ def flow_similarity(
         values = [published_value(each, f"the reference of {record}") for each in references]
         return max(published_similarity(value, each, inputs=inputs, record=record) for each in values)
     trees = [reference_tree(each, inputs, record) for each in references]
-    parsed = strict_flow(_checked(candidate, f"the candidate of {record}"))
+    parsed = strict_flow(checked(candidate, f"the candidate of {record}"))
     if parsed.flow is None:
         return 0.0
     tree = strict_tree(parsed.flow, inputs=inputs, record=f"the candidate of {record}")
@@ -82,7 +82,7 @@ def current_book() -> Codebook:
 
 def reference_tree(reference: FlowLike, inputs: bool, record: str) -> Tree:
     """The strict tree of a reference, which must be a flow."""
-    parsed = strict_flow(_checked(reference, f"the reference of {record}"))
+    parsed = strict_flow(checked(reference, f"the reference of {record}"))
     if parsed.flow is None:
         raise UnreadableFlow(
             f"unreadable reference for {record}: expected a flow, got {parsed.error}; correct the reference"
@@ -94,7 +94,7 @@ def published_value(flow: FlowLike, record: str) -> Any:
     """The JSON value that the published convention sees in a `Flow`, a parsed object or a text."""
     if isinstance(flow, Flow):
         return flow.to_dict()
-    return read_published(flow, record) if isinstance(flow, str) else _checked(flow, record)
+    return read_published(flow, record) if isinstance(flow, str) else checked(flow, record)
 
 
 def as_references(reference: FlowLike | Sequence[FlowLike], record: str) -> Sequence[FlowLike]:
@@ -115,7 +115,8 @@ def check_options(convention: str, strings: str) -> None:
         raise ValueError("strings for the published convention: expected 'exact', got 'similar'; use 'strict'")
 
 
-def _checked(flow: Any, record: str) -> Any:
+def checked(flow: Any, record: str) -> Any:
+    """The flow itself; `UnreadableFlow` when it is neither a Flow nor an object nor a text."""
     if not isinstance(flow, Flow | dict | str):
         kind = type(flow).__name__
         raise UnreadableFlow(f"unreadable flow for {record}: expected Flow, dict or text, got {kind}; convert it")

@@ -21,8 +21,8 @@ from typing import Final, TypeAlias
 
 from rapidfuzz.distance import Indel
 
-#: One unit of edit cost in graded comparisons.
-STEPS: Final = 10_000
+#: Steps in one unit of edit cost; a power of two, so that costs and their sums are exact as floats.
+STEPS: Final = 1 << 14
 FREE_TEXT_WORDS: Final = 3
 _REFERENCE: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
@@ -51,8 +51,8 @@ def free_text_class(text: str) -> tuple[str, ...] | None:
 def text_cost(first: str, second: str) -> int:
     """Steps between two free texts, from 0 (equal) to `STEPS` (no common letter).
 
-    >>> text_cost("Send mail to Bob", "Send an email to Bob")
-    2000
+    >>> text_cost("Send mail to Bob", "Send an email to Bob") / STEPS
+    0.20001220703125
     """
     distance = Indel.distance(first, second)
     total = len(first) + len(second) + distance
