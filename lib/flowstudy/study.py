@@ -34,6 +34,7 @@ class _Section(BaseModel):
 
 
 class Examples(_Section):
+    train: int = Field(default=1200, ge=0)
     test: int | None = None
     ood: int | None = None
     validation: int | None = None
@@ -43,7 +44,6 @@ class FineTune(_Section):
     base: str = "seed"
     method: str = Field(default="full", pattern="^(full|lora|qlora)$")
     engine: str = Field(default="auto", pattern="^(auto|unsloth|trl)$")
-    examples: int = Field(default=1200, ge=1)
     epochs: float = Field(default=2.0, gt=0)
     learning_rate: float | None = None
     max_minutes: float = Field(default=5.0, gt=0)
