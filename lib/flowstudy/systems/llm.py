@@ -53,6 +53,7 @@ class Client:
         self.limiter = Limiter(min(max_in_flight or family.cap, family.cap))
         self.fingerprint = wire.model_fingerprint(model)
         self._meter, self._dice, self._warm = Meter(), random.Random(seed), asyncio.Lock()
+        self._no_access: str | None = None
         self._is_warm = family.name == "small local model"
 
     async def complete(self, request: Request) -> Reply:
@@ -65,6 +66,8 @@ class Client:
         size = prompt_bytes(request)
         if (problem := self._too_long(size, sent)) is not None:
             return Reply("", call.model_copy(update={"error": problem, "attempts": 0, "cost_usd": 0.0}), "truncated")
+        if self._no_access is not None:
+            return Reply("", call.model_copy(update={"error": self._no_access, "attempts": 0}), "provider_error")
         await self._warm_up()
         reply = await self._attempts(request, call, self._worst_usd(size, sent))
         if self.cache is not None and reply.outcome in ("ok", "refused", "truncated"):
@@ -102,7 +105,10 @@ class Client:
             if pause is None:
                 break
             await asyncio.sleep(pause)
-        return _failed(call, verdict, self.policy)
+        reply = _failed(call, verdict, self.policy)
+        if verdict.kind == "no_access":
+            self._no_access = f"not sent after: {reply.call.error}"
+        return reply
 
     async def _attempt(self, request: Request, call: Call) -> wire.Answer | Verdict:
         try:

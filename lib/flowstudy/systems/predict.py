@@ -175,7 +175,8 @@ def _run_model(
     budget: Budget | None, options: dict[str, Any],
 ) -> None:  # fmt: skip
     calls = path.parent / "calls" / path.name
-    with Journal(path) as journal, CallCache(calls) as cache, progress(str(expected), len(todo)) as tick:
+    with Journal(path) as journal, CallCache(calls) as cache, progress(spec.name, len(todo)) as tick:
+        tick(0, note=str(expected).removeprefix(f"{spec.name}: "))
         limit = budget
         if limit is None and max_cost_usd is not None:
             limit = Budget(max_cost_usd, spent_usd=cache.spent_usd)

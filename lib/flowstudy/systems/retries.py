@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
-Kind = Literal["retry", "throttled", "timeout", "give_up", "wrong_key", "refused", "too_long"]
+Kind = Literal["retry", "throttled", "doubtful", "give_up", "no_access", "refused", "too_long"]
 
 
 class Verdict(NamedTuple):
     """Why a call failed. `after_s` is what the provider asks to wait, None when it does not say.
 
-    `billed` is False where the provider cannot have charged for the attempt (it answered with an error).
+    `doubtful` is sent again only once: a time limit reached, or a web page in place of an answer. `no_access` will
+    meet every later call as well: a refused key, an unknown model. `billed` is False where the provider cannot have
+    charged for the attempt (it answered with an error).
     """
 
     kind: Kind
@@ -28,20 +30,20 @@ class Verdict(NamedTuple):
 
 class Policy(NamedTuple):
     """Attempts and waits. A wait is `base_s` doubled per attempt, at most `longest_s`, +-25 % jitter; a wait that
-    the provider asks for is honoured up to `ceiling_s`, beyond it the call fails now. `timeouts` is how often a call
-    that reached its time limit is sent in all."""
+    the provider asks for is honoured up to `ceiling_s`, beyond it the call fails now. `doubtful` is how often a
+    doubtful call is sent in all."""
 
     attempts: int = 6
-    timeouts: int = 2
+    doubtful: int = 2
     base_s: float = 0.5
     longest_s: float = 30.0
     ceiling_s: float = 90.0
 
     def wait_s(self, attempt: int, verdict: Verdict, dice: random.Random) -> float | None:
         """Seconds before the attempt after number `attempt` (from 1); None when there is none."""
-        if verdict.kind not in ("retry", "throttled", "timeout"):
+        if verdict.kind not in ("retry", "throttled", "doubtful"):
             return None
-        if attempt >= (self.timeouts if verdict.kind == "timeout" else self.attempts):
+        if attempt >= (self.doubtful if verdict.kind == "doubtful" else self.attempts):
             return None
         if verdict.after_s is not None:
             return None if verdict.after_s > self.ceiling_s else verdict.after_s * dice.uniform(1.0, 1.05)
@@ -54,7 +56,7 @@ _TOO_LONG: Final = re.compile(
 )
 _KEY: Final = re.compile(r"api.?key|unauthorized|authentication|permission", re.IGNORECASE)
 _QUOTA: Final = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit balance", re.IGNORECASE)
-_PAGE: Final = re.compile(r"<!doctype html|<html", re.IGNORECASE)
+_PAGE: Final = re.compile(r"<!doctype html|<html|line 1 column 1 \(char 0\)", re.IGNORECASE)
 _BODY: Final = re.compile(
     r"json|expecting value|unterminated|incomplete|peer closed|connection|disconnect|reset|eof|payload", re.IGNORECASE
 )
@@ -65,15 +67,17 @@ def classify(error: BaseException, now: datetime | None = None) -> Verdict:
     text = " ".join(f"{type(error).__name__}: {error}".split())
     reason, status = text[:400], _status(error)
     if isinstance(error, asyncio.TimeoutError) or "timeout" in type(error).__name__.lower() or status == 408:
-        return Verdict("timeout", "no whole answer within the time limit", billed=True)
+        return Verdict("doubtful", "no whole answer within the time limit", billed=True)
     if _PAGE.search(text):
-        return Verdict("give_up", f"the base URL answers with a web page, not with an API; check api_base: {reason}")
+        return Verdict("doubtful", f"the base URL answers with a web page or no JSON; check api_base: {reason}")
     if "ContentPolicy" in text or (status == 400 and _REFUSED.search(text)):
         return Verdict("refused", reason)
     if "ContextWindow" in text or (status in (400, 413, 422) and _TOO_LONG.search(text)):
         return Verdict("too_long", reason)
     if status in (401, 403) or (status == 400 and _KEY.search(text) and "UnsupportedParams" not in text):
-        return Verdict("wrong_key", f"the provider refuses the key: {reason}")
+        return Verdict("no_access", f"the provider refuses the key: {reason}")
+    if status == 404:
+        return Verdict("no_access", f"the provider does not know this model or address: {reason}")
     if status == 429 and _QUOTA.search(text):
         return Verdict("give_up", f"the account has no credit or quota left: {reason}")
     after = retry_after(headers_of(error), text, now)

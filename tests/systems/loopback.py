@@ -68,8 +68,8 @@ def body_of(protocol: str, reply: Reply) -> dict[str, Any]:
                 "usage": {"input_tokens": 100, "output_tokens": 50}}  # fmt: skip
     if protocol == "gemini":
         part = {"parts": [{"text": reply.text}], "role": "model"} if reply.text else {"role": "model"}
-        return {"candidates": [{"content": part, "finishReason": finish, "index": 0}], "modelVersion": "fake",
-                "usageMetadata": {"promptTokenCount": 100, "candidatesTokenCount": 50, "totalTokenCount": 150}}  # fmt: skip
+        usage = {"promptTokenCount": 100, "candidatesTokenCount": 50, "totalTokenCount": 150}
+        return {"candidates": [{"content": part, "finishReason": finish, "index": 0}], "usageMetadata": usage}
     return {"id": "c", "object": "chat.completion", "created": 1, "model": "fake",
             "choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": reply.text}}],
             "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}}  # fmt: skip
