@@ -81,7 +81,7 @@ def _notebook(options: argparse.Namespace) -> int:
 
     run = open_run(_run_path(options.run))
     inputs = run.read(f"inputs/{options.name}.json")
-    execute(options.name, run, inputs["parameters"] if inputs else {})
+    execute(options.name, run, inputs["parameters"] if inputs else {"run_dir": str(run.path)})
     return 0
 
 

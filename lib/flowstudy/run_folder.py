@@ -7,6 +7,7 @@ file and renamed, so that a reader never sees half a file and a kill never leave
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import platform
@@ -38,7 +39,7 @@ class Run:
 
     @property
     def catalogues(self) -> Path:
-        return self.path / "catalogues"
+        return self.path / "catalogues.json"
 
     @property
     def models(self) -> Path:
@@ -143,6 +144,7 @@ def write_text(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        Path(name).chmod(0o644)
         Path(name).replace(path)
     except OSError as error:
         Path(name).unlink(missing_ok=True)
@@ -156,6 +158,11 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, with sorted keys so that equal values give equal files."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n")
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def now() -> str:
