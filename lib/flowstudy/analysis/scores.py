@@ -15,11 +15,17 @@ from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.query import parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
-from flowstudy.metrics import flow_similarity, published_scores
+from flowstudy.metrics import FlowTooLarge, explain, flow_similarity, published_scores
+from flowstudy.metrics.similarity import Strings
 from flowstudy.progress import progress
 from flowstudy.systems.records import Prediction
 
 SCORES_SCHEMA: Final = "flowstudy/scores/1"
+EDITS_SCHEMA: Final = "flowstudy/edits/1"
+EDIT_COLUMNS: Final = (
+    "system", "example", "repeat", "edit", "kind", "cost", "moved", "candidate", "reference", "candidate_step",
+    "reference_step", "input",
+)  # fmt: skip
 COLUMNS: Final = ("system", "example", "repeat", "split", "domain", "status", "measure", "value", "reason")
 
 
@@ -65,7 +71,7 @@ def score_one(prediction: Prediction, example: Example, catalogue: Catalogue | N
     if not prediction.is_answer:
         return {ANSWERED: Value(0.0, prediction.error or prediction.status)}
     scores = {ANSWERED: Value(1.0)}
-    scores |= _quality(prediction.flow, example)
+    scores |= _quality(prediction, example)
     scores["valid_raw"] = Value(float(prediction.status == "ok"))
     scores["valid_repaired"] = Value(float(prediction.status in ("ok", "repaired")))
     scores |= invented_shares(prediction.flow, catalogue)
@@ -78,14 +84,22 @@ def score_one(prediction: Prediction, example: Example, catalogue: Catalogue | N
     return scores
 
 
-def _quality(flow: Flow | None, example: Example) -> dict[str, Value]:
+def _quality(prediction: Prediction, example: Example) -> dict[str, Value]:
+    flow, record = prediction.flow, f"{prediction.system}, example {example.id}"
     if flow is None:
         return {name: Value(0.0) for name in QUALITY}
-    references, first = list(example.references), example.references[0]
-    published = published_scores(flow.to_json(), first.to_json())
+    try:
+        return _similarities(flow, list(example.references), record)
+    except FlowTooLarge as error:
+        return {name: Value(math.nan, str(error)) for name in QUALITY}
 
-    def strict(reference: Flow | list[Flow], *, inputs: bool = True, strings: str = "exact") -> Value:
-        return Value(flow_similarity(flow, reference, inputs=inputs, convention="strict", strings=strings))
+
+def _similarities(flow: Flow, references: list[Flow], record: str) -> dict[str, Value]:
+    first = references[0]
+    published = published_scores(flow.to_json(), first.to_json(), record=record)
+
+    def strict(reference: Flow | list[Flow], *, inputs: bool = True, strings: Strings = "exact") -> Value:
+        return Value(flow_similarity(flow, reference, inputs=inputs, strings=strings, record=record))
 
     return {
         "flow_sim_no_inputs": _known(published["flow_sim_no_inputs"], "the published code skips this pair"),
@@ -142,6 +156,40 @@ def _known(value: float | None, reason: str) -> Value:
     return Value(math.nan, reason) if value is None else Value(float(value))
 
 
+def edits_table(predictions: Sequence[Prediction], examples: Iterable[Example]) -> pd.DataFrame:
+    """The edit script that explains each strict FlowSim: one row per edit that costs something.
+
+    Columns: system, example, repeat, edit (number), kind (`deleted`: only in the candidate; `inserted`: missing from
+    it; `relabelled`), cost, moved, candidate, reference (labels), candidate_step, reference_step (component numbers,
+    0 the trigger, -1 none), input. Predictions without a flow, and flows too large to compare, have no rows.
+    """
+    corpus = {example.id: example for example in examples}
+    _refuse_strangers(predictions, corpus)
+    rows: list[tuple[object, ...]] = []
+    with progress("explaining", len(predictions)) as tick:
+        for prediction in sorted(predictions, key=lambda p: (p.system, p.example, p.repeat)):
+            rows += _edit_rows(prediction, corpus[prediction.example])
+            tick(note=prediction.system)
+    return pd.DataFrame(rows, columns=list(EDIT_COLUMNS))
+
+
+def _edit_rows(prediction: Prediction, example: Example) -> Iterator[tuple[object, ...]]:
+    if prediction.flow is None or not prediction.is_answer:
+        return
+    try:
+        script = explain(prediction.flow, example.references, record=f"{prediction.system}, example {example.id}")
+    except FlowTooLarge:
+        return
+    head = (prediction.system, prediction.example, prediction.repeat)
+    for number, edit in enumerate(script.changes):
+        have, want = edit.candidate, edit.reference
+        names = (have.text if have else "", want.text if want else "")
+        steps = tuple(-1 if place is None or place.component is None else place.component for place in (have, want))
+        place = want or have
+        given = (place.input if place else None) or ""
+        yield (*head, number, edit.kind, edit.cost, edit.moved is not None, *names, *steps, given)
+
+
 def _refuse_strangers(predictions: Sequence[Prediction], corpus: Mapping[str, Example]) -> None:
     lost = sorted({p.example for p in predictions if p.example not in corpus})
     if lost:
@@ -184,6 +232,16 @@ def save_scores(scores: pd.DataFrame, path: str | Path) -> Path:
 def load_scores(path: str | Path) -> pd.DataFrame:
     """Read `scores.parquet`; TableError when it is missing, damaged or of another schema."""
     return load_table(path, schema=SCORES_SCHEMA)
+
+
+def save_edits(edits: pd.DataFrame, path: str | Path) -> Path:
+    """Write `edits.parquet` atomically; returns the path."""
+    return save_table(edits, path, schema=EDITS_SCHEMA)
+
+
+def load_edits(path: str | Path) -> pd.DataFrame:
+    """Read `edits.parquet`; TableError when it is missing, damaged or of another schema."""
+    return load_table(path, schema=EDITS_SCHEMA)
 
 
 def known_measures(scores: pd.DataFrame) -> list[str]:

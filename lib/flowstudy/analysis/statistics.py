@@ -140,7 +140,7 @@ def chance_of_best(
 
     Rows with a gap are left out; ties share. The shares add up to 1; all NaN when no row is complete.
     """
-    complete = np.isfinite(table).all(axis=1)
+    complete = np.asarray(np.isfinite(table).all(axis=1))
     rows = table[complete]
     if rows.size == 0:
         return np.full(table.shape[1], math.nan)

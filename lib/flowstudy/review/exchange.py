@@ -89,11 +89,12 @@ def to_label_studio(tags: Iterable[Tag]) -> list[dict[str, Any]]:
     for tag in tags:
         data = {"system": tag.system, "example": tag.example, "repeat": tag.repeat}
         task = tasks.setdefault(tag.place, {"data": data, "annotations": []})
+        cancelled = tag.state == "skipped"
         choice = {"from_name": "categories", "to_name": "flow", "type": "choices", "value": {"choices": tag.categories}}
         note = {"from_name": "note", "to_name": "flow", "type": "textarea", "value": {"text": [tag.note]}}
         task["annotations"].append(
             {
-                "unique_id": tag.id, "completed_by": {"email": tag.annotator}, "was_cancelled": tag.state == "skipped",
+                "unique_id": tag.id, "completed_by": {"email": tag.annotator}, "was_cancelled": cancelled,
                 "created_at": tag.created_at, "lead_time": tag.seconds, "result": [choice, note] if tag.note else [choice],
             }
         )  # fmt: skip

@@ -7,6 +7,8 @@ every state of the past can be read again.
 
 from __future__ import annotations
 
+import json
+import operator
 import shutil
 import sqlite3
 import time
@@ -24,6 +26,7 @@ TAGS_SCHEMA: Final = "flowstudy/tags/1"
 #: draft: clicked, not yet confirmed. done: confirmed. skipped: looked at, no verdict. undo: takes `supersedes` back.
 State = Literal["draft", "done", "skipped", "undo"]
 _WAIT_S: Final = 30
+_LISTS: Final = ("categories", "proposed")
 
 
 class TagStoreError(RuntimeError):
@@ -107,8 +110,9 @@ class TagStore:
     def table(self) -> pd.DataFrame:
         """`current()` as a table, one row per verdict, in the fields of `Tag` without id and supersedes."""
         columns = [name for name in Tag.model_fields if name not in ("id", "supersedes")]
-        rows = [[getattr(row, name) for name in columns] for row in standing(self._rows())]
-        return pd.DataFrame(rows, columns=columns)
+        pick = operator.attrgetter(*columns)
+        table = pd.DataFrame([pick(row) for row in standing(self._rows())], columns=columns)
+        return table.assign(**{name: table[name].map(json.loads) for name in _LISTS})
 
     def _rows(self) -> list[Any]:
         import sqlalchemy as sa
@@ -166,8 +170,7 @@ def _table(metadata: Any) -> Any:
         *(sa.Column(name, sa.Text, nullable=False) for name in ("schema", "annotator", "system", "example")),
         sa.Column("repeat", sa.Integer, nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
-        sa.Column("categories", sa.JSON, nullable=False),
-        sa.Column("proposed", sa.JSON, nullable=False),
+        *(sa.Column(name, sa.Text, nullable=False, comment="JSON list") for name in _LISTS),
         sa.Column("note", sa.Text, nullable=False),
         sa.Column("seconds", sa.Float),
         sa.Column("supersedes", sa.String(64)),
@@ -176,11 +179,13 @@ def _table(metadata: Any) -> Any:
 
 
 def _row(tag: Tag) -> dict[str, Any]:
-    return {"schema": TAGS_SCHEMA, **tag.model_dump()}
+    lists = {name: json.dumps(getattr(tag, name), ensure_ascii=False) for name in _LISTS}
+    return {"schema": TAGS_SCHEMA, **tag.model_dump(), **lists}
 
 
 def _tag(row: Any) -> Tag:
-    return Tag.model_validate({name: getattr(row, name) for name in Tag.model_fields})
+    lists = {name: json.loads(getattr(row, name)) for name in _LISTS}
+    return Tag.model_validate({name: getattr(row, name) for name in Tag.model_fields} | lists)
 
 
 def _pragmas(connection: Any, _record: Any) -> None:

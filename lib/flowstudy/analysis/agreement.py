@@ -1,0 +1,130 @@
+"""How far annotators agree: Krippendorff's alpha (nominal and for sets of categories) and Cohen's kappa.
+
+Alpha is 1 - observed / expected disagreement over all pairs of ratings of the same item; ratings may be missing.
+Source: Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011); the distance between sets is Passonneau's
+MASI (LREC 2006), or Jaccard's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+Distance = Callable[[Any, Any], float]
+
+
+class Agreement(NamedTuple):
+    """A coefficient (1 perfect, 0 chance; NaN with a reason when undefined) over `items` rated at least twice."""
+
+    value: float
+    items: int
+    ratings: int
+    reason: str = ""
+
+
+def krippendorff_alpha(
+    ratings: Iterable[Sequence[Hashable | None]], distance: Distance | Literal["nominal", "masi", "jaccard"] = "nominal"
+) -> Agreement:
+    """Alpha of `ratings`: one sequence per item, one rating per annotator, None where there is none.
+
+    For `masi` and `jaccard` a rating is a frozenset of categories. Undefined (NaN) when no item has two ratings, or
+    when every rating is the same: then there is nothing to agree about.
+    """
+    measure = _DISTANCES[distance] if isinstance(distance, str) else distance
+    units = [[r for r in item if r is not None] for item in ratings]
+    units = [unit for unit in units if len(unit) > 1]
+    pool = Counter(rating for unit in units for rating in unit)
+    total = pool.total()
+    if not units:
+        return Agreement(math.nan, 0, 0, "no item has two ratings")
+    if len(pool) == 1:
+        return Agreement(math.nan, len(units), total, "all ratings are the same: nothing to agree about")
+    observed = sum(_within(Counter(unit), measure) / (len(unit) - 1) for unit in units) / total
+    expected = _within(pool, measure) / (total * (total - 1))
+    return Agreement(1 - observed / expected, len(units), total)
+
+
+def _within(counts: Counter, measure: Distance) -> float:
+    """Sum of the distances over all ordered pairs of ratings."""
+    return sum(2 * n * m * measure(a, b) for (a, n), (b, m) in itertools.combinations(counts.items(), 2))
+
+
+def nominal(a: Hashable, b: Hashable) -> float:
+    """0 for equal ratings, else 1."""
+    return float(a != b)
+
+
+def jaccard(a: frozenset, b: frozenset) -> float:
+    """1 - shared / all categories; 0 for two empty sets."""
+    return 1 - len(a & b) / len(a | b) if a | b else 0.0
+
+
+def masi(a: frozenset, b: frozenset) -> float:
+    """Passonneau's distance: Jaccard's similarity times 1, 2/3, 1/3 or 0 (equal, one within the other, overlap, none)."""
+    if a == b:
+        return 0.0
+    monotone = 2 / 3 if a <= b or b <= a else 1 / 3 if a & b else 0.0
+    return 1 - (1 - jaccard(a, b)) * monotone if a & b else 1.0
+
+
+_DISTANCES: dict[str, Distance] = {"nominal": nominal, "jaccard": jaccard, "masi": masi}
+
+
+def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> Agreement:
+    """Cohen's kappa of two annotators over the items both rated, by scikit-learn; NaN when undefined."""
+    from sklearn.metrics import cohen_kappa_score
+
+    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    if not pairs:
+        return Agreement(math.nan, 0, 0, "no item rated by both")
+    left, right = ([str(pair[side]) for pair in pairs] for side in (0, 1))
+    if len({*left, *right}) == 1:
+        return Agreement(math.nan, len(pairs), 2 * len(pairs), "all ratings are the same: nothing to agree about")
+    return Agreement(float(cohen_kappa_score(left, right)), len(pairs), 2 * len(pairs))
+
+
+def rating_table(tags: pd.DataFrame) -> pd.DataFrame:
+    """Confirmed tags as items x annotators, each cell a frozenset of categories; NaN where an annotator has none."""
+    done = tags[tags["state"] == "done"]
+    cells = done.assign(categories=done["categories"].map(frozenset))
+    return cells.set_index(["system", "example", "repeat", "annotator"])["categories"].unstack("annotator")
+
+
+def agreement_table(tags: pd.DataFrame, categories: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Agreement on whole answers and on each category: what, measure, value, items, ratings, reason.
+
+    The first rows are alpha over sets (MASI, Jaccard); then alpha per category (does the answer have it or not),
+    then Cohen's kappa of every two annotators on the whole answer. `categories` maps names to what people read.
+    """
+    table = rating_table(tags)
+    items = [[cell if isinstance(cell, frozenset) else None for cell in row] for row in table.to_numpy()]
+    rows = [("all categories", f"alpha ({d})", *krippendorff_alpha(items, d)) for d in ("masi", "jaccard")]
+    seen = sorted({name for row in items for cell in row if cell for name in cell})
+    for name in seen:
+        marks = [[None if cell is None else name in cell for cell in row] for row in items]
+        rows.append(((categories or {}).get(name, name), "alpha (nominal)", *krippendorff_alpha(marks)))
+    for first, second in itertools.combinations(table.columns, 2):
+        one, two = ([_sorted(cell) for cell in table[name]] for name in (first, second))
+        rows.append((f"{first} and {second}", "kappa", *cohen_kappa(one, two)))
+    return pd.DataFrame(rows, columns=["what", "measure", "value", "items", "ratings", "reason"])
+
+
+def disagreements(tags: pd.DataFrame) -> pd.DataFrame:
+    """Items on which annotators differ, widest first: the adjudication list (system, example, repeat, distance)."""
+    rows = []
+    for place, row in rating_table(tags).iterrows():
+        cells = [cell for cell in row if isinstance(cell, frozenset)]
+        gaps = [masi(a, b) for a, b in itertools.combinations(cells, 2)]
+        if gaps and max(gaps) > 0:
+            rows.append((*place, sum(gaps) / len(gaps)))
+    table = pd.DataFrame(rows, columns=["system", "example", "repeat", "distance"])
+    return table.sort_values("distance", ascending=False, kind="stable", ignore_index=True)
+
+
+def _sorted(cell: object) -> str | None:
+    return " ".join(sorted(cell)) if isinstance(cell, frozenset) else None

@@ -1,0 +1,150 @@
+"""What each kind of error costs in FlowSim: undone one at a time, and by Shapley shares that add up.
+
+Both work on the edit script of strict FlowSim with inputs: undoing an edit takes its cost off the distance and
+moves the candidate's size towards the reference's, so every score that is asked for is exact.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from flowstudy.analysis.errors import ProposedTag, propose_tags
+from flowstudy.analysis.statistics import mean_interval, seeded
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.metrics import Edit, Explanation, FlowTooLarge, explain
+from flowstudy.systems.records import Prediction
+
+NO_FLOW: Final = "no_flow"
+OTHER: Final = "other"
+_EXACT_UP_TO: Final = 10
+_NOT_CAUSES: Final = ("source_", "implicit_", "enterprise_", "reference_")
+
+
+class Burden(NamedTuple):
+    """What the edits of one category weigh in one answer: their cost, and how undoing them changes its size."""
+
+    cost: float
+    growth: int
+
+
+def error_costs(
+    predictions: Sequence[Prediction],
+    examples: Mapping[str, Example],
+    catalogues: Mapping[str, Catalogue],
+    *,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """FlowSim points per system and category of error: system, category, answers, undone, low, high, share.
+
+    `answers` counts those with the error; `undone` is what the system's mean FlowSim would gain were these errors
+    undone and all others kept, with its interval; the `share`s of a system add up to 1 - its mean FlowSim. An answer
+    without a flow loses everything to its status; edits that no tag explains are `other`.
+    """
+    losses = [loss for p in predictions if p.is_answer for loss in _losses(p, examples, catalogues, seed)]
+    table = pd.DataFrame(losses, columns=["system", "example", "repeat", "category", "undone", "share"])
+    counts = {s: len({(p.example, p.repeat) for p in predictions if p.system == s and p.is_answer})
+              for s in sorted({p.system for p in predictions})}  # fmt: skip
+    rows = []
+    for (system, category), group in table.groupby(["system", "category"], sort=True):
+        gains = np.zeros(counts[system])
+        gains[: len(group)] = group["undone"]
+        interval = mean_interval(gains, seed=seed)
+        share = group["share"].sum() / counts[system]
+        rows.append((system, category, len(group), interval.value, interval.low, interval.high, share))
+    return pd.DataFrame(rows, columns=["system", "category", "answers", "undone", "low", "high", "share"])
+
+
+def _losses(
+    prediction: Prediction, examples: Mapping[str, Example], catalogues: Mapping[str, Catalogue], seed: int
+) -> list[tuple[str, str, int, str, float, float]]:
+    example = examples[prediction.example]
+    head = (prediction.system, prediction.example, prediction.repeat)
+    if prediction.flow is None:
+        return [(*head, prediction.status, 1.0, 1.0)]
+    try:
+        script = explain(prediction.flow, example.references, record=f"{prediction.system}, example {example.id}")
+    except FlowTooLarge:
+        return []
+    tags = propose_tags(example, prediction, catalogues.get(example.domain), script)
+    burdens = category_burdens(script, tags)
+    shares = shapley(burdens, script.distance, script.sizes, seed=seed)
+    alone = {name: undo([burden], script.distance, script.sizes) - script.similarity for name, burden in burdens.items()}
+    return [(*head, name, alone[name], shares[name]) for name in burdens]
+
+
+def category_burdens(script: Explanation, tags: Sequence[ProposedTag]) -> dict[str, Burden]:
+    """Every edit that costs something, given to the tag that explains it (same input first, then same step)."""
+    causes = [tag for tag in tags if not tag.category.startswith(_NOT_CAUSES)]
+    found: dict[str, Burden] = {}
+    for edit in script.changes:
+        category = _explained_by(edit, causes)
+        growth = {"inserted": 1, "deleted": -1}.get(edit.kind, 0)
+        old = found.get(category, Burden(0.0, 0))
+        found[category] = Burden(old.cost + edit.cost, old.growth + growth)
+    return found
+
+
+def _explained_by(edit: Edit, causes: Sequence[ProposedTag]) -> str:
+    sides = [("reference", edit.reference), ("candidate", edit.candidate)]
+    for by_input in (True, False):
+        for side, place in sides:
+            for tag in causes if place is not None else ():
+                same_step = place is not None and getattr(tag, side) == place.component
+                if same_step and (tag.input == place.input if by_input else tag.input is None):
+                    return tag.category
+    return next((t.category for side, p in sides for t in causes if p and getattr(t, side) == p.component), OTHER)
+
+
+def undo(burdens: Sequence[Burden], distance: float, sizes: tuple[int, int]) -> float:
+    """FlowSim of an answer whose distance and sizes are given, with these burdens undone."""
+    total = sizes[0] + sizes[1] + sum(burden.growth for burden in burdens)
+    left = distance - sum(burden.cost for burden in burdens)
+    return 1 - left / total if total else 1.0
+
+
+def shapley(
+    burdens: Mapping[str, Burden], distance: float, sizes: tuple[int, int], *, seed: int = 0
+) -> dict[str, float]:
+    """Each category's share of what is missing to 1: its mean gain over all orders of undoing the categories.
+
+    Exact up to 10 categories, else over 200 seeded orders. The shares add up to 1 - FlowSim.
+    """
+    names = list(burdens)
+    if len(names) > _EXACT_UP_TO:
+        rng = seeded(seed, "shapley", *names)
+        orders = [list(rng.permutation(names)) for _ in range(200)]
+        return _mean_gains(names, orders, burdens, distance, sizes)
+    value = {
+        frozenset(chosen): undo([burdens[name] for name in chosen], distance, sizes)
+        for size in range(len(names) + 1)
+        for chosen in itertools.combinations(names, size)
+    }
+    count = math.factorial(len(names))
+    shares = dict.fromkeys(names, 0.0)
+    for chosen, score in value.items():
+        weight = math.factorial(len(chosen)) * math.factorial(len(names) - len(chosen) - 1) if len(chosen) < len(names) else 0
+        for name in names:
+            if name not in chosen:
+                shares[name] += weight / count * (value[chosen | {name}] - score)
+    return shares
+
+
+def _mean_gains(
+    names: Sequence[str], orders: Sequence[Sequence[str]], burdens: Mapping[str, Burden], distance: float,
+    sizes: tuple[int, int],
+) -> dict[str, float]:  # fmt: skip
+    gains = dict.fromkeys(names, 0.0)
+    for order in orders:
+        before = undo([], distance, sizes)
+        for place, name in enumerate(order, start=1):
+            after = undo([burdens[n] for n in order[:place]], distance, sizes)
+            gains[name] += (after - before) / len(orders)
+            before = after
+    return gains

@@ -1,0 +1,186 @@
+"""What is wrong with the inputs of a step that stands for the right one: table, column, operator, value, reference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from flowstudy.flows.catalogue import Catalogue, StepDef
+from flowstudy.flows.query import Clause, parse_query
+from flowstudy.flows.schema import QUERY_INPUTS, Input
+
+TABLE_INPUTS: Final = ("table", "table_name")
+
+
+class InputError(NamedTuple):
+    """One difference; `needed` names what a retriever could have suggested (kind, name), if anything."""
+
+    category: str
+    input: str
+    evidence: str
+    needed: tuple[str, str] | None = None
+
+
+def input_errors(
+    expected: list[Input],
+    got: list[Input],
+    catalogue: Catalogue | None = None,
+    step: StepDef | None = None,
+    moved: Mapping[str, str] | None = None,
+) -> Iterator[InputError]:
+    """Differences between two lists of inputs, in the order of the expected ones, extra ones last.
+
+    `step` is the definition of the step (types and choices of its inputs), `moved` maps a reference such as
+    `step.3` of the expected flow to what it is called in the generated one, so that shifted numbers are no error.
+    """
+    theirs = {i.name: i.value for i in got}
+    names = {i.name for i in expected}
+    wanted_table, their_table = table_of(expected), table_of(got)
+    for name, value in ((i.name, i.value) for i in expected):
+        definition = step.inputs.get(name) if step else None
+        kind = definition.type if definition else "string"
+        if name not in theirs:
+            if not _is_empty(value):
+                yield InputError("missing_input", name, f"expected {name} = {_show(value)}")
+            continue
+        want, have = _as_text(value, moved), _as_text(theirs[name], None)
+        if want == have:
+            continue
+        if name in TABLE_INPUTS or kind == "table":
+            yield _wrong_table(name, want, have, catalogue)
+        elif name in QUERY_INPUTS or kind in ("query", "values"):
+            yield from _query_errors(name, want, have, wanted_table, their_table, catalogue)
+        elif _is_empty(theirs[name]):
+            yield InputError("missing_input", name, f"expected {name} = {_show(want)}, got nothing")
+        else:
+            choices = bool(definition and definition.choices)
+            yield InputError(_value_category(want, have, choices, kind), name, _versus(name, want, have))
+    for name in theirs:
+        if name not in names and not _is_empty(theirs[name]):
+            yield InputError("extra_input", name, f"nothing asks for {name} = {_show(theirs[name])}")
+
+
+def table_of(inputs: list[Input]) -> str | None:
+    """The table that the inputs work on; None when there is none or it is a reference."""
+    values = (i.value for i in inputs if i.name in TABLE_INPUTS and isinstance(i.value, str))
+    return next((value for value in values if value and "{{" not in value), None)
+
+
+def _wrong_table(name: str, want: str, have: str, catalogue: Catalogue | None) -> InputError:
+    if "{{" in want or "{{" in have:
+        return InputError("wrong_reference", name, _versus(name, want, have))
+    invented = catalogue is not None and have not in catalogue.tables
+    return InputError("invented_table" if invented else "wrong_table", name, _versus(name, want, have), ("table", want))
+
+
+def _query_errors(
+    name: str, want: str, have: str, wanted_table: str | None, their_table: str | None, catalogue: Catalogue | None
+) -> Iterator[InputError]:
+    expected, got = parse_query(want), parse_query(have)
+    if expected is None or got is None:
+        if not have:
+            yield InputError("missing_input", name, f"expected {name} = {_show(want)}")
+        else:
+            yield InputError(_value_category(want, have, False, ""), name, _versus(name, want, have))
+        return
+    left, right = _left_over(expected, got)
+    same_field = [(a, b) for a in left for b in right if a.field == b.field]
+    for a, b in same_field:
+        if a in left and b in right:
+            left.remove(a)
+            right.remove(b)
+            yield from _clause_errors(name, a, b, wanted_table, catalogue)
+    for a, b in list(zip(left, right, strict=False)):
+        if (a.operator, a.value) == (b.operator, b.value) or len(left) == len(right):
+            left.remove(a)
+            right.remove(b)
+            yield _wrong_column(name, a, b, wanted_table, their_table, catalogue)
+    for clause in left:
+        yield InputError("missing_input", name, f"expected the condition {_clause(clause)}")
+    for clause in right:
+        invented = _is_invented(clause, their_table, catalogue)
+        yield InputError("invented_column" if invented else "extra_input", name, f"nothing asks for {_clause(clause)}")
+
+
+def _left_over(expected: list[Clause], got: list[Clause]) -> tuple[list[Clause], list[Clause]]:
+    """Clauses that the other side does not have, whatever their order and how they are joined."""
+    left, right = list(expected), list(got)
+    for a in expected:
+        twin = next((b for b in right if a[1:] == b[1:]), None)
+        if twin is not None:
+            left.remove(a)
+            right.remove(twin)
+    return left, right
+
+
+def _clause_errors(
+    name: str, a: Clause, b: Clause, table: str | None, catalogue: Catalogue | None
+) -> Iterator[InputError]:
+    evidence = f"expected {_clause(a)}, got {_clause(b)}"
+    if a.operator != b.operator:
+        yield InputError("wrong_operator", name, evidence)
+    if a.value != b.value:
+        yield InputError(_value_category(a.value, b.value, _has_choices(a, table, catalogue), ""), name, evidence)
+
+
+def _wrong_column(
+    name: str, a: Clause, b: Clause, wanted: str | None, theirs: str | None, catalogue: Catalogue | None
+) -> InputError:
+    category = "invented_column" if _is_invented(b, theirs, catalogue) else "wrong_column"
+    if "{{" in a.field or "{{" in b.field:
+        category = "wrong_reference"
+    needed = ("column", f"{wanted}.{a.field.split('.')[0]}") if wanted else None
+    return InputError(category, name, f"expected {_clause(a)}, got {_clause(b)}", needed)
+
+
+def _is_invented(clause: Clause, table: str | None, catalogue: Catalogue | None) -> bool:
+    if catalogue is None or table not in catalogue.tables or "{{" in clause.field:
+        return False
+    return clause.field.split(".")[0] not in catalogue.tables[table].columns
+
+
+def _has_choices(clause: Clause, table: str | None, catalogue: Catalogue | None) -> bool:
+    if catalogue is None or table not in catalogue.tables or "." in clause.field:
+        return False
+    column = catalogue.tables[table].columns.get(clause.field)
+    return bool(column and column.choices)
+
+
+def _value_category(want: str, have: str, choices: bool, kind: str) -> str:
+    if "{{" in want or "{{" in have:
+        return "wrong_reference"
+    if choices or kind in ("choice", "boolean"):
+        return "wrong_choice"
+    return "wrong_column" if kind == "column" else "wrong_value"
+
+
+def _as_text(value: Any, moved: Mapping[str, str] | None) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if not moved or "{{" not in text:
+        return text
+    parts = text.split("{{")
+    return "{{".join([parts[0], *(_renumber(part, moved) for part in parts[1:])])
+
+
+def _renumber(part: str, moved: Mapping[str, str]) -> str:
+    pieces = part.split(".", 2)
+    head = ".".join(pieces[:2]).strip()
+    return ".".join([moved[head], *pieces[2:]]) if head in moved else part
+
+
+def _is_empty(value: Any) -> bool:
+    return value in ("", None) or value == []
+
+
+def _clause(clause: Clause) -> str:
+    return f"{clause.field} {clause.operator} {clause.value}".strip()
+
+
+def _versus(name: str, want: str, have: str) -> str:
+    return f"{name}: expected {_show(want)}, got {_show(have)}"
+
+
+def _show(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:59] + "…"
