@@ -1,0 +1,80 @@
+"""Who takes part in a run: which systems can run here, which cannot and why, and what those that ran answered."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from flowstudy.systems.journal import read_predictions
+from flowstudy.systems.readiness import readiness
+from flowstudy.systems.records import Prediction, SystemSpec
+
+ROSTER_SCHEMA: Final = "flowstudy/roster/1"
+
+
+def roster(specs: Iterable[SystemSpec]) -> pd.DataFrame:
+    """One row per system: what it is, whether it can run here, and if not the reason and the line that enables it."""
+    rows = []
+    for spec in specs:
+        state = readiness(spec)
+        rows.append({
+            "system": spec.name, "model": spec.model, "strategy": spec.strategy, "retriever": spec.retriever,
+            "shots": spec.shots, "prompt": spec.prompt, "ready": state.ready, "reason": state.reason, "fix": state.fix,
+        })  # fmt: skip
+    columns = ["system", "model", "strategy", "retriever", "shots", "prompt", "ready", "reason", "fix"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def journal_of(folder: Path, spec: SystemSpec) -> Path:
+    """The journal of one system; its name is made safe for a file."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in spec.name).strip(".")
+    return folder / f"{safe or 'system'}.jsonl"
+
+
+def write_roster(folder: Path, specs: Sequence[SystemSpec], table: pd.DataFrame) -> None:
+    """Keep who took part beside the journals, for the notebooks that read them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    value = {
+        "schema": ROSTER_SCHEMA,
+        "systems": [spec.model_dump(mode="json") for spec in specs],
+        "roster": table.to_dict(orient="records"),
+    }
+    draft = folder / ".roster.json"
+    draft.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    draft.replace(folder / "roster.json")
+
+
+def read_roster(folder: Path) -> tuple[list[SystemSpec], pd.DataFrame]:
+    """The systems of a run and the table that `roster` made of them."""
+    value: dict[str, Any] = json.loads((folder / "roster.json").read_text(encoding="utf-8"))
+    return [SystemSpec.model_validate(spec) for spec in value["systems"]], pd.DataFrame(value["roster"])
+
+
+def read_answers(folder: Path, example_ids: Iterable[str]) -> list[Prediction]:
+    """The latest prediction of every system that ran, for the examples given; older examples stay in the journals."""
+    wanted = set(example_ids)
+    specs, table = read_roster(folder)
+    ran = set(table[table["ready"]]["system"])
+    found = [p for spec in specs if spec.name in ran for p in read_predictions(journal_of(folder, spec))]
+    return [prediction for prediction in found if prediction.example in wanted]
+
+
+def statuses(predictions: Iterable[Prediction]) -> pd.DataFrame:
+    """Predictions per system and status, with cost and waiting beside; one row per system."""
+    by_system: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        by_system.setdefault(prediction.system, []).append(prediction)
+    rows = []
+    for name, group in by_system.items():
+        costs = [p.cost_usd for p in group]
+        rows.append({
+            "system": name, "predictions": len(group), **Counter(p.status for p in group),
+            "calls": sum(len(p.calls) for p in group), "cost_usd": None if None in costs else sum(c or 0 for c in costs),
+            "first_error": next((p.error for p in group if p.flow is None and p.error), ""),
+        })  # fmt: skip
+    return pd.DataFrame(rows).fillna({s: 0 for s in {p.status for ps in by_system.values() for p in ps}})
