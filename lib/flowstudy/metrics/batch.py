@@ -119,8 +119,7 @@ def _triples(candidates: Any, references: Any, ids: Any) -> list[tuple[Any, Any,
 def _prepare(triple: tuple[Any, Any, Any], workshop: Workshop) -> _Pair:
     name, candidate, references = triple
     several = [references] if is_flow_like(references) or not isinstance(references, Sequence) else references
-    sides = [workshop.reference(each, f"the reference of {name}") for each in several]
-    return _Pair(name, workshop.candidate(candidate, f"the candidate of {name}"), sides)
+    return _Pair(name, workshop.prepare(candidate), [workshop.reference(each) for each in several])
 
 
 def _rows(pairs: Sequence[_Pair], texts: TextCosts | None) -> Iterator[dict[str, Any]]:
@@ -155,23 +154,29 @@ def _strict_row(
 ) -> dict[str, Any]:
     first = pair.candidate[0]
     bad = [second for second, _ in pair.references if second.trees is None]
-    if not pair.references or bad:
-        error = bad[0].error if bad else f"no reference for {pair.id}: expected at least one flow, got none; add one"
-        too_large = bool(bad) and bad[0].status == "too_large"
-        return {"status": "too_large" if too_large else "invalid_reference", "error": error}
-    if first.status == "too_large":
-        return {"status": "too_large", "error": first.error}
+    if not pair.references:
+        return _unscored("invalid_reference", f"no reference for {pair.id}: expected at least one flow, got none; add one")
+    if bad and bad[0].status == "invalid_output":
+        reason = f"expected a flow, got {bad[0].error}; correct the reference"
+        return _unscored("invalid_reference", f"unreadable reference for {pair.id}: {reason}")
+    if bad or first.status == "too_large":
+        return _unscored("too_large", f"pair {pair.id}: {(bad or [first])[0].error}")
     if first.trees is None:
-        return {"status": first.status, "error": first.error, "reference_best": 0} | dict.fromkeys(STRICT_COLUMNS, 0.0)
+        error = f"unreadable candidate for {pair.id}: expected a flow, got {first.error}"
+        return {"status": first.status, "error": error, "reference_best": 0} | dict.fromkeys(STRICT_COLUMNS, 0.0)
     row: dict[str, Any] = {"status": first.status, "error": first.error}
     for m, (mode, _) in enumerate(MODES):
         try:
             scores = _strict_scores(pair, m, asked[m] if asked else None, texts, found)
         except FlowTooLarge as error:
-            return {"status": "too_large", "error": str(error)}
+            return _unscored("too_large", str(error)) | {"reference_best": -1} | dict.fromkeys(STRICT_COLUMNS, math.nan)
         row[f"strict_{mode}"], row[f"strict_{mode}_mean"] = max(scores), math.fsum(scores) / len(scores)
         row["reference_best"] = scores.index(max(scores))
     return row
+
+
+def _unscored(status: str, error: str) -> dict[str, Any]:
+    return {"status": status, "error": error}
 
 
 def _strict_scores(
@@ -194,7 +199,7 @@ def _published_row(pair: _Pair, asked: list[int | None], found: Sequence[int | N
         return {}
     first, second = pair.candidate[1], pair.references[0][1]
     if not asked:
-        return {"published_error": first.error or second.error}
+        return {"published_error": f"pair {pair.id}: {first.error or second.error}"}
     row: dict[str, Any] = {}
     for m, (mode, _) in enumerate(MODES):
         a, b, job = first.measures[m], second.measures[m], asked[m]

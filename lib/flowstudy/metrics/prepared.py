@@ -19,7 +19,10 @@ MODES = (("no_inputs", False), ("with_inputs", True))
 
 
 class StrictSide(NamedTuple):
-    """What the strict convention needs of one flow, for each of `MODES`; `codes` are None unless it is a flow."""
+    """What the strict convention needs of one flow, for each of `MODES`; nothing but an `error` unless it is a flow.
+
+    Errors do not name the record: one reference may serve many.
+    """
 
     status: str
     error: str
@@ -53,21 +56,21 @@ class Workshop:
         if self._strict_book.is_large or self._published_book.is_large or len(self._kept) > 20_000:
             self._clear()
 
-    def reference(self, flow: Any, record: str) -> tuple[StrictSide, PublishedSide]:
+    def reference(self, flow: Any) -> tuple[StrictSide, PublishedSide]:
         """Both sides of a reference, kept for the next pair with the same text or object."""
         key = flow if isinstance(flow, str) else id(flow)
         if key not in self._kept:
-            self._kept[key] = self.candidate(flow, record)
+            self._kept[key] = self.prepare(flow, "the reference")
         return self._kept[key]
 
-    def candidate(self, flow: Any, record: str) -> tuple[StrictSide, PublishedSide]:
-        """Both sides of a candidate; failures are in `status` and `error`, never raised."""
+    def prepare(self, flow: Any, record: str = "the candidate") -> tuple[StrictSide, PublishedSide]:
+        """Both sides of a flow; failures are in `status` and `error`, never raised."""
         return self._strict(flow, record), self._published(flow, record)
 
     def _strict(self, flow: Any, record: str) -> StrictSide:
         parsed = strict_flow(flow)
         if parsed.flow is None:
-            return StrictSide("invalid_output", f"{record}: {parsed.error}", None, (), (0, 0))
+            return StrictSide("invalid_output", parsed.error or "", None, (), (0, 0))
         try:
             trees = tuple(strict_tree(parsed.flow, inputs=inputs, record=record) for _, inputs in MODES)
         except FlowTooLarge as error:
