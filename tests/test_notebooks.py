@@ -1,0 +1,117 @@
+"""The notebooks protect: sources are clean, tell their story in the same order, and the whole study really runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flowstudy.corpus import shipped_corpus, write_corpus
+from flowstudy.run_folder import project_root
+from flowstudy.study import NOTEBOOKS
+
+ROOT = project_root(Path(__file__).parent)
+SOURCES = sorted((ROOT / "notebooks").glob("*.ipynb"))
+HEADINGS = [
+    "Question", "Parameters", "Data", "One example", "Work", "Table", "Figure",
+    "What this shows and what it does not", "Files written",
+]  # fmt: skip
+FAKE_KEY = "sk-test-0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def cells(path: Path) -> list[dict]:
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_a_source_is_clean_and_tells_its_story(path: Path) -> None:
+    code = [cell for cell in cells(path) if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in code), "sources carry no outputs"
+    assert not any("papermill" in json.dumps(cell["metadata"]) for cell in code)
+    words = [line for cell in cells(path) if cell["cell_type"] == "markdown" for line in source(cell).splitlines()]
+    assert [line[3:] for line in words if line.startswith("## ")] == HEADINGS
+    assert max(len(source(cell).splitlines()) for cell in code) <= 30
+    defined = [node for cell in code for node in ast.walk(ast.parse(source(cell))) if isinstance(node, ast.FunctionDef)]
+    assert not defined, "logic belongs into lib"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_every_parameter_has_a_help_and_a_json_type(path: Path) -> None:
+    (tagged,) = [cell for cell in cells(path) if "parameters" in cell["metadata"].get("tags", [])]
+    for line in source(tagged).splitlines():
+        code, mark, words = line.partition("  # ")
+        assert mark and words and json.dumps(ast.literal_eval(code.split(" = ", 1)[1]))
+
+
+def run_study(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "flowstudy", "study", *words]
+    quiet = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=900, env={**quiet, **environment}
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_quick_study_runs_offline_and_again_in_seconds(tmp_path: Path) -> None:
+    """Requirements become flows, are scored, compared, tagged and decided; a second run repeats nothing."""
+    run = tmp_path / "quick run"
+    done = run_study("--profile", "quick", "--run", str(run), OPENAI_API_BASE="http://127.0.0.1:9/v1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert {name: state["state"] for name, state in manifest["notebooks"].items()} == dict.fromkeys(NOTEBOOKS, "done")
+    scores = pd.read_parquet(run / "scores.parquet")
+    assert {"nearest", "slm-seed", "slm-tuned"} <= set(scores["system"]) and "gpt-4o" not in set(scores["system"])
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert "gpt-4o" in report and "OPENAI_API_KEY" in report, "systems that were not run are named with the reason"
+    for path in (run / "notebooks").glob("*.ipynb"):
+        assert path.stat().st_size < 1_500_000, path.name
+    again = run_study("--profile", "quick", "--run", str(run), OPENAI_API_BASE="http://127.0.0.1:9/v1")
+    started = [line for line in (run / "log.txt").read_text().splitlines() if line.endswith(": started")]
+    assert again.returncode == 0 and len(started) == len(NOTEBOOKS)
+
+
+@pytest.mark.slow
+def test_a_corpus_of_your_own_runs_and_no_key_is_written(tmp_path: Path) -> None:
+    """A few lines without split, domain or catalogue; a key in the environment appears in no file of the run."""
+    own, run = tmp_path / "mine.jsonl", tmp_path / "run"
+    lines = [{"id": f"own-{n}", "requirement": example.requirement, "flow": example.flow.to_dict()}
+             for n, example in enumerate(shipped_corpus()[:6])]  # fmt: skip
+    own.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    words = [
+        "--profile",
+        "quick",
+        "--corpus",
+        str(own),
+        "--run",
+        str(run),
+        "--systems",
+        "constant nearest openai/gpt-4o",
+    ]
+    done = run_study(*words, OPENAI_API_KEY=FAKE_KEY, OPENAI_API_BASE="http://127.0.0.1:9/v1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    scores = pd.read_parquet(run / "scores.parquet")
+    assert set(scores["system"]) == {"constant", "nearest"} and scores["example"].nunique() == 6
+    leaked = [path for path in run.rglob("*") if path.is_file() and FAKE_KEY.encode() in path.read_bytes()]
+    assert not leaked
+
+
+@pytest.mark.slow
+def test_a_broken_line_of_a_corpus_stops_the_run_and_is_named(tmp_path: Path) -> None:
+    own = tmp_path / "broken.jsonl"
+    write_corpus(own, shipped_corpus()[:3])
+    with own.open("a") as file:
+        file.write('{"id": "x", "requirement": \n')
+    done = run_study("--profile", "quick", "--corpus", str(own), "--run", str(tmp_path / "run"))
+    assert done.returncode != 0 and "broken.jsonl:4" in done.stdout
+    missing = run_study("--profile", "quick", "--corpus", str(tmp_path / "none.jsonl"), "--run", str(tmp_path / "r"))
+    assert missing.returncode == 2 and "none.jsonl" in missing.stderr
