@@ -65,7 +65,7 @@ def jaccard(a: frozenset, b: frozenset) -> float:
 
 
 def masi(a: frozenset, b: frozenset) -> float:
-    """Passonneau's distance: Jaccard's similarity times 1, 2/3, 1/3 or 0 (equal, one within the other, overlap, none)."""
+    """Passonneau's distance: 1 - Jaccard * monotonicity (1 equal, 2/3 one within the other, 1/3 overlap, 0 none)."""
     if a == b:
         return 0.0
     monotone = 2 / 3 if a <= b or b <= a else 1 / 3 if a & b else 0.0
@@ -117,8 +117,8 @@ def agreement_table(tags: pd.DataFrame, categories: Mapping[str, str] | None = N
 def disagreements(tags: pd.DataFrame) -> pd.DataFrame:
     """Items on which annotators differ, widest first: the adjudication list (system, example, repeat, distance)."""
     rows = []
-    for place, row in rating_table(tags).iterrows():
-        cells = [cell for cell in row if isinstance(cell, frozenset)]
+    for row in rating_table(tags).reset_index().itertuples(index=False):
+        place, cells = row[:3], [cell for cell in row[3:] if isinstance(cell, frozenset)]
         gaps = [masi(a, b) for a, b in itertools.combinations(cells, 2)]
         if gaps and max(gaps) > 0:
             rows.append((*place, sum(gaps) / len(gaps)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -49,15 +50,14 @@ def error_costs(
     """
     losses = [loss for p in predictions if p.is_answer for loss in _losses(p, examples, catalogues, seed)]
     table = pd.DataFrame(losses, columns=["system", "example", "repeat", "category", "undone", "share"])
-    counts = {s: len({(p.example, p.repeat) for p in predictions if p.system == s and p.is_answer})
-              for s in sorted({p.system for p in predictions})}  # fmt: skip
+    counts = Counter(p.system for p in predictions if p.is_answer)
     rows = []
-    for (system, category), group in table.groupby(["system", "category"], sort=True):
-        gains = np.zeros(counts[system])
-        gains[: len(group)] = group["undone"]
-        interval = mean_interval(gains, seed=seed)
-        share = group["share"].sum() / counts[system]
-        rows.append((system, category, len(group), interval.value, interval.low, interval.high, share))
+    for system, count in sorted(counts.items()):
+        for category, group in table[table["system"] == system].groupby("category", sort=True):
+            gains = np.zeros(count)
+            gains[: len(group)] = group["undone"]
+            interval = mean_interval(gains, seed=seed)
+            rows.append((system, category, len(group), *interval[:3], group["share"].sum() / count))
     return pd.DataFrame(rows, columns=["system", "category", "answers", "undone", "low", "high", "share"])
 
 
@@ -75,8 +75,8 @@ def _losses(
     tags = propose_tags(example, prediction, catalogues.get(example.domain), script)
     burdens = category_burdens(script, tags)
     shares = shapley(burdens, script.distance, script.sizes, seed=seed)
-    alone = {name: undo([burden], script.distance, script.sizes) - script.similarity for name, burden in burdens.items()}
-    return [(*head, name, alone[name], shares[name]) for name in burdens]
+    now = script.similarity
+    return [(*head, n, undo([b], script.distance, script.sizes) - now, shares[n]) for n, b in burdens.items()]
 
 
 def category_burdens(script: Explanation, tags: Sequence[ProposedTag]) -> dict[str, Burden]:
@@ -92,14 +92,12 @@ def category_burdens(script: Explanation, tags: Sequence[ProposedTag]) -> dict[s
 
 
 def _explained_by(edit: Edit, causes: Sequence[ProposedTag]) -> str:
-    sides = [("reference", edit.reference), ("candidate", edit.candidate)]
-    for by_input in (True, False):
-        for side, place in sides:
-            for tag in causes if place is not None else ():
-                same_step = place is not None and getattr(tag, side) == place.component
-                if same_step and (tag.input == place.input if by_input else tag.input is None):
-                    return tag.category
-    return next((t.category for side, p in sides for t in causes if p and getattr(t, side) == p.component), OTHER)
+    places = (("reference", edit.reference), ("candidate", edit.candidate))
+    sides = [(side, place) for side, place in places if place is not None]
+    near = [(tag, place) for side, place in sides for tag in causes if getattr(tag, side) == place.component]
+    exact = [tag for tag, place in near if tag.input == place.input]
+    whole = [tag for tag, _ in near if tag.input is None]
+    return next((tag.category for tag in [*exact, *whole, *(tag for tag, _ in near)]), OTHER)
 
 
 def undo(burdens: Sequence[Burden], distance: float, sizes: tuple[int, int]) -> float:
@@ -129,10 +127,9 @@ def shapley(
     count = math.factorial(len(names))
     shares = dict.fromkeys(names, 0.0)
     for chosen, score in value.items():
-        weight = math.factorial(len(chosen)) * math.factorial(len(names) - len(chosen) - 1) if len(chosen) < len(names) else 0
-        for name in names:
-            if name not in chosen:
-                shares[name] += weight / count * (value[chosen | {name}] - score)
+        for name in set(names) - chosen:
+            weight = math.factorial(len(chosen)) * math.factorial(len(names) - len(chosen) - 1)
+            shares[name] += weight / count * (value[chosen | {name}] - score)
     return shares
 
 

@@ -37,6 +37,8 @@ MEASURES: Final[dict[str, Measure]] = {
     "invented_tables": Measure("invented tables, share of tables used", "lower"),
     "invented_columns": Measure("invented columns, share of columns used", "lower"),
     "cost_usd": Measure("cost per request", "lower", "US dollars"),
+    "api_usd": Measure("paid to providers per request", "lower", "US dollars"),
+    "local_s": Measure("time of our own models per request", "lower", "seconds"),
     "latency_s": Measure("latency per request", "lower", "seconds"),
     "prompt_tokens": Measure("prompt tokens per request", "lower", "tokens"),
     "completion_tokens": Measure("completion tokens per request", "lower", "tokens"),

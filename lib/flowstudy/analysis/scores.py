@@ -21,6 +21,8 @@ from flowstudy.progress import progress
 from flowstudy.systems.records import Prediction
 
 SCORES_SCHEMA: Final = "flowstudy/scores/1"
+#: LiteLLM names of models that run on a machine of one's own.
+LOCAL: Final = "slm/"
 EDITS_SCHEMA: Final = "flowstudy/edits/1"
 EDIT_COLUMNS: Final = (
     "system", "example", "repeat", "edit", "kind", "cost", "moved", "candidate", "reference", "candidate_step",
@@ -76,12 +78,26 @@ def score_one(prediction: Prediction, example: Example, catalogue: Catalogue | N
     scores["valid_repaired"] = Value(float(prediction.status in ("ok", "repaired")))
     scores |= invented_shares(prediction.flow, catalogue)
     scores["cost_usd"] = _known(prediction.cost_usd, "no price is known for a call")
+    scores |= _costs(prediction)
     scores["latency_s"] = _known(prediction.latency_s, "no call was timed (cached, or no model)")
     for name in ("prompt_tokens", "completion_tokens"):
         counts = [getattr(call, name) for call in prediction.calls]
         total = None if any(count is None for count in counts) else float(sum(counts))
         scores[name] = _known(total, "a call did not report its tokens")
     return scores
+
+
+def _costs(prediction: Prediction) -> dict[str, Value]:
+    """Dollars paid for calls to providers, seconds used of our own models: 0 where there was no such call."""
+    own = [call for call in prediction.calls if call.model.startswith(LOCAL)]
+    paid = [call.cost_usd for call in prediction.calls if not call.model.startswith(LOCAL)]
+    times = [None if call.cache_hit else call.latency_s for call in own]
+    usd = None if any(cost is None for cost in paid) else sum(cost or 0.0 for cost in paid)
+    seconds = None if any(time is None for time in times) else sum(time or 0.0 for time in times)
+    return {
+        "api_usd": _known(usd, "no price is known for a call"),
+        "local_s": _known(seconds, "a call to our own model was not timed (cached)"),
+    }
 
 
 def _quality(prediction: Prediction, example: Example) -> dict[str, Value]:

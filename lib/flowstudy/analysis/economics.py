@@ -1,0 +1,158 @@
+"""What answers cost and how long they take; from which volume on fine-tuning pays for itself.
+
+Calls to a provider cost what the journal says. Calls to a model of one's own (`slm/...`) cost measured seconds times
+the hourly price of its machine, divided by the share of the hour in which it answers. What is not known is NaN and
+named; it is never zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowstudy.analysis.comparison import summarise, wide
+from flowstudy.analysis.measures import PRIMARY
+from flowstudy.analysis.statistics import RESAMPLES, mean_interval, seeded
+
+UTILISATIONS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
+_HOUR: Final = 3600
+_FAR: Final = 1e9
+
+
+class Assumptions(BaseModel):
+    """Everything that is assumed and not measured, with where it comes from. Edit them in `study.yaml`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    gpu_usd_per_hour: float = Field(default=2.5, gt=0)
+    utilisation: float = Field(default=0.25, gt=0, le=1)
+    requests_per_month: int = Field(default=20_000, gt=0)
+    label_usd_per_example: float = Field(default=3.0, ge=0)
+    labelled_examples: int = Field(default=0, ge=0)
+    training_hours: float = Field(default=0.0, ge=0)
+    source: str = "assumption of this study: edit it in study.yaml"
+    date: str = "2026-11"
+
+    @property
+    def fixed_usd(self) -> float:
+        """What fine-tuning costs once: labelling and training."""
+        return self.label_usd_per_example * self.labelled_examples + self.gpu_usd_per_hour * self.training_hours
+
+    def table(self) -> pd.DataFrame:
+        """All of them for people: parameter, value, unit, source, date."""
+        units = {"gpu_usd_per_hour": "US dollars per hour", "utilisation": "share of the hour",
+                 "requests_per_month": "requests", "label_usd_per_example": "US dollars",
+                 "labelled_examples": "examples", "training_hours": "hours"}  # fmt: skip
+        measured = {"labelled_examples": "counted in this run", "training_hours": "measured in this run"}
+        rows = [(n.replace("_", " "), getattr(self, n), unit, measured.get(n, self.source), self.date)
+                for n, unit in units.items()]  # fmt: skip
+        return pd.DataFrame(rows, columns=["parameter", "value", "unit", "source", "date"])
+
+
+def economics_table(
+    scores: pd.DataFrame, assumptions: Assumptions, measure: str = PRIMARY, *, seed: int = 0
+) -> pd.DataFrame:
+    """One row per system: system, n, mean, low, high (quality), cost_per_1000 with low and high (US dollars per 1,000
+    requests), latency_p50 with low and high, latency_p95 (seconds), prompt_tokens, completion_tokens (means), missing.
+
+    `missing` names what is not known: such a figure is NaN, and the system takes no part in what needs it.
+    """
+    quality = summarise(scores, [measure], seed=seed).drop(columns=["measure", "few", "reason"])
+    costs = request_costs(scores, assumptions)
+    rows = []
+    for system in quality["system"]:
+        own = scores[(scores["system"] == system) & scores["value"].notna()]
+        times = own[own["measure"] == "latency_s"]["value"].to_numpy()
+        row: dict[str, object] = {"system": system, **_cost_figures(costs[system], seed)}
+        row |= _time_figures(times, seed)
+        for name in ("prompt_tokens", "completion_tokens"):
+            row[name] = own[own["measure"] == name]["value"].mean()
+        lacks = {"price": row["cost_per_1000"], "latency": row["latency_p50"]}
+        rows.append(row | {"missing": ", ".join(name for name, v in lacks.items() if v != v)})
+    return quality.merge(pd.DataFrame(rows), on="system") if rows else quality
+
+
+def request_costs(scores: pd.DataFrame, assumptions: Assumptions, utilisation: float | None = None) -> pd.DataFrame:
+    """Examples x systems: US dollars per request (mean over repeats); a column of NaN where any part is unknown."""
+    rate = assumptions.gpu_usd_per_hour / _HOUR / (utilisation or assumptions.utilisation)
+    paid, seconds = wide(scores, "api_usd"), wide(scores, "local_s")
+    systems = sorted(set(scores["system"]))
+    total = pd.DataFrame(index=sorted(set(scores["example"])), columns=systems, dtype=float)
+    for system in systems:
+        known = scores[(scores["system"] == system) & scores["measure"].isin(["api_usd", "local_s"])]
+        if len(known) and known["value"].notna().all():
+            total[system] = paid[system] + seconds[system] * rate
+    return total
+
+
+def break_even(
+    scores: pd.DataFrame, tuned: str, prompted: str, assumptions: Assumptions, *, seed: int = 0,
+    utilisations: Sequence[float] = UTILISATIONS, resamples: int = RESAMPLES,
+) -> pd.DataFrame:  # fmt: skip
+    """Requests after which the tuned system is cheaper, what it cost once included, for each utilisation of its host.
+
+    Columns: utilisation, saving_per_1000 (US dollars), requests with low and high (95 % bootstrap over examples; inf:
+    never), months (at the assumed volume), never (share of bootstrap samples without a saving), reason.
+    """
+    rows = []
+    for share in utilisations:
+        costs = request_costs(scores, assumptions, share)
+        absent = [s for s in (tuned, prompted) if s not in costs or costs[s].isna().all()]
+        if absent:
+            reason = f"unpriced: {', '.join(absent)}"
+            rows.append({"utilisation": share, "reason": reason})
+            continue
+        pair = costs[[prompted, tuned]].dropna()
+        saving = (pair[prompted] - pair[tuned]).to_numpy()
+        rows.append({"utilisation": share} | _volume(saving, assumptions, seed, resamples))
+    columns = ["utilisation", "saving_per_1000", "requests", "low", "high", "months", "never", "reason"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _volume(saving: npt.NDArray, assumptions: Assumptions, seed: int, resamples: int) -> dict[str, object]:
+    if saving.size == 0:
+        return {"reason": "no example was answered by both"}
+    weights = seeded(seed, "break-even").multinomial(saving.size, np.full(saving.size, 1 / saving.size), size=resamples)
+    means = weights @ saving / saving.size
+    volumes = _divide(assumptions.fixed_usd, means)
+    low, high = np.percentile(np.minimum(volumes, _FAR), [2.5, 97.5])
+    middle = float(_divide(assumptions.fixed_usd, np.array([saving.mean()]))[0])
+    return {
+        "saving_per_1000": 1000 * float(saving.mean()),
+        "requests": middle,
+        "low": low if low < _FAR else math.inf,
+        "high": high if high < _FAR else math.inf,
+        "months": middle / assumptions.requests_per_month,
+        "never": float((means <= 0).mean()),
+        "reason": "" if saving.mean() > 0 else "the tuned system costs more per request: it never pays for itself",
+    }
+
+
+def _divide(fixed: float, savings: npt.NDArray) -> npt.NDArray:
+    volumes = np.full(savings.shape, math.inf)
+    np.divide(fixed, savings, out=volumes, where=savings > 0)
+    return volumes
+
+
+def _cost_figures(costs: pd.Series, seed: int) -> dict[str, float]:
+    interval = mean_interval(costs.to_numpy(dtype=float), seed=seed)
+    names = ("cost_per_1000", "cost_per_1000_low", "cost_per_1000_high")
+    return dict(zip(names, (1000 * value for value in interval[:3]), strict=True))
+
+
+def _time_figures(times: npt.NDArray, seed: int) -> dict[str, float]:
+    names = ("latency_p50", "latency_p50_low", "latency_p50_high", "latency_p95")
+    if times.size == 0:
+        return dict.fromkeys(names, math.nan)
+    median, tail = np.percentile(times, [50, 95])
+    low = high = math.nan
+    if times.size > 1:
+        picks = seeded(seed, "latency").integers(0, times.size, size=(500, times.size))
+        low, high = np.percentile(np.median(times[picks], axis=1), [2.5, 97.5])
+    return dict(zip(names, map(float, (median, low, high, tail)), strict=True))

@@ -1,0 +1,88 @@
+"""How quality falls as workflows grow: means by size, and a fitted curve with its band."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from flowstudy.analysis.comparison import Sources, wide
+from flowstudy.analysis.measures import PRIMARY
+from flowstudy.analysis.statistics import FEW, mean_interval, seeded
+from flowstudy.corpus.features import SIZES, size_bucket
+
+_BUCKETS: Final = (*SIZES.values(), "31+")
+_GRID: Final = 40
+
+
+def by_size(
+    scores: pd.DataFrame,
+    examples: pd.DataFrame,
+    measure: str = PRIMARY,
+    *,
+    sources: Sources | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Mean and interval per system and size bucket: system, size, steps (their mean), n, mean, low, high, few."""
+    steps = _steps(examples)
+    rows = []
+    for system, column in wide(scores, measure).items():
+        known = column.dropna()
+        sizes = np.array([steps[str(example)] for example in known.index])
+        buckets = [size_bucket(int(size)) for size in sizes]
+        for bucket in _BUCKETS:
+            inside = [name == bucket for name in buckets]
+            if not any(inside):
+                continue
+            part = known[inside]
+            clusters = None if sources is None else [sources.get(str(e), str(e)) for e in part.index]
+            interval = mean_interval(part.to_numpy(), clusters=clusters, seed=seed)
+            middle = float(np.mean(sizes[inside]))
+            rows.append((system, bucket, middle, interval.n, *interval[:3], interval.n < FEW))
+    return pd.DataFrame(rows, columns=["system", "size", "steps", "n", "mean", "low", "high", "few"])
+
+
+def fit(
+    scores: pd.DataFrame, examples: pd.DataFrame, measure: str = PRIMARY, *, seed: int = 0, resamples: int = 1000
+) -> pd.DataFrame:
+    """A straight line of the score over the logarithm of the size, with a 95 % bootstrap band: system, steps, mean,
+    low, high, and slope, slope_low, slope_high (points per doubling of the size, the same in every row).
+
+    Systems with fewer than 10 examples, or examples of one size only, have no curve.
+    """
+    steps = _steps(examples)
+    parts = []
+    for system, column in wide(scores, measure).items():
+        known = column.dropna()
+        x = np.log2([max(1.0, steps[str(example)]) for example in known.index])
+        if known.size >= FEW and np.ptp(x) > 0:
+            parts.append(_curve(str(system), x, known.to_numpy(dtype=float), seed, resamples))
+    columns = ["system", "steps", "mean", "low", "high", "slope", "slope_low", "slope_high"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _steps(examples: pd.DataFrame) -> dict[str, float]:
+    return dict(zip(examples["example"].astype(str), examples["steps"].astype(float), strict=True))
+
+
+def _curve(system: str, x: npt.NDArray, y: npt.NDArray, seed: int, resamples: int) -> pd.DataFrame:
+    grid = np.linspace(x.min(), x.max(), _GRID)
+    picks = seeded(seed, "fit", system).integers(0, x.size, size=(resamples, x.size))
+    picks = picks[np.ptp(x[picks], axis=1) > 0]
+    slopes, bases = _lines(x[picks], y[picks])
+    curves = bases[:, None] + slopes[:, None] * grid
+    (slope,), (base,) = _lines(x[None, :], y[None, :])
+    low, high = np.percentile(curves, [2.5, 97.5], axis=0)
+    slope_low, slope_high = np.percentile(slopes, [2.5, 97.5])
+    values = {"mean": base + slope * grid, "low": low, "high": high}
+    table = pd.DataFrame({"system": system, "steps": 2**grid} | {k: np.clip(v, 0, 1) for k, v in values.items()})
+    return table.assign(slope=slope, slope_low=slope_low, slope_high=slope_high)
+
+
+def _lines(x: npt.NDArray, y: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
+    """Least squares of each row: slopes and intercepts."""
+    dx = x - x.mean(axis=1, keepdims=True)
+    slopes = (dx * y).sum(axis=1) / (dx**2).sum(axis=1)
+    return slopes, y.mean(axis=1) - slopes * x.mean(axis=1)
