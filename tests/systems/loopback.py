@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -152,3 +153,15 @@ class Server:
             await response.write(text[: len(text) // 2].encode())
             request.transport.abort()  # type: ignore[union-attr]
         return response
+
+
+def main(delay_s: float) -> None:
+    """A server process of its own: prints its port, then the number of requests for every line read."""
+    with Server(lambda number, hit: Reply(delay_s=delay_s)) as server:
+        print(server.port, flush=True)
+        for _ in sys.stdin:
+            print(len(server.hits), flush=True)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))

@@ -53,7 +53,7 @@ def _fingerprint(
     retriever: str, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], k: int, seed: int
 ) -> str:
     shelves = {domain: catalogue_hash(catalogues[domain]) for domain in sorted({e.domain for e in examples})}
-    flows = [e.model_dump_json(include={"id", "requirement", "references", "domain"}) for e in examples]
+    flows = [e.model_dump(include={"id", "requirement", "references", "domain"}) for e in examples]
     return hashlib.sha256(json.dumps([retriever, k, seed, shelves, flows]).encode()).hexdigest()
 
 
