@@ -6,6 +6,7 @@ import re
 import time
 
 import pytest
+
 from flowstudy.corpus import TRAINING_DOMAINS, shipped_catalogue, shipped_corpus, shipped_domains
 from flowstudy.corpus.references import reference_faults, underived_values
 from flowstudy.corpus.written import read_written

@@ -1,0 +1,77 @@
+"""The verdict is right about good and bad corpora, short, and quick."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from flowstudy.corpus import Example, catalogues_for, check_corpus, shipped_catalogue, shipped_corpus, write_corpus
+from flowstudy.corpus.features import compute, size_bucket, slices
+from flowstudy.flows.outline import from_outline
+
+OUTLINE = """trigger record_create | table = incident | condition = priority=1
+IF | condition = {{trigger.record.category}}=network
+  FOREACH | items = {{trigger.record.parent}}
+    action x_halden.page_rota | rota = network | message = help
+action log_message | message = done"""
+
+
+def test_the_shipped_corpus_is_sound_and_checked_in_time():
+    start = time.perf_counter()
+    report = check_corpus()
+    assert time.perf_counter() - start < 20
+    assert report.ok, str(report)
+    assert "Corpus shipped: OK" in str(report) and len(str(report).splitlines()) < 60
+
+
+def test_features_of_a_flow():
+    flow = from_outline(OUTLINE)
+    example = Example(id="a", requirement="r", references=[flow, flow], features={"implicit_step": ["2: x"]})
+    found = compute(example, shipped_catalogue("it_service"))
+    assert found == {
+        "trigger": "record_create", "constructs": ["FOREACH", "IF"], "depth": 2, "steps": 4, "size": "4-7",
+        "data_references": 2, "references": 2, "implicit_step": ["2: x"], "implicit_condition": False,
+        "enterprise_step": ["x_halden.page_rota"],
+    }  # fmt: skip
+    assert {"size 4-7", "with IF", "implicit_step", "enterprise_step", "several references"} <= set(slices(found))
+    assert [size_bucket(n) for n in (0, 3, 4, 15, 16, 30, 31, 200)] == [
+        "1-3", "1-3", "4-7", "8-15", "16-30", "16-30", "31+", "31+",
+    ]  # fmt: skip
+
+
+def test_a_corpus_of_ones_own_needs_nothing_but_lines(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"id": "a", "requirement": "r", "flow": OUTLINE}))
+    report = check_corpus(path)
+    assert report.ok and report.examples == 1
+    assert "no train split" in str(report) and "slices under 10 in test" in str(report)
+    example = Example(id="a", requirement="r", references=[from_outline(OUTLINE)])
+    (catalogue,) = catalogues_for([example], path).values()
+    assert set(catalogue.actions) == {"x_halden.page_rota", "log_message"} and "incident" in catalogue.tables
+
+
+def test_a_catalogue_beside_the_corpus_is_used(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text(json.dumps({"id": "a", "requirement": "r", "flow": "action fo | x = 1"}))
+    (tmp_path / "catalogue.yaml").write_text("name: mine\nactions: {foo: {inputs: {x: integer! A number}}}")
+    report = check_corpus(path)
+    assert not report.ok and "unknown action 'fo'; closest: 'foo'" in str(report)
+
+
+def test_leaks_faults_and_broken_lines_make_the_verdict_bad(tmp_path):
+    first, second = shipped_corpus()[:2]
+    twin = first.model_copy(update={"id": "twin", "split": "train"})
+    report = check_corpus([first, second, twin])
+    assert not report.ok and "leaks between splits: 2" in str(report)
+    write_corpus(tmp_path / "c.jsonl", [first])
+    with (tmp_path / "c.jsonl").open("a") as file:
+        file.write("{broken\n")
+    report = check_corpus(tmp_path / "c.jsonl")
+    assert not report.ok and "c.jsonl:2" in str(report) and len(report.broken) == 1
+
+
+def test_references_of_shipped_flows_are_checked():
+    example = shipped_corpus()[0].model_copy(deep=True)
+    example.references = [from_outline("trigger daily\naction log_message | message = {{step.4.record}}")]
+    report = check_corpus([example])
+    assert any("step 4 is not before" in fault for fault in report.faults)
