@@ -69,12 +69,12 @@ def statuses(predictions: Iterable[Prediction]) -> pd.DataFrame:
     by_system: dict[str, list[Prediction]] = {}
     for prediction in predictions:
         by_system.setdefault(prediction.system, []).append(prediction)
+    names = sorted({prediction.status for group in by_system.values() for prediction in group})
     rows = []
-    for name, group in by_system.items():
-        costs = [p.cost_usd for p in group]
-        rows.append({
-            "system": name, "predictions": len(group), **Counter(p.status for p in group),
-            "calls": sum(len(p.calls) for p in group), "cost_usd": None if None in costs else sum(c or 0 for c in costs),
-            "first_error": next((p.error for p in group if p.flow is None and p.error), ""),
-        })  # fmt: skip
-    return pd.DataFrame(rows).fillna({s: 0 for s in {p.status for ps in by_system.values() for p in ps}})
+    for system, group in by_system.items():
+        counts, costs = Counter(p.status for p in group), [p.cost_usd for p in group]
+        cost_usd = None if None in costs else sum(cost or 0.0 for cost in costs)
+        first_error = next((p.error for p in group if p.flow is None and p.error), "")
+        calls = sum(len(p.calls) for p in group)
+        rows.append((system, len(group), *(counts[name] for name in names), calls, cost_usd, first_error))
+    return pd.DataFrame(rows, columns=["system", "predictions", *names, "calls", "cost_usd", "first_error"])
