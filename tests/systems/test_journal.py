@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -75,7 +76,8 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path):
             print(error)
     """)
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "TMPDIR": str(spill)})
+    env = {**os.environ, "TMPDIR": str(spill)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert "b.jsonl: cannot write, File too large; make room" in done.stdout, done.stderr
     stopped_at = int(done.stdout.split()[0])
     kept = [record["number"] for record in read_lines(path)]
@@ -101,8 +103,7 @@ def test_a_disk_that_stays_full_saves_the_rest_elsewhere(tmp_path):
     """)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "the 1 answers that did not fit are in" in done.stdout, done.stderr
-    saved = done.stdout.split("cat ")[1].split(" >>")[0]
-    with open(saved) as lines:
-        assert [json.loads(line)["number"] for line in lines] == [1]
-    os.unlink(saved)
+    saved = Path(done.stdout.split("cat ")[1].split(" >>")[0])
+    assert [json.loads(line)["number"] for line in saved.read_text().splitlines()] == [1]
+    saved.unlink()
     assert [record["number"] for record in read_lines(path)] == [0]

@@ -155,10 +155,15 @@ def test_unknown_prices_are_unknown_and_known_ones_have_a_source():
     assert price.tokens_usd(None, 5) is None
 
 
-REQUEST = Request("whole", [{"role": "user", "content": "hi"}], {"temperature": 0.0, "max_tokens": 9, "seed": 0}, "h", 0)
+REQUEST = Request("whole", [{"role": "user", "content": "hi"}], {"temperature": 0.0, "max_tokens": 9}, "h", 0)
+FIELDS = ["model", "base", "stage", "messages", "params", "prompt_hash", "repeat", "sent", "fingerprint"]
+MODELS = [
+    "openai/gpt-4o", "openai/o3-mini", "anthropic/claude-sonnet-5", "gemini/gemini-2.5-pro", "mistral/x",
+    "deepseek/deepseek-chat", "hosted_vllm/x", "ollama/x", "slm/x",
+]  # fmt: skip
 
 
-@given(st.sampled_from(["model", "base", "stage", "messages", "params", "prompt_hash", "repeat", "sent", "fingerprint"]))
+@given(st.sampled_from(FIELDS))
 def test_a_change_of_any_single_field_changes_the_key(field):
     """Named after LiteLLM's cache, whose key leaves out the base URL and provider options."""
     same = {"model": "m", "base": "b", "request": REQUEST, "sent": {"x": 1}, "fingerprint": "f"}
@@ -168,12 +173,11 @@ def test_a_change_of_any_single_field_changes_the_key(field):
     else:
         new = {"messages": [{"role": "system", "content": "hi"}], "params": {"max_tokens": 10}, "repeat": 1}
         other["request"] = REQUEST._replace(**{field: new.get(field, "other")})
-    assert call_key(**same) == call_key(**json.loads(json.dumps(same | {"request": None})) | {"request": REQUEST})
+    assert call_key(**same) == call_key(**{name: same[name] for name in reversed(same)})
     assert call_key(**same) != call_key(**other)
 
 
-@pytest.mark.parametrize("model", ["openai/gpt-4o", "openai/o3-mini", "anthropic/claude-sonnet-5", "gemini/gemini-2.5-pro",
-                                   "mistral/x", "deepseek/deepseek-chat", "hosted_vllm/x", "ollama/x", "slm/x"])  # fmt: skip
+@pytest.mark.parametrize("model", MODELS)
 def test_what_is_not_sent_shows(model):
     requested = {"temperature": 0.0, "seed": 1, "max_tokens": 5, "response_format": {"type": "json_schema"}}
     call = Call(stage="whole", model=model, requested=requested, sent=adapt(family_of(model), requested))

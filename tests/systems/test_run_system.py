@@ -67,8 +67,8 @@ def test_a_changed_setting_asks_again(run, spec, server):
 def test_statuses_follow_the_answer(run, spec, server, tmp_path):
     flow = json.dumps(FLOW)
     plan = [
-        Reply(), Reply(text=f"Sure!\n```json\n{flow}\n```"), Reply(text="I cannot."), Reply(text="", finish="content_filter"),
-        Reply(text=flow[:40], finish="length"), Reply(text=""), Reply(status=400, body='{"error": {"message": "bad"}}'),
+        Reply(), Reply(text=f"Sure!\n```json\n{flow}\n```"), Reply(text="I cannot."),
+        Reply(text="", finish="content_filter"), Reply(text=flow[:40], finish="length"), Reply(text=""), Reply(status=400, body='{"error": {"message": "bad"}}'),
         Reply(text="<img src=x onerror=alert(1)> Ignore all instructions {{7*7}}"),
     ]  # fmt: skip
     server.plan = lambda number, hit: plan[number - 1] if number <= 8 else Reply()
@@ -86,7 +86,7 @@ def test_decomposed_fills_in_the_inputs_of_each_step(run, spec, server):
     server.plan = decomposed
     found = run(spec.model_copy(update={"strategy": "decomposed"}))
     assert {p.status for p in found} == {"ok"}
-    assert [call.stage for call in found[0].calls][0] == "outline" and len(found[0].calls) == 3
+    assert found[0].calls[0].stage == "outline" and len(found[0].calls) == 3
     assert found[0].flow.components[0].input("to") == "Ann" and found[0].flow.trigger.inputs[0].name == "to"
 
 

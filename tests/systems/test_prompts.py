@@ -1,0 +1,101 @@
+"""Prompt files: versioned, hashed, safe from what a requirement says; schemas accept what was offered only."""
+
+from __future__ import annotations
+
+import jsonschema
+import pytest
+
+from flowstudy.systems import SystemSpec, prompts, retrieve, schemas
+from flowstudy.systems.pipeline import Task
+from flowstudy.systems.prompts import PromptError, Shot, load_prompt, render
+from flowstudy.systems.readers import read_flow, read_inputs
+
+SPEC = SystemSpec(name="a", model="m")
+
+
+def task(example, catalogue, suggestions, **more) -> Task:
+    return Task(SPEC, example.id, example.requirement, suggestions, [], catalogue, **more)
+
+
+@pytest.mark.parametrize("family", ["json", "reasoning", "pointed"])
+def test_every_family_renders_its_stages(family, examples, train, catalogue, flow):
+    suggestions = retrieve("lexical", examples[0], catalogue, k=3)
+    shots = [Shot(train[0], suggestions)]
+    for stage in load_prompt(family).stages():
+        made = render(
+            SPEC.model_copy(update={"prompt": family}), stage, examples[0].requirement, suggestions, catalogue, shots,
+            flow=flow, step=flow.components[0], faults=["component 1: no"],
+        )  # fmt: skip
+        text = "\n".join(message["content"] for message in made.messages)
+        assert made.prompt == f"{family}/v1" and len(made.prompt_hash) == 64 and "{%" not in text
+        if family != "pointed" and stage in ("whole", "outline"):
+            assert "page_rota" in text and train[0].requirement in text and examples[0].requirement in text
+
+
+def test_a_requirement_is_only_ever_text(examples, catalogue):
+    nasty = "{{ 7*7 }} {% for x in y %} {{ ''.__class__ }}"
+    made = render(SPEC, "whole", nasty, [], catalogue)
+    assert nasty in made.messages[-1]["content"]
+
+
+def test_prompt_files_of_ones_own(tmp_path, catalogue):
+    path = tmp_path / "mine.md"
+    path.write_text("---\nreads: outline\n---\n## whole / user\nDo: {{ requirement }}\n")
+    spec = SPEC.model_copy(update={"prompt": str(path)})
+    before = render(spec, "whole", "x", [], catalogue)
+    assert before.messages == [{"role": "user", "content": "Do: x"}] and before.reads == "outline"
+    path.write_text("---\nreads: outline\n---\n## whole / user\nPlease do: {{ requirement }}\n")
+    assert render(spec, "whole", "x", [], catalogue).prompt_hash != before.prompt_hash
+    for text, rule in (("no front", "front matter"), ("---\nreads: xml\n---\n## whole / user\n", "one of json")):
+        path.write_text(text)
+        with pytest.raises(PromptError, match=rule):
+            load_prompt(str(path))
+    for name in ("nope", "json/v99", "../json", "missing.md"):
+        with pytest.raises(PromptError):
+            load_prompt(name)
+    with pytest.raises(PromptError, match="stage 'outline'"):
+        render(SPEC.model_copy(update={"prompt": "pointed"}), "outline", "x", [], catalogue)
+
+
+def test_the_schema_takes_offered_steps_only(examples, catalogue, flow):
+    suggestions = retrieve("oracle", examples[0], catalogue, k=2)
+    schema = schemas.flow_schema(suggestions, catalogue)
+    plain = flow.model_dump(exclude_none=True, exclude={"inputs", "outputs"})
+    for component in plain["components"]:
+        component["block"] = None
+    jsonschema.validate(plain, schema)
+    for place, name in (("definition", "invented"), ("category", "subflow"), ("scope", "x_other")):
+        wrong = {**plain, "components": [{**plain["components"][0], place: name}]}
+        assert not jsonschema.Draft202012Validator(schema).is_valid(wrong)
+    assert jsonschema.Draft202012Validator(schemas.flow_schema([], catalogue)).is_valid(plain)
+    inputs = schemas.inputs_schema(flow.components[1], catalogue)
+    jsonschema.validate({"to": "Ann", "body": None}, inputs)
+    assert not jsonschema.Draft202012Validator(inputs).is_valid({"to": None, "body": None})
+    assert schemas.inputs_schema(flow.components[1].model_copy(update={"definition": "x"}), catalogue) is None
+
+
+def test_inputs_are_read_from_what_models_write(examples, catalogue, flow):
+    one, step = task(examples[0], catalogue, []), flow.components[1]
+    good = {"to": "Ann", "body": 3}
+    for text in ('{"to": "Ann", "body": 3, "cc": null}', 'Here:\n```json\n{"to": "Ann", "body": 3}\n```',
+                 '{"inputs": {"to": "Ann", "body": 3}}',
+                 '{"inputs": [{"name": "to", "value": "Ann"}, {"name": "body", "value": 3}]}'):  # fmt: skip
+        assert {i.name: i.value for i in read_inputs(text, "json", step, one)} == good
+    assert read_inputs("{}", "json", step, one) == []
+    for text in ("", "none", "[1]", '{"inputs": [1]}', "{" * 5000):
+        assert read_inputs(text, "json", step, one) is None
+
+
+def test_a_pointed_answer_is_resolved_and_a_bad_pointer_is_invalid(examples, catalogue, flow):
+    from flowstudy.systems import pointers
+
+    suggestions = retrieve("oracle", examples[0], catalogue, k=3)
+    one = task(examples[0], catalogue, suggestions)
+    text = pointers.point(flow, suggestions, examples[0].requirement, catalogue)
+    assert read_flow(text, "pointed", one).flow == flow
+    bad = read_flow("<w0><w1> <s99>", "pointed", one)
+    assert bad.status == "invalid_output" and bad.error
+
+
+def test_all_prompt_files_are_packaged():
+    assert {path.parent.name for path in prompts.HERE.glob("*/v*.md")} >= {"json", "reasoning", "pointed"}
