@@ -25,8 +25,6 @@ from flowstudy.systems.records import Call, Prediction, Status, Suggestion, Syst
 
 #: Goes into the key of every prediction: raise it when the same answers would be read in another way.
 PIPELINE_VERSION: Final = 1
-#: Flow logic that takes inputs, and so gets a call of its own in the second stage.
-_LOGIC_WITH_INPUTS: Final = frozenset({"IF", "ELSEIF", "FOREACH", "DOUNTIL", "SWITCH", "CASE", "WAIT"})
 
 
 class Task(NamedTuple):
@@ -112,10 +110,10 @@ class _Run:
         return parsed._replace(flow=flow)
 
     def _takes_inputs(self, step: Component | Trigger) -> bool:
-        if isinstance(step, Component) and step.is_logic:
-            return step.definition in _LOGIC_WITH_INPUTS
         definition = step_definition(step, self.task.catalogue)
-        return definition is None or bool(definition.inputs)
+        if definition is None:
+            return not (isinstance(step, Component) and step.is_logic)
+        return bool(definition.inputs)
 
     async def _flow_stage(self, stage: Stage, form: dict[str, Any] | None) -> ParsedFlow:
         rendered = self._render(stage)

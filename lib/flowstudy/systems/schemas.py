@@ -33,7 +33,7 @@ def flow_schema(suggestions: Sequence[Suggestion], catalogue: Catalogue, *, outl
 
 
 def inputs_schema(step: Component | Trigger, catalogue: Catalogue) -> dict[str, Any] | None:
-    """The inputs of one known step as an object, null for those left out; None for flow logic and unknown steps."""
+    """The inputs of one known step as an object, null for those left out; None for an unknown step."""
     definition = step_definition(step, catalogue)
     if definition is None:
         return None

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 from flowstudy.flows.catalogue import Catalogue, ColumnDef, InputDef, StepDef
 from flowstudy.flows.schema import Component, Flow, Trigger
 from flowstudy.systems.records import Suggestion
+
+#: What flow logic takes, as the catalogue says it of steps.
+LOGIC_INPUTS: Final = {
+    "IF": {"condition": InputDef(type="query", required=True)},
+    "ELSEIF": {"condition": InputDef(type="query", required=True)},
+    "DOUNTIL": {"condition": InputDef(type="query", required=True)},
+    "FOREACH": {"items": InputDef(type="list", required=True)},
+    "SWITCH": {"value": InputDef(required=True)},
+    "CASE": {"value": InputDef(required=True)},
+    "WAIT": {"duration": InputDef(type="duration"), "until": InputDef(type="date")},
+}
 
 
 def lines(suggestions: Sequence[Suggestion], catalogue: Catalogue) -> dict[str, list[str]]:
@@ -59,7 +71,10 @@ def step_name(step: Component | Trigger) -> str:
 
 
 def step_definition(step: Component | Trigger, catalogue: Catalogue) -> StepDef | None:
-    """Its definition; None for flow logic and unknown steps."""
+    """Its definition, also of flow logic that takes inputs; None for unknown steps and other flow logic."""
+    if isinstance(step, Component) and step.is_logic:
+        known = LOGIC_INPUTS.get(step.definition)
+        return StepDef(inputs=known) if known else None
     return catalogue.triggers.get(step.type) if isinstance(step, Trigger) else catalogue.step(step)
 
 
