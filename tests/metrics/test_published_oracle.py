@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.metrics import published_scores
+from flowstudy.metrics.published import published_similarities
 from flowstudy.metrics.published_query import query_tree
 from tests.metrics import oracle
 from tests.metrics.examples import HOSTILE, flows
+from tests.metrics.test_published_vectors import VECTORS
 
 QUERY_PARTS = st.sampled_from(
     ["^", "^OR", "^NQ", "^EQ", "OR", "a", "b.c", "Z", "=", "!=", ">=", "LIKE", "NOT LIKE", "ON", "1", " ", ",",
@@ -70,3 +72,18 @@ def test_queries_decompose_as_published(query):
 @pytest.mark.parametrize("text", ["\ud800", '{"trigger": {"type": "\\ud800"}}', "\ufeff{}", "NaN", "1e999"])
 def test_odd_texts(text):
     check(text, text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(HOSTILE | flows().map(lambda flow: flow.to_dict()), flows())
+def test_fast_route_equals_the_complete_one(candidate, reference):
+    candidate, reference = json.dumps(candidate), reference.to_json()
+    scores = published_scores(candidate, reference)
+    wanted = (scores["flow_sim_no_inputs"], scores["flow_sim_with_inputs"])
+    assert published_similarities(candidate, reference) == wanted
+
+
+def test_fast_route_on_the_vectors():
+    for vector in VECTORS:
+        wanted = (vector["flow_sim_no_inputs"], vector["flow_sim_with_inputs"])
+        assert published_similarities(vector["candidate"], vector["reference"]) == wanted

@@ -151,6 +151,13 @@ def _roots(left: _Ints) -> _Ints:
 
 
 @_jit()
+def _relabel(code: int, other: int) -> np.int32:
+    if code == other:
+        return np.int32(0)
+    return np.int32(1) if (code ^ other) & _LOW == 0 else np.int32(2)
+
+
+@_jit()
 def _zhang_shasha(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints) -> int:
     """The distance of two trees in postorder; unit insertions and deletions, relabelling 0, 1 or 2 by code."""
     n, m = len(codes_a), len(codes_b)
@@ -158,10 +165,14 @@ def _zhang_shasha(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints) 
     forest = np.empty((n + 1, m + 1), np.int32)
     shift = np.empty(m, np.uint32)
     one = np.uint32(1)
+    roots_b = _roots(left_b)
     for i in _roots(left_a):
         li = left_a[i]
-        for j in _roots(left_b):
+        for j in roots_b:
             lj = left_b[j]
+            if i == li and j == lj:
+                tree[i, j] = _relabel(codes_a[i], codes_b[j])
+                continue
             height, width = np.uint32(i - li + 1), np.uint32(j - lj + 1)
             for y in range(width):
                 shift[y] = left_b[lj + y] - lj
@@ -185,11 +196,7 @@ def _zhang_shasha(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints) 
                         if shift[y]:
                             last = min(best, base[shift[y]] + out[np.uint32(lj + y)])
                         else:
-                            other = codes_b[np.uint32(lj + y)]
-                            cost = np.int32(0) if code == other else np.int32(2)
-                            if code != other and (code ^ other) & _LOW == 0:
-                                cost = np.int32(1)
-                            last = min(best, up[y] + cost)
+                            last = min(best, up[y] + _relabel(code, codes_b[np.uint32(lj + y)]))
                             out[np.uint32(lj + y)] = last
                         row[np.uint32(y) + one] = last
     return tree[n - 1, m - 1]
@@ -222,6 +229,13 @@ def pair_distance(encoded_a: _Ints, encoded_b: _Ints, most_cells: int) -> int:
     """The distance of two encoded trees, or -1 when it would take more than `most_cells` table cells."""
     both = np.concatenate((encoded_a, encoded_b))
     return _distance(both, 0, len(encoded_a), len(encoded_a), len(both), most_cells)
+
+
+@_jit()
+def two_distances(encoded: _Ints, a: int, b: int, c: int, d: int, most_cells: int) -> tuple[int, int]:
+    """Distances of two pairs of trees that lie one after another with lengths a, b and c, d."""
+    first = _distance(encoded, 0, a, a, a + b, most_cells)
+    return first, _distance(encoded, a + b, a + b + c, a + b + c, a + b + c + d, most_cells)
 
 
 @_jit()

@@ -155,7 +155,8 @@ def _strict_row(
     first = pair.candidate[0]
     bad = [second for second, _ in pair.references if second.trees is None]
     if not pair.references:
-        return _unscored("invalid_reference", f"no reference for {pair.id}: expected at least one flow, got none; add one")
+        error = f"no reference for {pair.id}: expected at least one flow, got none; add one"
+        return _unscored("invalid_reference", error)
     if bad and bad[0].status == "invalid_output":
         reason = f"expected a flow, got {bad[0].error}; correct the reference"
         return _unscored("invalid_reference", f"unreadable reference for {pair.id}: {reason}")

@@ -9,9 +9,10 @@ from __future__ import annotations
 from array import array
 from typing import Any, NamedTuple
 
-from flowstudy.metrics.kernel import tree_distance
+from flowstudy.metrics.kernel import tree_distance, tree_distance_pair
 from flowstudy.metrics.matches import component_match, trigger_match
 from flowstudy.metrics.published_costs import published_book
+from flowstudy.metrics.published_fast import BothModes, FastReader
 from flowstudy.metrics.published_text import read_published
 from flowstudy.metrics.published_tree import published_tree
 from flowstudy.metrics.treebleu import edge_recall
@@ -35,14 +36,21 @@ class Measured(NamedTuple):
 
 
 _book = published_book()
+_reader = FastReader(_book)
 
 
 def current_book() -> Codebook:
     """The codebook shared by single comparisons; a new one when it has grown large."""
-    global _book
+    return current_reader().book
+
+
+def current_reader() -> FastReader:
+    """The reader shared by single comparisons; a new one when its codebook has grown large."""
+    global _book, _reader
     if _book.is_large:
         _book = published_book()
-    return _book
+        _reader = FastReader(_book)
+    return _reader
 
 
 def published_scores(candidate_text: str, reference_text: str, *, record: str = "the pair") -> dict[str, float | None]:
@@ -72,6 +80,35 @@ def published_value_scores(candidate: Any, reference: Any, record: str = "the pa
     scores["trigger_match"] = trigger_match(candidate, reference)
     scores["component_match"] = component_match(candidate, reference)
     return scores
+
+
+def published_similarities(
+    candidate_text: str, reference_text: str, *, record: str = "the pair"
+) -> tuple[float, float]:
+    """Published FlowSim without and with inputs of two texts: the fast route when nothing else is needed.
+
+    The last few hundred reference texts are remembered.
+    Raises as `published_scores`.
+    """
+    reader = current_reader()
+    candidate = read_published(candidate_text, f"the candidate of {record}")
+    first, second = reader.read(candidate), reader.kept.get(reference_text)
+    if second is None:
+        second = reader.keep(reference_text, read_published(reference_text, f"the reference of {record}"))
+    if first is None or second is None:
+        reference = read_published(reference_text, f"the reference of {record}")
+        return (
+            published_similarity(candidate, reference, inputs=False, record=record),
+            published_similarity(candidate, reference, inputs=True, record=record),
+        )
+    return both_similarities(first, second, record)
+
+
+def both_similarities(first: BothModes, second: BothModes, record: str = "the pair") -> tuple[float, float]:
+    """Published FlowSim without and with inputs of two flows read by a `FastReader`."""
+    bare, full = tree_distance_pair(first.codes, second.codes, record)
+    (bare_a, full_a), (bare_b, full_b) = first.lengths, second.lengths
+    return normalised(bare, bare_a, bare_b), normalised(full, full_a, full_b)
 
 
 def published_similarity(candidate: Any, reference: Any, *, inputs: bool = True, record: str = "the pair") -> float:
