@@ -75,9 +75,9 @@ def test_too_close_says_how_many_more_examples(scores_of):
 
 def test_words_are_the_same_every_time_and_name_what_was_not_run(scores_of):
     scores = scores_of({"tuned": 0.7, "seed": 0.5, "nearest": 0.4})
-    first = decide(scores, KINDS, not_run={"gpt-4o": "OPENAI_API_KEY is not set"}, seed=4)
-    assert first == decide(scores.sample(frac=1, random_state=2), KINDS, not_run=dict(
-        [("gpt-4o", "OPENAI_API_KEY is not set")]), seed=4)
+    absent = {"gpt-4o": "OPENAI_API_KEY is not set"}
+    first = decide(scores, KINDS, not_run=absent, seed=4)
+    assert first == decide(scores.sample(frac=1, random_state=2), KINDS, not_run=absent, seed=4)
     assert "gpt-4o: OPENAI_API_KEY is not set" in first.text()
     assert "No large model was asked" in first.doubts[0]
     assert first.reasons[0].startswith("tuned is ahead of seed")

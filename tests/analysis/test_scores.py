@@ -28,7 +28,8 @@ from flowstudy.systems.records import Call, Prediction
 
 FLOW = from_outline("trigger daily\naction look_up | table = incident | conditions = state=1\naction notify | to = me")
 OTHER = from_outline("trigger daily\naction look_up | table = incident | conditions = state=2\naction shout | to = me")
-EXAMPLE = Example(id="e1", requirement="r", references=[FLOW], domain="it", split="ood", features={"implicit_step": ["x"]})
+LABELS = {"implicit_step": ["x"]}
+EXAMPLE = Example(id="e1", requirement="r", references=[FLOW], domain="it", split="ood", features=LABELS)
 CATALOGUE = Catalogue(
     name="it", triggers={"daily": StepDef()}, actions={"look_up": StepDef(), "notify": StepDef()},
     tables={"incident": TableDef(columns={"number": {}})},

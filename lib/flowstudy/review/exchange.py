@@ -95,7 +95,8 @@ def to_label_studio(tags: Iterable[Tag]) -> list[dict[str, Any]]:
         task["annotations"].append(
             {
                 "unique_id": tag.id, "completed_by": {"email": tag.annotator}, "was_cancelled": cancelled,
-                "created_at": tag.created_at, "lead_time": tag.seconds, "result": [choice, note] if tag.note else [choice],
+                "created_at": tag.created_at, "lead_time": tag.seconds,
+                "result": [choice, note] if tag.note else [choice],
             }
         )  # fmt: skip
     return list(tasks.values())

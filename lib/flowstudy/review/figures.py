@@ -242,7 +242,7 @@ def _dot(row: pd.DataFrame, value: str, system: str, colour: str) -> Any:
         marker={"size": 12, "color": colour, "symbol": _hollow(row["few"])},
         text=[f"{v:.2f}" for v in row[value]], textposition="top center", textfont={"size": 12, "color": INK},
         customdata=row[["n", "low", "high"]],
-        hovertemplate="%{y}: %{x:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f})<extra>n = %{customdata[0]}</extra>",
+        hovertemplate="%{x:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f})<extra>n = %{customdata[0]}</extra>",
     )  # fmt: skip
 
 

@@ -114,11 +114,20 @@ class TagStore:
         table = pd.DataFrame([pick(row) for row in standing(self._rows())], columns=columns)
         return table.assign(**{name: table[name].map(json.loads) for name in _LISTS})
 
-    def _rows(self) -> list[Any]:
+    def verdict(self, annotator: str, place: tuple[str, str, int]) -> Tag | None:
+        """What stands of one annotator on one prediction (system, example, repeat); None when there is nothing."""
+        columns = self._table.c
+        system, example, repeat = place
+        mine = (columns.annotator == annotator) & (columns.system == system)
+        found = standing(self._rows(mine & (columns.example == example) & (columns.repeat == repeat)))
+        return _tag(found[0]) if found else None
+
+    def _rows(self, where: Any = None) -> list[Any]:
         import sqlalchemy as sa
 
+        query = sa.select(self._table).order_by(self._table.c.seq)
         with self._guard(), self._engine.connect() as connection:
-            return list(connection.execute(sa.select(self._table).order_by(self._table.c.seq)))
+            return list(connection.execute(query if where is None else query.where(where)))
 
     def close(self) -> None:
         """Give the connections back; a SQLite file folds its write-ahead log in."""
@@ -175,6 +184,7 @@ def _table(metadata: Any) -> Any:
         sa.Column("seconds", sa.Float),
         sa.Column("supersedes", sa.String(64)),
         sa.Column("created_at", sa.String(40), nullable=False),
+        sa.Index("tags_of_a_prediction", "example", "system", "annotator"),
     )
 
 

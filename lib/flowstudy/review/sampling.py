@@ -1,0 +1,103 @@
+"""Which answers to look at: the queue of the tagger, drawn by a plan that is written down and seeded."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple, get_args
+
+import pandas as pd
+
+from flowstudy.analysis.agreement import disagreements
+from flowstudy.analysis.measures import PRIMARY
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.systems.records import Prediction
+
+Sampling = Literal["worst", "random", "stratified", "disagreements"]
+PLANS: Final[tuple[str, ...]] = get_args(Sampling)
+
+
+class Item(NamedTuple):
+    """One answer to look at, with what is needed to judge it; `score` is None when it was not scored."""
+
+    example: Example
+    prediction: Prediction
+    catalogue: Catalogue | None = None
+    score: float | None = None
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """System, example, repeat."""
+        return self.prediction.system, self.prediction.example, self.prediction.repeat
+
+
+def sample_items(
+    predictions: Sequence[Prediction],
+    examples: Iterable[Example],
+    catalogues: Mapping[str, Catalogue] | None = None,
+    *,
+    scores: pd.DataFrame | None = None,
+    sampling: Sampling = "worst",
+    items: int = 20,
+    seed: int = 0,
+    tags: pd.DataFrame | None = None,
+    measure: str = PRIMARY,
+) -> list[Item]:
+    """The queue: `items` answers (all, if there are fewer), the same for the same arguments.
+
+    `worst`: lowest score first (needs `scores`; perfect answers come last). `random`: a seeded draw. `stratified`:
+    in turn from every system and domain, a seeded draw within. `disagreements`: answers on which annotators differ,
+    widest first (needs `tags`, a `TagStore.table()`), then random ones. Only answers are queued. Raises ValueError
+    for an unknown plan, or one that lacks what it needs.
+    """
+    if sampling not in PLANS:
+        raise ValueError(f"sampling: expected one of {', '.join(PLANS)}, got {sampling!r}; choose one")
+    corpus = {example.id: example for example in examples}
+    known = _scores(scores, measure)
+    pool = [
+        Item(corpus[p.example], p, (catalogues or {}).get(corpus[p.example].domain), known.get(_place(p)))
+        for p in sorted(predictions, key=_place)
+        if p.is_answer and p.example in corpus
+    ]
+    random.Random(seed).shuffle(pool)
+    return _ordered(pool, sampling, scores, tags)[:items]
+
+
+def _ordered(pool: list[Item], sampling: str, scores: pd.DataFrame | None, tags: pd.DataFrame | None) -> list[Item]:
+    if sampling == "worst":
+        if scores is None:
+            raise ValueError("sampling worst: expected a score table, got none; pass `scores`")
+        return sorted(pool, key=lambda item: 2.0 if item.score is None else item.score)
+    if sampling == "stratified":
+        return _in_turn(pool)
+    if sampling == "disagreements":
+        if tags is None:
+            raise ValueError("sampling disagreements: expected a tag table, got none; pass `tags`")
+        table = disagreements(tags)
+        rank = {tuple(place): n for n, place in enumerate(table[["system", "example", "repeat"]].to_numpy().tolist())}
+        return sorted(pool, key=lambda item: rank.get(item.place, len(rank)))
+    return pool
+
+
+def _in_turn(pool: list[Item]) -> list[Item]:
+    """One of each system and domain, then a second of each, and so on."""
+    rounds: dict[tuple[str, str], int] = {}
+    keyed = []
+    for item in pool:
+        stratum = (item.example.domain, item.prediction.system)
+        rounds[stratum] = rounds.get(stratum, -1) + 1
+        keyed.append(((rounds[stratum], *stratum), item))
+    return [item for _, item in sorted(keyed, key=lambda pair: pair[0])]
+
+
+def _scores(scores: pd.DataFrame | None, measure: str) -> dict[tuple[str, str, int], float]:
+    if scores is None:
+        return {}
+    rows = scores[(scores["measure"] == measure) & scores["value"].notna()]
+    places = zip(rows["system"], rows["example"], rows["repeat"], strict=True)
+    return {(s, e, int(r)): float(v) for (s, e, r), v in zip(places, rows["value"], strict=True)}
+
+
+def _place(prediction: Prediction) -> tuple[str, str, int]:
+    return prediction.system, prediction.example, prediction.repeat

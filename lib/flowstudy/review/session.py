@@ -1,0 +1,144 @@
+"""Tagging without widgets: what is selected, what is saved, where the annotator stands. The tagger only shows it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+
+from flowstudy.analysis.errors import ProposedTag, propose_tags
+from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
+from flowstudy.metrics import FlowTooLarge
+from flowstudy.review.sampling import Item
+from flowstudy.review.tags import State, Tag, TagStore
+
+_IDLE_S = 600.0
+
+
+class Session:
+    """One annotator going through a queue. Every change is in the store before the method returns.
+
+    If saving fails (TagStoreError), nothing changes: what the annotator sees is what is stored.
+    """
+
+    def __init__(
+        self, items: Sequence[Item], store: TagStore, annotator: str, taxonomy: Taxonomy | None = None
+    ) -> None:
+        if not items:
+            raise ValueError(f"tagging by {annotator}: expected answers to look at, got none; run notebook 03 first")
+        self.items, self.store, self.taxonomy = list(items), store, taxonomy or load_taxonomy()
+        self.annotator = annotator.strip()
+        if not self.annotator:
+            raise ValueError("tagging: expected the name of the annotator, got an empty one; type yours")
+        mine = [tag for tag in store.current() if tag.annotator == self.annotator]
+        self.states: dict[tuple[str, str, int], State] = {tag.place: tag.state for tag in mine}
+        self.paces: list[float] = []
+        self._actions: list[tuple[int, Tag]] = []
+        self._proposals: dict[int, list[ProposedTag]] = {}
+        self.position = 0
+        self.open(next((n for n, item in enumerate(self.items) if not self._settled(item)), 0))
+
+    @property
+    def item(self) -> Item:
+        """The answer at hand."""
+        return self.items[self.position]
+
+    @property
+    def done(self) -> int:
+        """How many answers of the queue this annotator has confirmed or skipped."""
+        return sum(self._settled(item) for item in self.items)
+
+    @property
+    def pace_s(self) -> float | None:
+        """Median seconds per confirmed answer of this sitting (pauses over ten minutes left out); None at first."""
+        return statistics.median(self.paces) if self.paces else None
+
+    def proposals(self, position: int | None = None) -> list[ProposedTag]:
+        """What the analysis proposes for an answer (the one at hand), computed once; none for one too large."""
+        place = self.position if position is None else position
+        if place not in self._proposals:
+            item = self.items[place]
+            try:
+                self._proposals[place] = propose_tags(item.example, item.prediction, item.catalogue)
+            except FlowTooLarge:
+                self._proposals[place] = []
+        return self._proposals[place]
+
+    def open(self, position: int) -> None:
+        """Go to an answer (clipped to the queue): what this annotator said of it, else the proposals ticked."""
+        self.position = max(0, min(position, len(self.items) - 1))
+        self.since = time.monotonic()
+        saved = self.store.verdict(self.annotator, self.item.place)
+        self.saved = saved
+        proposed = [tag.category for tag in self.proposals()]
+        ticked = proposed if saved is None else saved.categories
+        self.selected, self.unknown = map(list, self.taxonomy.resolve_all(ticked))
+        self.note = "" if saved is None else saved.note
+
+    def toggle(self, category: str) -> None:
+        """Tick or untick a category, and save that as a draft."""
+        if category not in self.taxonomy.categories:
+            raise ValueError(f"tag {category!r}: expected a category of the taxonomy, got none with this name")
+        ticked = [name for name in self.selected if name != category]
+        if category not in self.selected:
+            ticked = [name for name in self.taxonomy.categories if name in {*self.selected, category}]
+        self._save("draft", ticked, self.note)
+
+    def write_note(self, note: str) -> None:
+        """Keep a note with the answer, as a draft."""
+        if note != self.note:
+            self._save("draft", self.selected, note)
+
+    def confirm(self) -> None:
+        """What is ticked is the verdict; on to the next open answer."""
+        spent = time.monotonic() - self.since
+        self._save("done", self.selected, self.note, spent)
+        if spent < _IDLE_S:
+            self.paces.append(spent)
+        self._advance()
+
+    def skip(self) -> None:
+        """No verdict on this one; on to the next open answer."""
+        self._save("skipped", self.selected, self.note)
+        self._advance()
+
+    def undo(self) -> bool:
+        """Take back the last click of this sitting and go to its answer; False when there is none."""
+        if not self._actions:
+            return False
+        position, last = self._actions[-1]
+        self.store.add(self._tag(position, "undo", supersedes=last.id))
+        self._actions.pop()
+        self.open(position)
+        if self.saved is None:
+            self.states.pop(self.item.place, None)
+        else:
+            self.states[self.item.place] = self.saved.state
+        return True
+
+    def _save(self, state: State, categories: list[str], note: str, seconds: float | None = None) -> None:
+        before = self.saved.id if self.saved else None
+        tag = self._tag(self.position, state, [*categories, *self.unknown], note, seconds, before)
+        self.store.add(tag)
+        self.saved, self.selected, self.note = tag, list(categories), note
+        self.states[tag.place] = state
+        self._actions.append((self.position, tag))
+
+    def _tag(
+        self, position: int, state: State, categories: Sequence[str] = (), note: str = "",
+        seconds: float | None = None, supersedes: str | None = None,
+    ) -> Tag:  # fmt: skip
+        system, example, repeat = self.items[position].place
+        proposed = list(dict.fromkeys(tag.category for tag in self.proposals(position)))
+        return Tag(
+            annotator=self.annotator, system=system, example=example, repeat=repeat, state=state, note=note,
+            categories=list(categories), proposed=proposed,
+            seconds=None if seconds is None else round(seconds, 2), supersedes=supersedes,
+        )  # fmt: skip
+
+    def _settled(self, item: Item) -> bool:
+        return self.states.get(item.place) in ("done", "skipped")
+
+    def _advance(self) -> None:
+        later = [*range(self.position + 1, len(self.items)), *range(self.position)]
+        self.open(next((n for n in later if not self._settled(self.items[n])), self.position))

@@ -1,0 +1,217 @@
+"""The tagger: a thin view of a `Session` in JupyterLab or Voila. When nobody can click, `coverage` prints the same.
+
+Widgets are ipywidgets' own; one small anywidget catches single keys. Everything that comes from a model is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from importlib import resources
+from types import TracebackType
+from typing import Any, Final
+
+from flowstudy.review.item_view import item_html
+from flowstudy.review.session import Session
+
+LEGEND: Final = (
+    "Enter: confirm what is ticked · letter or digit: tick or untick · s: skip · u: undo · ← →: look around · "
+    "f: all inputs · /: note · j: jump · Esc: back to the keys"
+)
+
+
+class Tagger:
+    """`Tagger(session)` shows itself as the last line of a cell. `blind` hides the systems' names."""
+
+    def __init__(self, session: Session, *, blind: bool = False) -> None:
+        import ipywidgets as w
+
+        self.session, self.blind, self._all_inputs, self._quiet = session, blind, False, False
+        self.bar, self.view, self.error = w.HTML(), w.HTML(), w.HTML()
+        self.note = w.Textarea(placeholder="Note (/), kept when you leave the field", rows=2, continuous_update=False)
+        self.note.layout = w.Layout(width="100%")
+        self.note.observe(self._on_note, "value")
+        self.jump = w.BoundedIntText(min=1, max=len(session.items), layout=w.Layout(width="76px"))
+        self.jump.observe(self._on_jump, "value")
+        self.choices = self._choice_buttons()
+        self.keys = _key_catcher([*self._shortcuts(), *_ACTION_KEYS])
+        self.keys.on_msg(lambda _widget, message, _buffers: self._on_key(str(message.get("key", ""))))
+        self.widget = self._layout()
+        self.refresh()
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        display(self.widget)
+
+    def press(self, key: str) -> None:
+        """What a key does: the same as the button it stands for. Unknown keys do nothing."""
+        shortcut = self._shortcuts().get(key)
+        if shortcut:
+            self.session.toggle(shortcut)
+        elif key in _ACTION_KEYS:
+            getattr(self, f"_{_ACTION_KEYS[key]}")()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the session as it is."""
+        session = self.session
+        self._quiet = True
+        try:
+            proposals = session.proposals()
+            view = item_html(session.item, session.taxonomy, proposals, blind=self.blind, inputs=self._all_inputs)
+            if self.view.value != view:
+                self.view.value = view
+            for name, button in self.choices.items():
+                button.value = name in session.selected
+            self.note.value, self.jump.value = session.note, session.position + 1
+            self.bar.value = self._bar_html()
+        finally:
+            self._quiet = False
+
+    def _bar_html(self) -> str:
+        session, total = self.session, len(self.session.items)
+        pace = "" if session.pace_s is None else f"{session.pace_s:.0f} s each"
+        left = "" if session.pace_s is None else f", about {session.pace_s * (total - session.done) / 60:.0f} min left"
+        state = session.states.get(session.item.place, "open")
+        unknown = f" · kept from an older taxonomy: {escape(', '.join(session.unknown))}" if session.unknown else ""
+        return (
+            f'<div class="fs-bar"><b>{session.position + 1} of {total}</b><span>{escape(state)}{unknown}</span>'
+            f'<progress max="{total}" value="{session.done}"></progress><span>{session.done} done {pace}{left}</span>'
+            f'<span class="fs-keys">keys on</span><span class="fs-nokeys">click here to use keys</span>'
+            f"<span>{escape(session.annotator)}</span></div>"
+        )
+
+    def _layout(self) -> Any:
+        import ipywidgets as w
+
+        style = w.HTML(f"<style>{_asset('tagger.css')}</style>")
+        labels = {
+            "confirm": ("Confirm  ⏎", "primary"), "skip": ("Skip  s", ""), "undo": ("Undo  u", ""), "back": ("←", ""),
+            "forward": ("→", ""), "inputs": ("All inputs  f", ""),
+        }  # fmt: skip
+        buttons = [self._action(name, words, look) for name, (words, look) in labels.items()]
+        row = w.Layout(flex_flow="row wrap", align_items="center")
+        groups = [w.HBox([w.Label(group.title, layout=w.Layout(width="130px")),
+                          w.HBox([self.choices[name] for name in session_names], layout=row)])
+                  for key, group in self.session.taxonomy.groups.items()
+                  if (session_names := list(self.session.taxonomy.of_group(key)))]  # fmt: skip
+        for group in groups:
+            group.add_class("fs-group")
+        acts = w.HBox([*buttons, w.Label("jump to"), self.jump], layout=row)
+        legend = w.HTML(f'<div class="fs-quiet">{escape(LEGEND)}</div>')
+        parts = [style, self.bar, self.error, self.view, *groups, self.note, acts, legend, self.keys]
+        box = w.VBox(parts)
+        box.add_class("fs-tagger")
+        return box
+
+    def _choice_buttons(self) -> dict[str, Any]:
+        import ipywidgets as w
+
+        buttons = {}
+        for name, category in self.session.taxonomy.categories.items():
+            words = f"{category.key}  {category.title}" if category.key else category.title
+            rule = f"{category.definition} {category.rule}"
+            button = w.ToggleButton(description=words, tooltip=rule, layout=w.Layout(width="auto"))
+            button.add_class("fs-choice")
+            button.observe(self._on_choice(name), "value")
+            buttons[name] = button
+        return buttons
+
+    def _action(self, name: str, words: str, look: str) -> Any:
+        import ipywidgets as w
+
+        button = w.Button(description=words, button_style=look, layout=w.Layout(width="auto"))
+        button.add_class("fs-act")
+        button.on_click(lambda _: self._guarded(getattr(self, f"_{name}")))
+        return button
+
+    def _shortcuts(self) -> dict[str, str]:
+        return {c.key: name for name, c in self.session.taxonomy.categories.items() if c.key}
+
+    def _on_key(self, key: str) -> None:
+        with self._shown():
+            self.press(key)
+
+    def _on_choice(self, name: str) -> Callable[[Any], None]:
+        def changed(_change: Any) -> None:
+            if not self._quiet:
+                self._guarded(lambda: self.session.toggle(name))
+
+        return changed
+
+    def _on_note(self, change: Any) -> None:
+        if not self._quiet:
+            self._guarded(lambda: self.session.write_note(change["new"]))
+
+    def _on_jump(self, change: Any) -> None:
+        if not self._quiet:
+            self._guarded(lambda: self.session.open(change["new"] - 1))
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        with self._shown():
+            action()
+        with self._shown(keep=True):
+            self.refresh()
+
+    def _shown(self, keep: bool = False) -> _Shown:
+        return _Shown(self.error, keep)
+
+    def _confirm(self) -> None:
+        self.session.confirm()
+
+    def _skip(self) -> None:
+        self.session.skip()
+
+    def _undo(self) -> None:
+        self.session.undo()
+
+    def _back(self) -> None:
+        self.session.open(self.session.position - 1)
+
+    def _forward(self) -> None:
+        self.session.open(self.session.position + 1)
+
+    def _inputs(self) -> None:
+        self._all_inputs = not self._all_inputs
+
+
+_ACTION_KEYS: Final = {
+    "Enter": "confirm", "s": "skip", "u": "undo", "ArrowLeft": "back", "ArrowRight": "forward", "f": "inputs",
+}  # fmt: skip
+
+
+class _Shown:
+    """Whatever goes wrong inside is shown in the tagger: a notebook swallows the errors of callbacks."""
+
+    def __init__(self, place: Any, keep: bool) -> None:
+        self.place, self.keep = place, keep
+
+    def __enter__(self) -> None:
+        if not self.keep:
+            self.place.value = ""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        words = f"Not saved. {type(error).__name__}: {error}"
+        self.place.value = f'<div class="fs-error" role="alert">{escape(words)}</div>'
+        return True
+
+
+def _key_catcher(keys: list[str]) -> Any:
+    import anywidget
+    import traitlets
+
+    class Keys(anywidget.AnyWidget):
+        """Sends the keys that the tagger knows; see keys.js."""
+
+        _esm = _asset("keys.js")
+        known = traitlets.List(traitlets.Unicode()).tag(sync=True)
+        focus = traitlets.Bool(True).tag(sync=True)
+
+    return Keys(known=keys)
+
+
+def _asset(name: str) -> str:
+    return resources.files("flowstudy.review").joinpath(name).read_text(encoding="utf-8")

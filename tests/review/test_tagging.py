@@ -1,0 +1,206 @@
+"""Tagging without a browser: every click is saved, undo goes back, text is escaped, large flows stay fast."""
+
+import time
+
+import pandas as pd
+import pytest
+
+from flowstudy.analysis.error_rates import confirmed_table, error_rates, proposal_quality
+from flowstudy.analysis.taxonomy import load_taxonomy
+from flowstudy.corpus.example import Example
+from flowstudy.flows import Component, Flow, Input
+from flowstudy.review.coverage import coverage, coverage_text
+from flowstudy.review.item_view import comparison_rows, item_html
+from flowstudy.review.sampling import Item, sample_items
+from flowstudy.review.session import Session
+from flowstudy.review.tagger import Tagger
+from flowstudy.review.tags import TagStore, TagStoreError
+from flowstudy.systems.records import Prediction
+
+
+@pytest.fixture
+def session(items, tmp_path):
+    return Session(items, TagStore(tmp_path / "tags.sqlite"), "ana")
+
+
+def test_proposals_are_ticked_and_one_key_confirms(session):
+    tagger = Tagger(session)
+    first, ticked = session.item, list(session.selected)
+    assert ticked
+    tagger.press("Enter")
+    saved = session.store.current()
+    assert [(t.place, t.state, t.categories, t.proposed) for t in saved] == [(first.place, "done", ticked, ticked)]
+    assert session.position == 1 and session.done == 1 and session.pace_s is not None
+
+
+def test_every_toggle_is_in_the_store_at_once(session):
+    Tagger(session).press("t")
+    assert session.store.current()[0].state == "draft"
+    assert "wrong_trigger" in session.store.current()[0].categories
+    Tagger(session).press("t")
+    assert "wrong_trigger" not in session.store.current()[0].categories
+
+
+def test_reopening_goes_on_where_it_stopped(session, items):
+    tagger = Tagger(session)
+    tagger.press("Enter")
+    tagger.press("s")
+    session.write_note("why, \"though\" <b>")
+    again = Session(items, session.store, "ana")
+    assert (again.position, again.done, again.note) == (2, 2, "why, \"though\" <b>")
+    assert Session(items, session.store, "bo").done == 0
+
+
+def test_undo_takes_back_click_by_click(session):
+    tagger, first = Tagger(session), session.selected
+    tagger.press("t")
+    tagger.press("Enter")
+    tagger.press("u")
+    assert session.position == 0 and "wrong_trigger" in session.selected and session.done == 0
+    tagger.press("u")
+    assert session.selected == first and session.store.current() == []
+    assert not session.undo()
+
+
+def test_a_failing_store_is_shown_and_changes_nothing(session, monkeypatch):
+    tagger = Tagger(session)
+
+    def fail(*_):
+        raise TagStoreError("tag store x: disk full <script>")
+
+    monkeypatch.setattr(session.store, "add", fail)
+    before = list(session.selected)
+    tagger._on_key("Enter")
+    assert "Not saved" in tagger.error.value and "&lt;script&gt;" in tagger.error.value
+    assert session.position == 0 and session.selected == before
+    tagger.choices["wrong_trigger"].value = True
+    assert tagger.choices["wrong_trigger"].value is False  # what is shown is what is stored
+
+
+def test_buttons_do_what_keys_do(session):
+    tagger = Tagger(session)
+    tagger.choices["wrong_trigger"].value = True
+    assert "wrong_trigger" in session.store.current()[0].categories
+    tagger.jump.value = 4
+    assert session.position == 3
+    tagger.note.value = "hm"
+    assert session.store.verdict("ana", session.item.place).note == "hm"
+
+
+def test_everything_from_outside_is_escaped(session, items, xss):
+    taxonomy = load_taxonomy()
+    for number, item in enumerate(items):
+        html = item_html(item, taxonomy, session.proposals(number), inputs=True)
+        assert xss not in html and "<script" not in html and "<img" not in html
+    assert "onerror" in html or "&lt;img" in html
+    tagger = Tagger(Session(items, session.store, xss))
+    assert "<img" not in tagger.bar.value
+
+
+def test_blind_hides_the_system(session, items):
+    tagger = Tagger(session, blind=True)
+    assert items[0].prediction.system not in tagger.view.value and "system hidden" in tagger.view.value
+
+
+def test_every_step_of_both_flows_is_shown_once(items):
+    from flowstudy.analysis.alignment import align
+    from flowstudy.analysis.errors import anchors
+    from flowstudy.metrics import explain
+
+    for item in items[:-1]:
+        reference, flow = item.example.flow, item.prediction.flow
+        rows = comparison_rows(reference, flow, align(reference, flow, anchors(explain(flow, reference))))
+        assert [r.left.order for r in rows if r.left] == [c.order for c in reference.components]
+        assert [r.right.order for r in rows if r.right] == [c.order for c in flow.components]
+
+
+def large_flow(size: int, change: int = 0) -> Flow:
+    steps = [
+        Component(definition=f"do_{n % 40}" if n % (change or size + 1) else f"other_{n}", order=n,
+                  inputs=[Input(name="table", value="incident"), Input(name="text", value=f"value {n}")])
+        for n in range(1, size + 1)
+    ]  # fmt: skip
+    return Flow(components=steps)
+
+
+def test_300_steps_are_shown_in_time(tmp_path):
+    items = []
+    for number in range(3):
+        example = Example(id=f"big{number}", requirement="everything", references=[large_flow(300)])
+        prediction = Prediction(example=example.id, system="s", status="ok", flow=large_flow(300, change=7 + number))
+        items.append(Item(example, prediction, None, 0.5))
+    session = Session(items, TagStore(tmp_path / "t.sqlite"), "ana")
+    tagger = Tagger(session)  # numba and the first item
+    started = time.process_time()
+    tagger.press("Enter")
+    spent = time.process_time() - started
+    assert spent < 0.6, f"next item took {spent:.2f} s"
+
+
+def test_queue_plans(items):
+    predictions, examples = [i.prediction for i in items], [i.example for i in items]
+    scores = pd.DataFrame(
+        [(*i.place, "flow_sim_with_inputs", i.score) for i in items],
+        columns=["system", "example", "repeat", "measure", "value"],
+    )
+    worst = sample_items(predictions, examples, scores=scores, sampling="worst", items=4)
+    assert [i.score for i in worst] == sorted(i.score for i in items)[:4]
+    drawn = sample_items(predictions, examples, sampling="random", items=5, seed=3)
+    assert drawn == sample_items(predictions[::-1], examples, sampling="random", items=5, seed=3)
+    strata = [(i.example.domain, i.prediction.system) for i in
+              sample_items(predictions, examples, sampling="stratified", items=99)]  # fmt: skip
+    count = len(set(strata))
+    assert len(set(strata[:count])) == count
+    for kind, message in (("worst", "pass `scores`"), ("disagreements", "pass `tags`"), ("best", "expected one of")):
+        with pytest.raises(ValueError, match=message):
+            sample_items(predictions, examples, sampling=kind)
+
+
+def test_disagreements_come_first(session, items):
+    store = session.store
+    for name, key in (("ana", "Enter"), ("bo", "Enter")):
+        tagger = Tagger(Session(items, store, name))
+        for number in range(4):
+            if name == "bo" and number == 2:
+                tagger.press("t")
+            tagger.press(key)
+    queue = sample_items([i.prediction for i in items], [i.example for i in items], sampling="disagreements",
+                         tags=store.table())  # fmt: skip
+    assert queue[0].place == items[2].place
+
+
+def test_numbers_from_tags(session, items):
+    for name in ("ana", "bo"):
+        tagger = Tagger(Session(items, session.store, name))
+        for number in range(5):
+            if name == "bo" and number == 0:
+                tagger.press("t")
+            tagger.press("Enter")
+    tags = session.store.table()
+    table = coverage(tags, items).set_index("system")
+    assert table["tagged"].sum() == table["twice"].sum() == 5 and table["queued"].sum() == len(items)
+    text = coverage_text(tags, items[:-1])
+    assert "ana (5), bo (5)" in text and "alpha (masi)" in text
+    errors = confirmed_table(tags)
+    assert "wrong_trigger" not in set(errors["category"])  # one of two is no majority
+    rates = error_rates(errors, tags[["system", "example", "repeat"]].drop_duplicates())
+    assert (rates["low"] <= rates["rate"]).all() and (rates["rate"] <= rates["high"]).all()
+    quality = proposal_quality(tags).set_index("category").loc["all"]
+    assert quality["precision"] == 1.0 and quality["recall"] < 1.0
+    assert coverage_text(tags, []) == "Nothing to tag: no system has an answer yet."
+
+
+def test_sessions_need_answers_and_a_name(items, tmp_path):
+    store = TagStore(tmp_path / "t.sqlite")
+    with pytest.raises(ValueError, match="got none"):
+        Session([], store, "ana")
+    with pytest.raises(ValueError, match="name of the annotator"):
+        Session(items, store, "  ")
+
+
+def test_500_items_load_in_a_second(items, tmp_path):
+    many = [i._replace(prediction=i.prediction.model_copy(update={"repeat": n})) for n in range(50) for i in items]
+    store = TagStore(tmp_path / "t.sqlite")
+    started = time.process_time()
+    Tagger(Session(many, store, "ana"))
+    assert time.process_time() - started < 1
