@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.metrics import published_scores
-from flowstudy.metrics.published import published_similarities
+from flowstudy.metrics.published import current_reader, published_similarities
 from flowstudy.metrics.published_query import query_tree
+from flowstudy.metrics.published_tree import published_tree
+from flowstudy.metrics.treebleu import edges
 from tests.metrics import oracle
 from tests.metrics.examples import HOSTILE, flows
 from tests.metrics.test_published_vectors import VECTORS
@@ -81,6 +83,9 @@ def test_fast_route_equals_the_complete_one(candidate, reference):
     scores = published_scores(candidate, reference)
     wanted = (scores["flow_sim_no_inputs"], scores["flow_sim_with_inputs"])
     assert published_similarities(candidate, reference) == wanted
+    fast = current_reader().read(json.loads(candidate), with_edges=True)
+    for inputs in (False, True) if fast else ():
+        assert fast.edges[inputs] == edges(published_tree(json.loads(candidate), inputs=inputs))
 
 
 def test_fast_route_on_the_vectors():

@@ -9,9 +9,10 @@ from flowstudy.flows.schema import Flow
 from flowstudy.metrics.limits import FlowTooLarge, UnreadableFlow
 from flowstudy.metrics.published import Measured, measured
 from flowstudy.metrics.published_costs import published_book
+from flowstudy.metrics.published_fast import FastReader
 from flowstudy.metrics.published_tree import published_tree
 from flowstudy.metrics.similarity import published_value
-from flowstudy.metrics.strict import strict_book, strict_flow, strict_tree
+from flowstudy.metrics.strict import read_strict, strict_book, strict_tree
 from flowstudy.metrics.treebleu import edges
 from flowstudy.metrics.trees import Tree
 
@@ -48,12 +49,12 @@ class Workshop:
 
     def _clear(self) -> None:
         self._strict_book = strict_book()
-        self._published_book = published_book()
+        self._reader = FastReader(published_book())
         self._kept: dict[Any, tuple[StrictSide, PublishedSide]] = {}
 
     def tidy(self) -> None:
         """Start afresh when the codebooks or the kept references have grown large; call it between chunks."""
-        if self._strict_book.is_large or self._published_book.is_large or len(self._kept) > 20_000:
+        if self._strict_book.is_large or self._reader.book.is_large or len(self._kept) > 20_000:
             self._clear()
 
     def reference(self, flow: Any) -> tuple[StrictSide, PublishedSide]:
@@ -68,9 +69,9 @@ class Workshop:
         return self._strict(flow, record), self._published(flow, record)
 
     def _strict(self, flow: Any, record: str) -> StrictSide:
-        parsed = strict_flow(flow)
+        parsed = read_strict(flow)
         if parsed.flow is None:
-            return StrictSide("invalid_output", parsed.error or "", None, (), (0, 0))
+            return StrictSide("invalid_output", parsed.error, None, (), (0, 0))
         try:
             trees = tuple(strict_tree(parsed.flow, inputs=inputs, record=record) for _, inputs in MODES)
         except FlowTooLarge as error:
@@ -83,11 +84,14 @@ class Workshop:
     def _published(self, flow: Any, record: str) -> PublishedSide:
         try:
             value = published_value(flow, record)
+            fast = self._reader.read(value, with_edges=True)
+            if fast is not None and fast.edges is not None:
+                return PublishedSide("", value, tuple(map(Measured, fast.codes, fast.lengths)), fast.edges)
             trees = [published_tree(value, inputs=inputs, record=record) for _, inputs in MODES]
         except (FlowTooLarge, UnreadableFlow) as error:
             return PublishedSide(str(error), None, (), ())
-        book = self._published_book
-        return PublishedSide("", value, tuple(measured(t, book) for t in trees), tuple(map(_edges, trees)))
+        measures = tuple(measured(tree, self._reader.book) for tree in trees)
+        return PublishedSide("", value, measures, tuple(map(_edges, trees)))
 
 
 def _edges(tree: Tree | None) -> set[tuple[Any, Any]] | None:

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from flowstudy.metrics.published_costs import published_length
 from flowstudy.metrics.published_query import query_tree
 from flowstudy.metrics.published_tree import QUERIES
-from flowstudy.metrics.trees import FREE_CODE, Codebook
+from flowstudy.metrics.treebleu import edges
+from flowstudy.metrics.trees import FREE_CODE, Codebook, Tree
 
 #: Larger flows take the complete route, which checks `MAX_NODES`.
 _MOST_NODES: Final = 1_500
@@ -22,11 +23,15 @@ _KEPT: Final = 500
 _NAME: Final = itemgetter("name")
 
 
+Edges = set[tuple[Any, Any]]
+
+
 class BothModes(NamedTuple):
-    """Codes and length of a flow without and with inputs."""
+    """Codes, length and, where asked for, parent-child label pairs of a flow without and with inputs."""
 
     codes: tuple[array[int], array[int]]
     lengths: tuple[int, int]
+    edges: tuple[Edges, Edges] | None
 
 
 class _Unusual(Exception):
@@ -37,6 +42,27 @@ class _Fragment(NamedTuple):
     codes: list[int]
     parents: list[int]
     length: int
+    root: str
+    edges: Edges
+
+
+class _Draft:
+    """What is known of a flow so far: codes and parents of both trees, lengths, edges."""
+
+    def __init__(self, edges: bool) -> None:
+        self.bare, self.above = [FREE_CODE], [-1]
+        self.full, self.over = [FREE_CODE], [-1]
+        self.bare_length = self.full_length = 0
+        self.bare_edges: Edges | None = set() if edges else None
+        self.full_edges: Edges = set()
+
+    def finish(self) -> BothModes:
+        """Both trees, encoded."""
+        edges = None
+        if self.bare_edges is not None:
+            edges = self.bare_edges, self.full_edges | self.bare_edges
+        codes = array("q", self.bare + self.above), array("q", self.full + self.over)
+        return BothModes(codes, (self.bare_length, self.full_length), edges)
 
 
 class FastReader:
@@ -48,12 +74,12 @@ class FastReader:
         self._queries: dict[str, _Fragment] = {}
         self.kept: dict[str, BothModes] = {}
 
-    def read(self, flow: Any) -> BothModes | None:
+    def read(self, flow: Any, *, with_edges: bool = False) -> BothModes | None:
         """Both encoded trees, or None for a flow that needs the complete route."""
         if type(flow) is not dict or "inputs" in flow or "outputs" in flow:
             return None
         try:
-            return self._read(flow)
+            return self._read(flow, _Draft(with_edges))
         except (_Unusual, KeyError, TypeError, AttributeError, ValueError, RecursionError):
             return None
 
@@ -66,26 +92,32 @@ class FastReader:
             self.kept[text] = found
         return found
 
-    def _read(self, flow: dict[str, Any]) -> BothModes:
-        bare, above, lengths = [FREE_CODE], [-1], [0, 0]
-        full, over = [FREE_CODE], [-1]
+    def _read(self, flow: dict[str, Any], draft: _Draft) -> BothModes:
         trigger = flow.get("trigger")
         if trigger is not None:
-            code, count = self._leaf(trigger["type"])
-            bare.append(code)
-            above.append(0)
-            full.append(code)
-            over.append(0)
-            lengths = [count, count]
-            if "inputs" in trigger:
-                lengths[1] += self._inputs(trigger["inputs"], full, over, 1)
+            self._add(trigger["type"], "trigger", (0, 0), trigger, draft)
         if "components" in flow:
-            self._components(flow["components"], bare, above, full, over, lengths)
-        if len(full) > _MOST_NODES:
+            self._components(flow["components"], draft)
+        if len(draft.full) > _MOST_NODES:
             raise _Unusual
-        bare += above
-        full += over
-        return BothModes((array("q", bare), array("q", full)), (lengths[0], lengths[1]))
+        return draft.finish()
+
+    def _add(self, label: str, above: str, owner: tuple[int, int], part: dict[str, Any], draft: _Draft) -> None:
+        """A trigger or component in both trees, with its inputs in the full one."""
+        code, count = self._leaves.get(label) or self._leaf(label)
+        node = len(draft.full)
+        draft.bare.append(code)
+        draft.above.append(owner[0])
+        draft.full.append(code)
+        draft.over.append(owner[1])
+        draft.bare_length += count
+        draft.full_length += count
+        if draft.bare_edges is not None:
+            draft.bare_edges.add((above, label))
+        if "inputs" in part:
+            draft.full_length += self._inputs(part["inputs"], draft, node)
+            if draft.bare_edges is not None:
+                self._input_edges(part["inputs"], label, draft.full_edges)
 
     def _leaf(self, label: str) -> tuple[int, int]:
         """Code and length of a label."""
@@ -96,33 +128,36 @@ class FastReader:
             found = self._leaves[label] = (self.book[label], published_length(label))
         return found
 
-    def _components(
-        self, steps: Any, bare: list[int], above: list[int], full: list[int], over: list[int], lengths: list[int]
-    ) -> None:
+    def _components(self, steps: Any, draft: _Draft) -> None:
         """Components in document order; their orders must be 1, 2, ..."""
-        nodes: dict[Any, tuple[int, int]] = {None: (0, 0)}
+        nodes: dict[Any, tuple[tuple[int, int], str]] = {None: ((0, 0), "components")}
         for step in _in_document_order(steps):
             category, definition = step["category"], step["definition"]
             if category == "flowlogic":
                 definition = definition.upper()
-            code, count = self._leaf(f"{category}___{definition}___{step.get('scope', 'global')}")
-            owner = nodes[step.get("block")]
-            nodes[step["order"]] = (len(bare), len(full))
-            bare.append(code)
-            above.append(owner[0])
-            over.append(owner[1])
-            full.append(code)
-            lengths[0] += count
-            lengths[1] += count
-            if "inputs" in step:
-                lengths[1] += self._inputs(step["inputs"], full, over, len(full) - 1)
+            label = f"{category}___{definition}___{step.get('scope', 'global')}"
+            owner, above = nodes[step.get("block")]
+            nodes[step["order"]] = (len(draft.bare), len(draft.full)), label
+            self._add(label, above, owner, step, draft)
 
-    def _inputs(self, inputs: Any, full: list[int], over: list[int], owner: int) -> int:
+    def _input_edges(self, inputs: list[Any], label: str, edges: Edges) -> None:
+        edges.add((label, "inputs"))
+        for each in inputs:
+            name, value = each["name"], each["value"]
+            if name in QUERIES:
+                query = str(value)
+                fragment = self._queries.get(query) or self._query(query)
+                edges |= fragment.edges
+                edges.update((("inputs", name), (name, fragment.root)))
+            else:
+                edges.add(("inputs", f"{name}: {value}"))
+
+    def _inputs(self, inputs: Any, draft: _Draft, owner: int) -> int:
         if type(inputs) is not list:
             raise _Unusual
         if len(inputs) > 1:
             inputs = sorted(inputs, key=_NAME)
-        length, leaves = 0, self._leaves
+        length, leaves, full, over = 0, self._leaves, draft.full, draft.over
         for each in inputs:
             name, value = each["name"], each["value"]
             if type(name) is not str:
@@ -145,7 +180,9 @@ class FastReader:
     def _query(self, query: str) -> _Fragment:
         tree = query_tree(query)
         leaves = [self._leaf(label) for label in tree.labels]
-        found = _Fragment([code for code, _ in leaves], list(tree.parents), sum(count for _, count in leaves))
+        codes, length = [code for code, _ in leaves], sum(count for _, count in leaves)
+        pairs = edges(Tree([*tree.labels], [*tree.parents], []))
+        found = _Fragment(codes, list(tree.parents), length, tree.labels[0], pairs)
         if len(query) < 500:
             self._queries[query] = found
         return found

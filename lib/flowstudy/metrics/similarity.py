@@ -10,7 +10,7 @@ from flowstudy.metrics.kernel import tree_distance
 from flowstudy.metrics.limits import UnreadableFlow
 from flowstudy.metrics.published import normalised, published_similarity
 from flowstudy.metrics.published_text import read_published
-from flowstudy.metrics.strict import strict_book, strict_flow, strict_tree
+from flowstudy.metrics.strict import read_strict, strict_book, strict_tree
 from flowstudy.metrics.strings import STEPS, Encoder, TextCosts
 from flowstudy.metrics.trees import Codebook, Tree
 
@@ -52,7 +52,7 @@ def flow_similarity(
         values = [published_value(each, f"the reference of {record}") for each in references]
         return max(published_similarity(value, each, inputs=inputs, record=record) for each in values)
     trees = [reference_tree(each, inputs, record) for each in references]
-    parsed = strict_flow(checked(candidate, f"the candidate of {record}"))
+    parsed = read_strict(checked(candidate, f"the candidate of {record}"))
     if parsed.flow is None:
         return 0.0
     tree = strict_tree(parsed.flow, inputs=inputs, record=f"the candidate of {record}")
@@ -82,7 +82,7 @@ def current_book() -> Codebook:
 
 def reference_tree(reference: FlowLike, inputs: bool, record: str) -> Tree:
     """The strict tree of a reference, which must be a flow."""
-    parsed = strict_flow(checked(reference, f"the reference of {record}"))
+    parsed = read_strict(checked(reference, f"the reference of {record}"))
     if parsed.flow is None:
         raise UnreadableFlow(
             f"unreadable reference for {record}: expected a flow, got {parsed.error}; correct the reference"

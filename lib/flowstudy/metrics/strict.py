@@ -14,14 +14,19 @@ means nothing) does not count, and clauses that are all joined by "and" are a se
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from flowstudy.flows.parse import ParsedFlow, parse_flow
 from flowstudy.flows.query import Clause, parse_query
-from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input, Signature, structure_faults
+from flowstudy.flows.schema import QUERY_INPUTS, Component, Flow, Input, Signature, structure_faults
 from flowstudy.metrics.limits import MAX_NODES, FlowTooLarge, too_many_nodes
+from flowstudy.metrics.strict_fast import PlainFlow, PlainInput, PlainStep, plain_flow
 from flowstudy.metrics.trees import Codebook, Tree
+
+#: Longer queries are decomposed each time instead of being remembered.
+_REMEMBERED_CHARS: Final = 500
 
 
 class Difference(NamedTuple):
@@ -124,7 +129,24 @@ def strict_flow(value: Any) -> ParsedFlow:
     return ParsedFlow("ok", value)
 
 
-def strict_tree(flow: Flow, *, inputs: bool, record: str = "the flow") -> Tree:
+class Strict(NamedTuple):
+    """What `read_strict` found; `flow` is None exactly when `status` is `invalid_output`, and `error` says why."""
+
+    status: str
+    flow: Flow | PlainFlow | None
+    error: str = ""
+
+
+def read_strict(value: Any) -> Strict:
+    """`strict_flow`, by the shortcut where a text is a flow as it stands."""
+    plain = plain_flow(value) if isinstance(value, str) else None
+    if plain is not None:
+        return Strict("ok", plain)
+    parsed = strict_flow(value)
+    return Strict(parsed.status, parsed.flow, parsed.error or "")
+
+
+def strict_tree(flow: Flow | PlainFlow, *, inputs: bool, record: str = "the flow") -> Tree:
     """The strict tree of a flow read by `strict_flow`; more than `MAX_NODES` nodes raise `FlowTooLarge`."""
     tree = Tree([("flow",)], [-1], [])
     if flow.trigger is not None:
@@ -134,7 +156,8 @@ def strict_tree(flow: Flow, *, inputs: bool, record: str = "the flow") -> Tree:
     _add_signature(tree, "inputs", flow.inputs)
     _add_signature(tree, "outputs", flow.outputs)
     owners: dict[int | None, int] = {None: 0}
-    for place, step in enumerate(flow.components, start=1):
+    steps: Sequence[Component | PlainStep] = flow.components
+    for place, step in enumerate(steps, start=1):
         definition = step.definition.upper() if step.is_logic else step.definition
         label = ("component", step.category, definition, step.scope)
         owners[step.order] = node = _add(tree, label, owners[step.block])
@@ -160,7 +183,7 @@ def _add_signature(tree: Tree, side: str, signature: Signature | None) -> None:
         _add(tree, ("item", *item), node)
 
 
-def _add_inputs(tree: Tree, inputs: Iterable[Input], parent: int) -> None:
+def _add_inputs(tree: Tree, inputs: Iterable[Input | PlainInput], parent: int) -> None:
     for name, kind, value in sorted(_typed(each) for each in inputs):
         clauses = _clauses(name, value) if kind == "text" and name in QUERY_INPUTS else None
         if clauses is None:
@@ -171,7 +194,7 @@ def _add_inputs(tree: Tree, inputs: Iterable[Input], parent: int) -> None:
                 _add(tree, ("clause", name, *clause), node)
 
 
-def _typed(each: Input) -> tuple[str, str, str]:
+def _typed(each: Input | PlainInput) -> tuple[str, str, str]:
     if isinstance(each.value, str):
         return each.name, "text", each.value
     try:
@@ -194,7 +217,11 @@ def _plain_numbers(value: Any) -> Any:
     return value
 
 
-def _clauses(name: str, query: str) -> list[Clause] | None:
+def _clauses(name: str, query: str) -> Sequence[Clause] | None:
+    return _remembered(name, query) if len(query) <= _REMEMBERED_CHARS else _read_clauses(name, query)
+
+
+def _read_clauses(name: str, query: str) -> Sequence[Clause] | None:
     """The clauses of a query; sorted where all are joined by "and" (assignments only by field: the last one wins)."""
     clauses = parse_query(query)
     if clauses is None:
@@ -205,6 +232,9 @@ def _clauses(name: str, query: str) -> list[Clause] | None:
     if "condition" in name:
         return sorted(clauses)
     return sorted(clauses, key=lambda clause: clause.field)
+
+
+_remembered = lru_cache(maxsize=20_000)(_read_clauses)
 
 
 def strict_group(label: tuple[str, ...]) -> Hashable | None:
