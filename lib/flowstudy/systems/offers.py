@@ -30,13 +30,15 @@ def suggest_all(
 ) -> Offers:
     """Suggestions by example id. `catalogues` (and `rankers`, for `trained`) are by domain.
 
-    With `path` they are stored as JSON Lines and read back when examples, catalogues and arguments are the same.
+    With `path` they are stored as JSON Lines and read back when examples, catalogues and arguments are the same
+    (`trained` is always computed: its ranker may be another).
     Raises ValueError naming the example whose domain has no catalogue.
     """
     for example in examples:
         if example.domain not in catalogues:
             raise ValueError(f"example {example.id}: expected a domain of {sorted(catalogues)}, got {example.domain!r}")
-    made_from = _fingerprint(retriever, examples, catalogues, k, seed) if retriever != "trained" else ""
+    reusable = path is not None and retriever != "trained"
+    made_from = _fingerprint(retriever, examples, catalogues, k, seed) if reusable else ""
     stored = _read(Path(path), made_from) if path is not None and made_from else None
     if stored is not None:
         return stored

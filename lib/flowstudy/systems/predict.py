@@ -29,7 +29,7 @@ from flowstudy.systems.prices import Price
 from flowstudy.systems.prompts import Shot
 from flowstudy.systems.records import Prediction, SystemSpec
 from flowstudy.systems.retries import Policy
-from flowstudy.systems.retrieval import retrieve
+from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.uses import catalogue_hash
 
 
@@ -48,16 +48,18 @@ def run_system(
     timeout_s: float | None = None,
     policy: Policy | None = None,
     prices: Mapping[str, Price] | None = None,
+    rankers: Mapping[str, Ranker] | None = None,
 ) -> list[Prediction]:
     """The latest prediction for every (example, repeat), in order of examples; what the journal holds is not redone.
 
-    `suggestions` by example id come from `suggest_all`; without them they are computed. Predictions are written to
-    `journal_path`, calls and the estimate beside it in `calls/`. Not answers (`provider_error`, `budget_stop`) are
-    tried again by the next run. `max_cost_usd` limits what this journal costs in all; pass a `budget` instead to share
-    one limit among systems. `dry_run` stops after the estimate. Raises ValueError for a system that cannot run.
+    `suggestions` by example id come from `suggest_all`; without them they are computed (`rankers` by domain belong to
+    the retriever `trained`). Predictions are written to `journal_path`, calls and the estimate beside it in `calls/`.
+    Not answers (`provider_error`, `budget_stop`) are tried again by the next run. `max_cost_usd` limits what this
+    journal costs in all; pass a `budget` instead to share one limit among systems. `dry_run` stops after the estimate.
+    Raises ValueError for a system that cannot run; ask `readiness` first.
     """
     path = Path(journal_path)
-    tasks = plan(spec, examples, train, catalogues, suggestions)
+    tasks = plan(spec, examples, train, catalogues, suggestions, rankers)
     done = {(p.example, p.repeat): p for p in read_predictions(path) if p.is_answer}
     todo = [task for task in tasks if _key_of(done, task) != task.key]
     if spec.model in BASELINES:
@@ -77,6 +79,7 @@ def plan(
     train: Sequence[Example],
     catalogues: Mapping[str, Catalogue],
     suggestions: Offers | None = None,
+    rankers: Mapping[str, Ranker] | None = None,
 ) -> list[Task]:
     """Everything that `run_system` would ask, one task per example and repeat, each with its key.
 
@@ -84,7 +87,7 @@ def plan(
     """
     offers = suggestions
     if offers is None:
-        offers = suggest_all(spec.retriever, examples, catalogues, spec.suggestions, spec.seed)
+        offers = suggest_all(spec.retriever, examples, catalogues, spec.suggestions, spec.seed, rankers=rankers)
     lacking = [e.id for e in examples if e.id not in offers or e.domain not in catalogues]
     if lacking:
         raise ValueError(f"example {lacking[0]} (and {len(lacking) - 1} more): expected suggestions and a catalogue")
@@ -93,7 +96,7 @@ def plan(
     system = _system_state(spec, train)
     tasks = []
     for example in examples:
-        shots = choose_shots(spec, example, train, catalogues) if is_model else []
+        shots = choose_shots(spec, example, train, catalogues, rankers) if is_model else []
         task = Task(spec, example.id, example.requirement, offers[example.id], shots, catalogues[example.domain])
         parts = [system, hashes[example.domain], example.id, example.requirement, _dump(task.suggestions)]
         parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions)]
@@ -103,7 +106,11 @@ def plan(
 
 
 def choose_shots(
-    spec: SystemSpec, example: Example, train: Sequence[Example], catalogues: Mapping[str, Catalogue]
+    spec: SystemSpec,
+    example: Example,
+    train: Sequence[Example],
+    catalogues: Mapping[str, Catalogue],
+    rankers: Mapping[str, Ranker] | None = None,
 ) -> list[Shot]:
     """The nearest training examples, the nearest last (closest to the question), each with its own suggestions
     where the prompt points at them."""
@@ -112,8 +119,8 @@ def choose_shots(
     found = example_index(train).nearest(example.requirement, spec.shots, exclude=example.id)[::-1]
     if prompts.load_prompt(spec.prompt).reads != "pointed":
         return [Shot(shot) for shot in found]
-    name = spec.retriever
-    return [Shot(s, retrieve(name, s, catalogues[s.domain], spec.suggestions, spec.seed)) for s in found]
+    offers = suggest_all(spec.retriever, found, catalogues, spec.suggestions, spec.seed, rankers=rankers)
+    return [Shot(shot, offers[shot.id]) for shot in found]
 
 
 def _dump(suggestions: Iterable[Any]) -> list[list[Any]]:

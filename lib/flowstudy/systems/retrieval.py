@@ -22,7 +22,7 @@ from flowstudy.systems.uses import catalogue_uses
 from flowstudy.systems.words import WordIndex, words
 
 KINDS: Final = ("trigger", "action", "subflow", "table", "column")
-_SHELVES: Final = (("trigger",), ("action", "subflow"), ("table",), ("column",))
+SHELVES: Final = (("trigger",), ("action", "subflow"), ("table",), ("column",))
 
 
 class RetrieverError(ValueError):
@@ -71,7 +71,7 @@ class LexicalRanker:
     def __init__(self, catalogue: Catalogue) -> None:
         self._shelves = []
         found = entries(catalogue)
-        for shelf in _SHELVES:
+        for shelf in SHELVES:
             places = [place for place, entry in enumerate(found) if entry.kind in shelf]
             self._shelves.append((places, WordIndex([words(found[place].text) for place in places])))
         self._size = len(found)
@@ -131,7 +131,7 @@ def retrieve(
         if ranker is None:
             raise RetrieverError(
                 "retriever trained: not available, no trained ranker was given; train one with "
-                "`systems.trained.train_ranker(...)` and pass it as `ranker=`, or use `lexical`"
+                "`systems.train_ranker(train, catalogues).ranker(catalogue)` and pass it as `ranker=`, or use `lexical`"
             )
         return _top(_lexical(catalogue)[0], ranker.scores(text), k)
     raise RetrieverError(f"retriever {name!r}: expected one of none, lexical, trained, oracle")
@@ -142,7 +142,7 @@ def _top(found: Sequence[Entry], scores: Sequence[float], k: int) -> list[Sugges
     most, chosen = limits(k), []
     order = sorted(range(len(found)), key=lambda place: -scores[place])
     tables: set[str] = set()
-    for shelf, limit in zip(_SHELVES, most.values(), strict=True):
+    for shelf, limit in zip(SHELVES, most.values(), strict=True):
         places = [place for place in order if found[place].kind in shelf]
         if shelf == ("column",):
             places = [place for place in places if found[place].name.rpartition(".")[0] in tables]
@@ -167,7 +167,7 @@ def _oracle(example: Example, catalogue: Catalogue, k: int, seed: int) -> list[S
     offered += [Suggestion(kind=kind, name=name) for kind, name in sorted(used - names)]  # type: ignore[arg-type]
     shuffled = random.Random(hashlib.sha256(f"{seed}|{example.id}".encode()).digest())
     shuffled.shuffle(offered)
-    place = {kind: number for number, shelf in enumerate(_SHELVES) for kind in shelf}
+    place = {kind: number for number, shelf in enumerate(SHELVES) for kind in shelf}
     return [s.model_copy(update={"score": 0.0}) for s in sorted(offered, key=lambda s: place[s.kind])]
 
 

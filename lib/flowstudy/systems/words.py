@@ -22,14 +22,14 @@ _STOP: Final = frozenset(
 )
 
 
-def words(text: str) -> list[str]:
-    """Lower-case stems of the words of a sentence or of a name such as `itsm.createIncident`; no stop words.
+def words(text: str, *, stops: bool = False) -> list[str]:
+    """Lower-case stems of the words of a sentence or of a name such as `itsm.createIncident`; stop words if `stops`.
 
     >>> words("Approvals are created in itsm.createIncident")
     ['approv', 'creat', 'itsm', 'creat', 'incident']
     """
     found = (word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text)))
-    return [stem(word) for word in found if word not in _STOP]
+    return [stem(word) for word in found if stops or word not in _STOP]
 
 
 def stem(word: str) -> str:

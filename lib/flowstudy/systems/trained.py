@@ -1,0 +1,255 @@
+"""The trained retriever: a bi-encoder over static word embeddings, fitted in the run on the training split.
+
+Requirement and catalogue entry are each a weighted sum of word vectors; their dot product, plus a learned share of the
+BM25 score, ranks the entries. Both start as random vectors, for which the dot product already counts shared words;
+training (softmax over all entries of a shelf, Adam) teaches that "comes in" speaks of `record_create`. Plain NumPy and
+SciPy: a few thousand examples take seconds on one core.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.progress import progress
+from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, entries, limits, needed
+from flowstudy.systems.words import words
+
+#: Words seen once in training still get a vector; unseen ones share these buckets by hash.
+BUCKETS: Final = 512
+#: Share of BM25 to begin with, against a dot product of unit scale.
+LEXICAL_START: Final = 1.0
+#: How much the vectors may count beside BM25; the least that does best on the validation split is taken.
+DENSE_SHARES: Final = (0.0, 0.25, 0.5, 1.0)
+
+
+class RankerModel:
+    """Word vectors of requirements and entries. `ranker(catalogue)` ranks the entries of one environment."""
+
+    def __init__(self, vocabulary: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
+        self.vocabulary, self.weights = list(vocabulary), arrays["weights"]
+        self.queries, self.shared = arrays["queries"], arrays["shared"]
+        self.dense, self.lexical = arrays["dense"], arrays["lexical"]
+        self._places = {word: place for place, word in enumerate(self.vocabulary)}
+
+    def bag(self, texts: Sequence[str]) -> Any:
+        """One sparse row of word weights per text, of unit length; no word gives an empty row."""
+        from scipy import sparse
+
+        rows, columns, values = [], [], []
+        for row, text in enumerate(texts):
+            counts = Counter(self._place(word) for word in words(text, stops=True))
+            weights = {place: self.weights[place] * (1 + np.log(count)) for place, count in counts.items()}
+            length = np.sqrt(sum(value**2 for value in weights.values())) or 1.0
+            rows += [row] * len(weights)
+            columns += list(weights)
+            values += [value / length for value in weights.values()]
+        return sparse.csr_matrix((values, (rows, columns)), shape=(len(texts), len(self.weights)), dtype=np.float32)
+
+    def _place(self, word: str) -> int:
+        found = self._places.get(word)
+        return found if found is not None else len(self.vocabulary) + int.from_bytes(_digest(word)[:4], "big") % BUCKETS
+
+    def ranker(self, catalogue: Catalogue) -> TrainedRanker:
+        """The ranker of one environment, which may be one that training never saw."""
+        return TrainedRanker(self, catalogue)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the numbers, for keys and manifests."""
+        return hashlib.sha256(b"".join(array.tobytes() for array in self._arrays().values())).hexdigest()
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {name: getattr(self, name) for name in ("weights", "queries", "shared", "dense", "lexical")}
+
+    def save(self, path: str | Path) -> None:
+        """Write one `.npz` file, without pickles."""
+        arrays: dict[str, Any] = self._arrays()
+        np.savez_compressed(path, vocabulary=np.array(json.dumps(self.vocabulary)), **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> RankerModel:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            return cls(json.loads(str(file["vocabulary"])), file)
+
+
+class TrainedRanker:
+    """Scores of the entries of one catalogue, in the order of `retrieval.entries`."""
+
+    def __init__(self, model: RankerModel, catalogue: Catalogue) -> None:
+        found = entries(catalogue)
+        self._model, self._lexical = model, LexicalRanker(catalogue)
+        self._documents = model.bag([entry.text for entry in found]) @ model.shared
+        self._shelves = _shelves(found)
+
+    def scores(self, requirement: str) -> list[float]:
+        query = self._model.bag([requirement]) @ (self._model.queries + self._model.shared)
+        scores = (query @ self._documents.T)[0]
+        lexical = _scaled(np.asarray([self._lexical.scores(requirement)]), self._shelves)[0]
+        for number, places in enumerate(self._shelves):
+            scores[places] *= self._model.dense[number]
+            scores[places] += self._model.lexical[number] * lexical[places]
+        return [float(score) for score in scores]
+
+
+class _World(NamedTuple):
+    """One environment, ready for training: bags of entries, bags of requirements, targets, scaled BM25."""
+
+    documents: Any
+    requirements: Any
+    targets: np.ndarray
+    lexical: np.ndarray
+    shelves: list[np.ndarray]
+
+
+def train_ranker(
+    train: Sequence[Example],
+    catalogues: Mapping[str, Catalogue],
+    *,
+    validation: Sequence[Example] = (),
+    k: int = 12,
+    dims: int = 96,
+    epochs: int = 3,
+    batch: int = 32,
+    rate: float = 0.01,
+    seed: int = 0,
+) -> RankerModel:
+    """Fit on training examples whose domains have a catalogue. Deterministic.
+
+    With `validation` examples, how much the vectors count on each shelf (triggers, steps, tables, columns) is what
+    finds most of what they need among `k` suggestions; 0, and so BM25 alone, where the vectors do not help.
+    Raises ValueError without training examples. Never give it a test split.
+    """
+    kept = [example for example in train if example.domain in catalogues]
+    if not kept:
+        raise ValueError("trained retriever: expected training examples with a catalogue, got none")
+    model = _start(kept, catalogues, dims, seed)
+    worlds = [_world(model, domain, kept, catalogues) for domain in sorted({example.domain for example in kept})]
+    dice, adam = np.random.default_rng(seed), _Adam(rate)
+    total = epochs * sum(-(-world.requirements.shape[0] // batch) for world in worlds)
+    with progress("training the retriever", total) as tick:
+        for _ in range(epochs):
+            for world, rows in _batches(worlds, batch, dice):
+                adam.step(model, _gradients(model, world, rows), total)
+                tick()
+    _balance(model, [example for example in validation if example.domain in catalogues], catalogues, k)
+    return model
+
+
+def _balance(model: RankerModel, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], k: int) -> None:
+    worlds = [_world(model, domain, examples, catalogues) for domain in sorted({e.domain for e in examples})]
+    most = list(limits(k).values())
+    for number in range(len(SHELVES) if worlds else 0):
+        shares = [np.mean(np.concatenate([_found(model, world, number, share, most[number]) for world in worlds]))
+                  for share in DENSE_SHARES]  # fmt: skip
+        model.dense[number] = DENSE_SHARES[int(np.nanargmax(shares))] if not np.all(np.isnan(shares)) else 1.0
+
+
+def _found(model: RankerModel, world: _World, number: int, share: float, most: int) -> np.ndarray:
+    """Recall among the best `most` of one shelf, per requirement that needs something of it."""
+    places = world.shelves[number]
+    dense = (world.requirements @ (model.queries + model.shared)) @ (world.documents[places] @ model.shared).T
+    scores = share * dense + model.lexical[number] * world.lexical[:, places]
+    wanted = world.targets[:, places]
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :most]
+    hits = np.take_along_axis(wanted, best, axis=1).sum(axis=1)
+    return hits[wanted.any(axis=1)] / wanted.sum(axis=1)[wanted.any(axis=1)]
+
+
+def _start(train: Sequence[Example], catalogues: Mapping[str, Catalogue], dims: int, seed: int) -> RankerModel:
+    texts = [example.requirement for example in train]
+    texts += [entry.text for domain in sorted({e.domain for e in train}) for entry in entries(catalogues[domain])]
+    seen = Counter(word for text in texts for word in set(words(text, stops=True)))
+    vocabulary = sorted(seen)
+    rare = np.log(len(texts) + 1.0)
+    weights = np.array([rare - np.log(seen[word]) for word in vocabulary] + [rare] * BUCKETS, dtype=np.float32)
+    vectors = np.random.default_rng(seed).normal(0, 1 / np.sqrt(dims), (len(weights), dims)).astype(np.float32)
+    start = np.full(len(SHELVES), LEXICAL_START, dtype=np.float32)
+    arrays = {"weights": weights, "queries": np.zeros_like(vectors), "shared": vectors * 3.0, "lexical": start}
+    return RankerModel(vocabulary, {**arrays, "dense": np.ones_like(start)})
+
+
+def _world(model: RankerModel, domain: str, train: Sequence[Example], catalogues: Mapping[str, Catalogue]) -> _World:
+    catalogue = catalogues[domain]
+    found, examples = entries(catalogue), [example for example in train if example.domain == domain]
+    places = {(entry.kind, entry.name): place for place, entry in enumerate(found)}
+    targets = np.zeros((len(examples), len(found)), dtype=np.float32)
+    for row, example in enumerate(examples):
+        targets[row, [places[use] for use in needed(example, catalogue)]] = 1.0
+    ranker, shelves = LexicalRanker(catalogue), _shelves(found)
+    lexical = _scaled(np.array([ranker.scores(example.requirement) for example in examples]), shelves)
+    requirements = model.bag([example.requirement for example in examples])
+    return _World(model.bag([entry.text for entry in found]), requirements, targets, lexical, shelves)
+
+
+def _shelves(found: Sequence[Entry]) -> list[np.ndarray]:
+    return [np.array([n for n, entry in enumerate(found) if entry.kind in shelf], dtype=int) for shelf in SHELVES]
+
+
+def _scaled(scores: np.ndarray, shelves: Sequence[np.ndarray]) -> np.ndarray:
+    """BM25 scores so that the best of each shelf has 3, whatever the length of the requirement."""
+    scaled = np.zeros(scores.shape, dtype=np.float32)
+    for places in shelves:
+        if len(places):
+            best = scores[:, places].max(axis=1, keepdims=True)
+            scaled[:, places] = 3 * scores[:, places] / np.where(best > 0, best, 1.0)
+    return scaled
+
+
+def _batches(
+    worlds: Sequence[_World], batch: int, dice: np.random.Generator
+) -> Iterator[tuple[_World, np.ndarray]]:
+    plan = []
+    for number, world in enumerate(worlds):
+        order = dice.permutation(world.requirements.shape[0])
+        plan += [(number, order[n : n + batch]) for n in range(0, len(order), batch)]
+    for place in dice.permutation(len(plan)):
+        yield worlds[plan[place][0]], plan[place][1]
+
+
+def _gradients(model: RankerModel, world: _World, rows: np.ndarray) -> list[np.ndarray]:
+    """Of the mean cross-entropy between the softmax of each shelf and what is needed of it."""
+    bags, targets, lexical = world.requirements[rows], world.targets[rows], world.lexical[rows]
+    queries, documents = bags @ (model.queries + model.shared), world.documents @ model.shared
+    scores = queries @ documents.T
+    errors, by_lexical = np.zeros_like(scores), np.zeros_like(model.lexical)
+    for number, places in enumerate(world.shelves):
+        wanted = targets[:, places]
+        counts = wanted.sum(axis=1, keepdims=True)
+        shifted = scores[:, places] + model.lexical[number] * lexical[:, places]
+        chances = np.exp(shifted - shifted.max(axis=1, keepdims=True)) if len(places) else shifted
+        chances /= np.maximum(chances.sum(axis=1, keepdims=True), 1e-9)
+        errors[:, places] = (chances * (counts > 0) - wanted / np.maximum(counts, 1)) / len(rows)
+        by_lexical[number] = (errors[:, places] * lexical[:, places]).sum()
+    to_queries = bags.T @ (errors @ documents)
+    return [to_queries, to_queries + world.documents.T @ (errors.T @ queries), by_lexical]
+
+
+class _Adam:
+    """Adam with a rate that falls linearly to a tenth."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate, self.steps = rate, 0
+        self._first: list[Any] = [0.0, 0.0, 0.0]
+        self._second: list[Any] = [0.0, 0.0, 0.0]
+
+    def step(self, model: RankerModel, gradients: Sequence[np.ndarray], total: int) -> None:
+        self.steps += 1
+        rate = self.rate * (1 - 0.9 * self.steps / total)
+        for n, (values, slope) in enumerate(zip((model.queries, model.shared, model.lexical), gradients, strict=True)):
+            self._first[n] = 0.9 * self._first[n] + 0.1 * slope
+            self._second[n] = 0.99 * self._second[n] + 0.01 * slope**2
+            first, second = self._first[n] / (1 - 0.9**self.steps), self._second[n] / (1 - 0.99**self.steps)
+            values -= rate * first / (np.sqrt(second) + 1e-6)
+
+
+def _digest(word: str) -> bytes:
+    return hashlib.sha256(word.encode("utf-8", "replace")).digest()

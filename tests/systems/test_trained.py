@@ -1,0 +1,68 @@
+"""The trained retriever learns what words alone do not say, repeats itself, and is saved without pickles."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue, StepDef
+from flowstudy.flows.schema import Component, Flow
+from flowstudy.systems import RankerModel, recall_at_k, retrieve, suggest_all, train_ranker
+
+WORDS = {"alpha": "invoice", "beta": "laptop", "gamma": "holiday", "delta": "visitor", "omega": "printer"}
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Step names that share no word with the requirements: nothing for BM25 to find."""
+    actions = {f"do_{name}": StepDef(description=f"Runs {name}") for name in WORDS}
+    examples = [
+        Example(
+            id=f"e{n}-{name}", requirement=f"please handle the {word} of person {n}", domain="d", split="train",
+            references=[Flow(components=[Component(definition=f"do_{name}", order=1)])],
+        )
+        for n in range(12)
+        for name, word in WORDS.items()
+    ]  # fmt: skip
+    return Catalogue(name="d", actions=actions), examples
+
+
+def test_it_learns_what_words_do_not_say(world):
+    catalogue, examples = world
+    model = train_ranker(examples[:40], {"d": catalogue}, dims=16, epochs=6)
+    ranker = model.ranker(catalogue)
+    held_out, catalogues = examples[40:], {"d": catalogue}
+    lexical = recall_at_k(suggest_all("lexical", held_out, catalogues, k=1), held_out, catalogues)["step"]
+    trained = suggest_all("trained", held_out, catalogues, k=1, rankers={"d": ranker})
+    assert recall_at_k(trained, held_out, catalogues)["step"] == 1.0 and lexical < 0.5
+
+
+def test_it_repeats_itself_and_survives_a_file(world, tmp_path):
+    catalogue, examples = world
+    first, second = (train_ranker(examples, {"d": catalogue}, dims=8, epochs=1) for _ in range(2))
+    assert first.fingerprint() == second.fingerprint()
+    first.save(tmp_path / "ranker.npz")
+    again = RankerModel.load(tmp_path / "ranker.npz")
+    assert again.fingerprint() == first.fingerprint()
+    text = "the invoice of an unheard-of person"
+    assert retrieve("trained", text, catalogue, ranker=again.ranker(catalogue)) == retrieve(
+        "trained", text, catalogue, ranker=first.ranker(catalogue)
+    )
+    assert first.fingerprint() != train_ranker(examples, {"d": catalogue}, dims=8, epochs=1, seed=1).fingerprint()
+
+
+def test_validation_never_makes_it_worse_than_bm25_there(world):
+    catalogue, examples = world
+    told = [e.model_copy(update={"requirement": f"run {e.flow.components[0].definition}"}) for e in examples[:10]]
+    model = train_ranker(examples[10:], {"d": catalogue}, validation=told, k=1, dims=8, epochs=2)
+    offers = suggest_all("trained", told, {"d": catalogue}, k=1, rankers={"d": model.ranker(catalogue)})
+    assert recall_at_k(offers, told, {"d": catalogue})["step"] == 1.0
+
+
+def test_odd_worlds(world):
+    catalogue, examples = world
+    with pytest.raises(ValueError, match="got none"):
+        train_ranker([], {"d": catalogue})
+    model = train_ranker(examples[:1], {"d": catalogue}, dims=4, epochs=1)
+    assert model.ranker(Catalogue(name="empty")).scores("x") == []
+    assert len(model.ranker(catalogue).scores("")) == len(WORDS)
