@@ -29,7 +29,7 @@ def world():
 
 def test_it_learns_what_words_do_not_say(world):
     catalogue, examples = world
-    model = train_ranker(examples[:40], {"d": catalogue}, dims=16, epochs=6)
+    model = train_ranker(examples[:40], {"d": catalogue}, dims=16, epochs=8, batch=4)
     ranker = model.ranker(catalogue)
     held_out, catalogues = examples[40:], {"d": catalogue}
     lexical = recall_at_k(suggest_all("lexical", held_out, catalogues, k=1), held_out, catalogues)["step"]

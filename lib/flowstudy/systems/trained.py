@@ -148,9 +148,9 @@ def _balance(model: RankerModel, examples: Sequence[Example], catalogues: Mappin
     worlds = [_world(model, domain, examples, catalogues) for domain in sorted({e.domain for e in examples})]
     most = list(limits(k).values())
     for number in range(len(SHELVES) if worlds else 0):
-        shares = [np.mean(np.concatenate([_found(model, world, number, share, most[number]) for world in worlds]))
-                  for share in DENSE_SHARES]  # fmt: skip
-        model.dense[number] = DENSE_SHARES[int(np.nanargmax(shares))] if not np.all(np.isnan(shares)) else 1.0
+        found = [np.concatenate([_found(model, w, number, s, most[number]) for w in worlds]) for s in DENSE_SHARES]
+        if len(found[0]):
+            model.dense[number] = DENSE_SHARES[int(np.argmax([recalls.mean() for recalls in found]))]
 
 
 def _found(model: RankerModel, world: _World, number: int, share: float, most: int) -> np.ndarray:

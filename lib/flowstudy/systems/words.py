@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -49,6 +50,7 @@ class WordIndex:
         if any(documents):
             import bm25s
 
+            logging.getLogger("bm25s").setLevel(logging.WARNING)
             self._index = bm25s.BM25()
             self._index.index([list(document) for document in documents], show_progress=False)
 
