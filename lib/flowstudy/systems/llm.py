@@ -54,7 +54,7 @@ class Client:
         self.fingerprint = wire.model_fingerprint(model)
         self._meter, self._dice, self._warm = Meter(), random.Random(seed), asyncio.Lock()
         self._no_access: str | None = None
-        self._is_warm = family.name == "small local model"
+        self._is_warm = False
 
     async def complete(self, request: Request) -> Reply:
         """Answer one request; never raises for what a provider does, the reply's `outcome` says it."""

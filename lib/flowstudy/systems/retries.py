@@ -52,7 +52,7 @@ class Policy(NamedTuple):
 
 _REFUSED: Final = re.compile(r"content.?(filter|policy|management)|responsible.?ai|safety|blocked", re.IGNORECASE)
 _TOO_LONG: Final = re.compile(
-    r"context.?(length|window)|maximum context|too many tokens|prompt is too long", re.IGNORECASE
+    r"context.?(length|window)|maximum context|too many tokens|prompt is too long|fewer than \d+ tokens", re.IGNORECASE
 )
 _KEY: Final = re.compile(r"api.?key|unauthorized|authentication|permission", re.IGNORECASE)
 _QUOTA: Final = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit balance", re.IGNORECASE)

@@ -51,8 +51,13 @@ def loaded() -> Any | None:
 async def warm_up(model: str) -> None:
     """Let LiteLLM build what it builds on its first call, so that no measured call pays for it.
 
-    One call goes to a throw-away listener on loopback that answers 400; nothing leaves this machine.
+    One call goes to a throw-away listener on loopback that answers 400; nothing leaves this machine. A model in this
+    process is asked for one token, which loads its weights.
     """
+    ask = [{"role": "user", "content": "hi"}]
+    if is_served(model):
+        await asyncio.gather(litellm().acompletion(model=model, messages=ask, max_tokens=1), return_exceptions=True)
+        return
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -64,7 +69,6 @@ async def warm_up(model: str) -> None:
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    ask = [{"role": "user", "content": "hi"}]
     work = litellm().acompletion(
         model=model, messages=ask, max_tokens=1, api_base=base, api_key="none", timeout=10, num_retries=0, max_retries=0
     )
