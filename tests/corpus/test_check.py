@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
+
 from flowstudy.corpus import Example, catalogues_for, check_corpus, shipped_catalogue, shipped_corpus, write_corpus
 from flowstudy.corpus.features import compute, size_bucket, slices
+from flowstudy.corpus.references import reference_faults, underived_values
 from flowstudy.flows.outline import from_outline
 
 OUTLINE = """trigger record_create | table = incident | condition = priority=1
@@ -70,8 +73,47 @@ def test_leaks_faults_and_broken_lines_make_the_verdict_bad(tmp_path):
     assert not report.ok and "c.jsonl:2" in str(report) and len(report.broken) == 1
 
 
-def test_references_of_shipped_flows_are_checked():
-    example = shipped_corpus()[0].model_copy(deep=True)
-    example.references = [from_outline("trigger daily\naction log_message | message = {{step.4.record}}")]
-    report = check_corpus([example])
-    assert any("step 4 is not before" in fault for fault in report.faults)
+@pytest.mark.parametrize(
+    ("outline", "fault"),
+    [
+        ("action log_message | message = {{step.4.record}}", "step 4 is not before"),
+        ("action log_message | message = {{step.1.record}}", "step 1 is not before"),
+        ("action log_message | message = {{trigger.record.colour}}", "incident has no column 'colour'"),
+        ("action log_message | message = {{trigger.record.caller.size}}", "sys_user has no column 'size'"),
+        ("action log_message | message = {{trigger.email}}", "record_create gives record"),
+        ("action log_message | message = {{caller}}", "expected `trigger.<output>`"),
+        ("action create_record | table = task\naction log_message | message = {{step.1.count}}", "gives record"),
+        (
+            "FOREACH | items = {{trigger.record}}\n  action log_message | message = a\n"
+            "action log_message | message = {{step.1.item}}",
+            "not in the loop 1",
+        ),
+    ],
+)
+def test_references_that_lead_nowhere_are_faults(outline, fault):
+    flow = from_outline(f"trigger record_create | table = incident\n{outline}")
+    (found,) = reference_faults(flow, shipped_catalogue("it_service"))
+    assert fault in found
+    example = shipped_corpus()[0].model_copy(update={"references": [flow]})
+    assert any(fault in line for line in check_corpus([example]).faults)
+
+
+def test_a_loop_may_test_what_its_body_gives():
+    outline = "DOUNTIL | condition = {{step.2.count}}=0\n  action look_up_records | table = incident"
+    assert not reference_faults(from_outline(outline), shipped_catalogue("it_service"))
+
+
+def test_values_that_follow_from_nothing_are_named():
+    text = "Tell the Service Desk that two days are over"
+    outline = (
+        "trigger record_create | table = incident | condition = priority=1\n"
+        "action send_notification | to = Service Desk | message = two days are over\n"
+        "WAIT | duration = 2 days\n"
+        "action send_notification | to = Bob | message = {{trigger.record.number}} is late"
+    )
+    flow, catalogue = from_outline(outline), shipped_catalogue("it_service")
+    assert underived_values(flow, text, catalogue) == [
+        "component 3: to: 'Bob'",
+        "component 3: message: '{{trigger.record.number}} is late'",
+    ]
+    assert not underived_values(flow, text + " and is late", catalogue, derived=["Bob"])

@@ -44,9 +44,12 @@ def _reference_fault(path: list[str], order: int, flow: Flow, catalogue: Catalog
     if head != "step" or not rest or not rest[0].isdigit():
         return "expected `trigger.<output>` or `step.<order>.<output>`"
     target = int(rest[0])
-    if not (1 <= target < order or _inside(flow, target, order)):
+    tested_after = order > 0 and flow.components[order - 1].definition == "DOUNTIL" and _inside(flow, target, order)
+    if not (1 <= target < order or tested_after):
         return f"step {target} is not before this component"
     component = flow.components[target - 1]
+    if component.definition == "FOREACH" and not _inside(flow, order, target):
+        return f"this component is not in the loop {target}"
     outputs = _outputs(component, catalogue)
     if outputs and (len(rest) < 2 or rest[1] not in outputs):
         return f"{component.key} gives {', '.join(outputs)}"
@@ -54,14 +57,12 @@ def _reference_fault(path: list[str], order: int, flow: Flow, catalogue: Catalog
     return _column_fault(table, rest[2:], catalogue) if rest[1:2] == ["record"] else None
 
 
-def _inside(flow: Flow, target: int, order: int) -> bool:
-    """Whether step `target` is in the body of the DOUNTIL loop `order`, whose condition is tested after the body."""
-    if not (0 < order < target <= flow.steps and flow.components[order - 1].definition == "DOUNTIL"):
-        return False
-    block = flow.components[target - 1].block
-    while block is not None and block > order:
+def _inside(flow: Flow, order: int, logic: int) -> bool:
+    """Whether component `order` is in the body of the flow logic `logic`."""
+    block = flow.components[order - 1].block if 0 < order <= flow.steps else None
+    while block is not None and block > logic:
         block = flow.components[block - 1].block
-    return block == order
+    return block == logic
 
 
 def _outputs(component: Component, catalogue: Catalogue) -> list[str]:
