@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -254,3 +255,24 @@ def test_kill_and_resume(server, tmp_path):
 def test_twenty_kills_over_four_hundred_calls(server, tmp_path):
     wasted = killed(server, tmp_path, kills=20, examples=400)
     assert wasted <= 20 * 8
+
+
+def test_a_schema_is_recorded_by_its_hash(run, spec, server):
+    found = run(spec.model_copy(update={"decoding": "schema"}))
+    sent, kept = server.hits[-1].body["response_format"], found[-1].calls[0].sent["response_format"]
+    assert sent["json_schema"]["strict"] and set(kept) == {"type", "sha256"} and not found[-1].calls[0].changed
+
+
+def test_importing_the_wing_loads_nothing_heavy():
+    heavy = ("litellm", "torch", "bm25s", "scipy", "numba")
+    code = f"import sys, flowstudy.systems; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_it_works_where_a_loop_already_runs(run, spec):
+    """Named after the notebooks, which run their own event loop."""
+
+    async def cell():
+        return run(spec)
+
+    assert {p.status for p in asyncio.run(cell())} == {"ok"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import random
 import time
 from collections.abc import Mapping
@@ -60,7 +62,9 @@ class Client:
         """Answer one request; never raises for what a provider does, the reply's `outcome` says it."""
         sent = adapt(self.family, request.params)
         key = call_key(self.model, self.base, request, sent, self.fingerprint)
-        call = Call(stage=request.stage, model=self.model, requested=request.params, sent=sent, key=key)
+        call = Call(
+            stage=request.stage, model=self.model, requested=recorded(request.params), sent=recorded(sent), key=key
+        )
         if self.cache is not None and (found := self.cache.find(key)) is not None:
             return found
         size = prompt_bytes(request)
@@ -69,12 +73,14 @@ class Client:
         if self._no_access is not None:
             return Reply("", call.model_copy(update={"error": self._no_access, "attempts": 0}), "provider_error")
         await self._warm_up()
-        reply = await self._attempts(request, call, self._worst_usd(size, sent))
+        reply = await self._attempts(request.messages, sent, call, self._worst_usd(size, sent))
         if self.cache is not None and reply.outcome in ("ok", "refused", "truncated"):
             self.cache.store(reply, request.messages)
         return reply
 
-    async def _attempts(self, request: Request, call: Call, worst_usd: float) -> Reply:
+    async def _attempts(
+        self, messages: list[dict[str, str]], sent: dict[str, Any], call: Call, worst_usd: float
+    ) -> Reply:
         started = time.monotonic()
         verdict = Verdict("give_up", "no attempt was made")
         for attempt in range(1, self.policy.attempts + 1):
@@ -88,7 +94,7 @@ class Client:
                 sent_at, mark = time.monotonic(), self._meter.start()
                 call = call.model_copy(update={"attempts": attempt, "wait_s": round(sent_at - started, 4)})
                 try:
-                    result = await self._attempt(request, call)
+                    result = await self._attempt(messages, sent)
                 finally:
                     share = self._meter.stop(mark)
             latency = time.monotonic() - sent_at
@@ -110,9 +116,9 @@ class Client:
             self._no_access = f"not sent after: {reply.call.error}"
         return reply
 
-    async def _attempt(self, request: Request, call: Call) -> wire.Answer | Verdict:
+    async def _attempt(self, messages: list[dict[str, str]], sent: dict[str, Any]) -> wire.Answer | Verdict:
         try:
-            return await wire.send(self.model, self.family, request.messages, call.sent, self.base, self.timeout_s)
+            return await wire.send(self.model, self.family, messages, sent, self.base, self.timeout_s)
         except Exception as error:  # noqa: BLE001 - LiteLLM and the SDKs raise every class there is
             return classify(error)
 
@@ -154,6 +160,15 @@ class Client:
                 if not self._is_warm:
                     await wire.warm_up(self.model)
                     self._is_warm = True
+
+
+def recorded(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as records keep them: a JSON Schema, long and made from the suggestions, by its hash."""
+    form = params.get("response_format", {})
+    if "json_schema" not in form:
+        return params
+    text = json.dumps(form["json_schema"], sort_keys=True)
+    return {**params, "response_format": {"type": form["type"], "sha256": hashlib.sha256(text.encode()).hexdigest()}}
 
 
 def prompt_bytes(request: Request) -> int:
