@@ -1,11 +1,12 @@
 """The batch route gives the single scores, one row per pair, whatever is in the lists."""
 
 import math
+import multiprocessing
 
 import pandas as pd
 import pytest
 
-from flowstudy.metrics import flow_similarity, published_scores, score_pairs
+from flowstudy.metrics import batch, flow_similarity, published_scores, score_pairs
 from flowstudy.metrics.batch import COLUMNS
 from tests.metrics.test_published_vectors import VECTORS
 from tests.metrics.test_strict import flow, step
@@ -59,3 +60,12 @@ def test_lists_of_different_length_are_refused():
         score_pairs(["a", "b"], ["a"])
     with pytest.raises(ValueError, match="expected candidate and reference"):
         score_pairs(pd.DataFrame({"candidate": []}))
+
+
+def test_many_pairs_on_all_cores_equal_few(monkeypatch):
+    candidates, references = [v["candidate"] for v in SOME], [v["reference"] for v in SOME]
+    few = score_pairs(candidates, references)
+    monkeypatch.setattr(batch, "_MANY", 1)
+    monkeypatch.setattr(batch, "_CHUNK", 40)
+    monkeypatch.setattr(batch, "_can_fork", lambda: "fork" in multiprocessing.get_all_start_methods())
+    pd.testing.assert_frame_equal(few, score_pairs(candidates, references))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from flowstudy.metrics.kernel import tree_distances
+from flowstudy.metrics.kernel import tree_distances, warm_up
 from flowstudy.metrics.limits import FlowTooLarge
 from flowstudy.metrics.matches import component_match, trigger_match
 from flowstudy.metrics.prepared import MODES, PublishedSide, StrictSide, Workshop, is_flow_like
 from flowstudy.metrics.published import SCORES, normalised
 from flowstudy.metrics.similarity import Strings, check_options, strict_similarity
 from flowstudy.metrics.strings import Encoder, TextCosts
-from flowstudy.progress import progress
+from flowstudy.progress import Tick, progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +26,11 @@ STRICT_COLUMNS: Final = tuple(f"strict_{mode}{suffix}" for mode, _ in MODES for 
 COLUMNS: Final = (
     "id", "status", "error", "references", "reference_best", *STRICT_COLUMNS, *SCORES, "published_error",
 )  # fmt: skip
-_CHUNK: Final = 2_000
+_CHUNK: Final = 1_000
+#: From so many pairs on, several processes are worth their start.
+_MANY: Final = 4_000
+_Row = tuple[Any, ...]
+_inherited: tuple[Sequence[Any], TextCosts | None, Workshop | None] = ((), None, None)
 
 
 class _Pair(NamedTuple):
@@ -84,18 +92,53 @@ def score_pairs(
     check_options("strict", strings)
     triples = _triples(candidates, references, ids)
     texts = TextCosts(encoder) if strings == "similar" else None
-    workshop = Workshop()
-    rows: list[dict[str, Any]] = []
     with progress(title, len(triples)) as tick:
-        for start in range(0, len(triples), _CHUNK):
-            chunk = triples[start : start + _CHUNK]
-            pairs = []
-            for each in chunk:
-                pairs.append(_prepare(each, workshop))
-                tick()
-            rows += _rows(pairs, texts)
-            workshop.tidy()
+        several = len(triples) >= _MANY and _can_fork() and encoder is None
+        rows = _in_processes(triples, texts, tick) if several else _score(triples, texts, Workshop(), tick)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _score(
+    triples: Sequence[Any], texts: TextCosts | None, workshop: Workshop, tick: Tick | None = None
+) -> list[_Row]:
+    rows: list[_Row] = []
+    for start in range(0, len(triples), _CHUNK):
+        pairs = []
+        for each in triples[start : start + _CHUNK]:
+            pairs.append(_prepare(each, workshop))
+            if tick is not None:
+                tick()
+        rows += _rows(pairs, texts)
+        workshop.tidy()
+    return rows
+
+
+def _can_fork() -> bool:
+    """Forking is safe while there is one thread, so not in a notebook."""
+    only_one_thread = threading.active_count() == 1
+    return only_one_thread and "fork" in multiprocessing.get_all_start_methods() and (os.cpu_count() or 1) > 1
+
+
+def _in_processes(triples: Sequence[Any], texts: TextCosts | None, tick: Tick) -> list[_Row]:
+    """All cores: each process inherits the pairs and sends its rows back."""
+    global _inherited
+    warm_up()
+    _inherited = (triples, texts, Workshop())
+    parts = [(start, start + _CHUNK) for start in range(0, len(triples), _CHUNK)]
+    rows: list[_Row] = []
+    try:
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
+            for part in pool.map(_work, parts):
+                rows += part
+                tick(len(part))
+    finally:
+        _inherited = ((), None, None)
+    return rows
+
+
+def _work(part: tuple[int, int]) -> list[_Row]:
+    triples, texts, workshop = _inherited
+    return _score(triples[slice(*part)], texts, workshop or Workshop())
 
 
 def _triples(candidates: Any, references: Any, ids: Any) -> list[tuple[Any, Any, Any]]:
@@ -122,7 +165,7 @@ def _prepare(triple: tuple[Any, Any, Any], workshop: Workshop) -> _Pair:
     return _Pair(name, workshop.prepare(candidate), [workshop.reference(each) for each in several])
 
 
-def _rows(pairs: Sequence[_Pair], texts: TextCosts | None) -> Iterator[dict[str, Any]]:
+def _rows(pairs: Sequence[_Pair], texts: TextCosts | None) -> Iterator[_Row]:
     jobs = _Distances()
     asked = [(_ask_strict(pair, jobs) if texts is None else None, _ask_published(pair, jobs)) for pair in pairs]
     jobs.compute()
@@ -130,7 +173,8 @@ def _rows(pairs: Sequence[_Pair], texts: TextCosts | None) -> Iterator[dict[str,
         row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
         row |= {"id": pair.id, "references": len(pair.references), "reference_best": -1, "published_error": ""}
         row |= _strict_row(pair, strict, texts, jobs.found)
-        yield row | _published_row(pair, published, jobs.found)
+        row |= _published_row(pair, published, jobs.found)
+        yield tuple(row.values())
 
 
 def _ask_strict(pair: _Pair, jobs: _Distances) -> list[list[int]]:

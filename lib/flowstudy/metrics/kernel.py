@@ -85,6 +85,13 @@ def _any_cells(encoded_a: array[int], encoded_b: array[int]) -> int:
     return int(fast.pair_distance(np.frombuffer(encoded_a, np.int64), np.frombuffer(encoded_b, np.int64), MAX_CELLS))
 
 
+def warm_up() -> None:
+    """Load the batch kernel now, e.g. before processes are forked."""
+    fast = fast_kernels()
+    if fast is not None:
+        _on_all_cores(fast, [array("q", [1, -1])], [(0, 0)])
+
+
 def tree_distances(trees: Sequence[array[int]], pairs: Sequence[tuple[int, int]]) -> list[int | None]:
     """Edit distances of many pairs of `trees`, given by their indices, on all cores; None where a pair is too large."""
     work = sum(len(trees[a]) * len(trees[b]) for a, b in pairs)
@@ -101,7 +108,10 @@ def _on_all_cores(fast: ModuleType, trees: Sequence[array[int]], pairs: Sequence
 
     starts = np.zeros(len(trees) + 1, np.int64)
     np.cumsum([len(tree) for tree in trees], out=starts[1:])
-    encoded = np.concatenate([np.frombuffer(tree, np.int64) for tree in trees])
+    joined = array("q")
+    for tree in trees:
+        joined.extend(tree)
+    encoded = np.frombuffer(joined, np.int64)
     numbers = np.array(pairs, np.int64)
     distances = np.empty(len(numbers), np.int64)
     workers = os.cpu_count() or 1

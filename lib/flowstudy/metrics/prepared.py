@@ -66,10 +66,11 @@ class Workshop:
 
     def prepare(self, flow: Any, record: str = "the candidate") -> tuple[StrictSide, PublishedSide]:
         """Both sides of a flow; failures are in `status` and `error`, never raised."""
-        return self._strict(flow, record), self._published(flow, record)
+        published = self._published(flow, record)
+        return self._strict(flow, record, published.value), published
 
-    def _strict(self, flow: Any, record: str) -> StrictSide:
-        parsed = read_strict(flow)
+    def _strict(self, flow: Any, record: str, value: Any) -> StrictSide:
+        parsed = read_strict(flow, value)
         if parsed.flow is None:
             return StrictSide("invalid_output", parsed.error, None, (), (0, 0))
         try:

@@ -19,6 +19,7 @@ from flowstudy.metrics.trees import FREE_CODE, Codebook, Tree
 
 #: Larger flows take the complete route, which checks `MAX_NODES`.
 _MOST_NODES: Final = 1_500
+_MOST_QUERY: Final = 20_000
 _KEPT: Final = 500
 _NAME: Final = itemgetter("name")
 
@@ -178,6 +179,8 @@ class FastReader:
         return length
 
     def _query(self, query: str) -> _Fragment:
+        if len(query) > _MOST_QUERY:
+            raise _Unusual
         tree = query_tree(query)
         leaves = [self._leaf(label) for label in tree.labels]
         codes, length = [code for code, _ in leaves], sum(count for _, count in leaves)

@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from flowstudy.metrics.limits import MAX_NODES
+
 _JOIN: Final = re.compile(r"\^EQ|\^OR|\^NQ|\^|OR")
 _OPERATOR: Final = re.compile(
     r"(?<![A-Z=,])(?:VALCHANGES|RELATIVEGT|RELATIVEGE|RELATIVELE|RELATIVELT|BETWEEN|CHANGESTO|CHANGESFROM|EMPTYSTRING"
@@ -49,7 +51,7 @@ def _decompose(query: str) -> QueryTree:
     parents: list[int] = []
     above = -1
     for number, clause in enumerate(clauses):
-        if number < len(joins):
+        if number < len(clauses) - 1:
             labels.append(joins[number])
             parents.append(above)
             above = len(labels) - 1
@@ -63,13 +65,14 @@ _remembered = lru_cache(maxsize=20_000)(_decompose)
 
 
 def _clauses(query: str) -> list[tuple[str, str, str]] | None:
-    clauses = []
+    clauses: list[tuple[str, str, str]] = []
     for part in _JOIN.split(query):
-        found = list(_OPERATOR.finditer(part))
-        if len(found) != 1:
+        found = _OPERATOR.search(part)
+        if found is None or _OPERATOR.search(part, found.end()):
             return None
-        field, operator, value = part[: found[0].start()], found[0][0], part[found[0].end() :]
+        field, operator, value = part[: found.start()], found[0], part[found.end() :]
         if operator in (field.strip(), value.strip()):
             return None
-        clauses.append((field, operator, value))
+        if len(clauses) < MAX_NODES:  # a tree of more is refused anyway
+            clauses.append((field, operator, value))
     return sorted(clauses, key=lambda clause: clause[0])

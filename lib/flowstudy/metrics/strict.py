@@ -137,9 +137,9 @@ class Strict(NamedTuple):
     error: str = ""
 
 
-def read_strict(value: Any) -> Strict:
-    """`strict_flow`, by the shortcut where a text is a flow as it stands."""
-    plain = plain_flow(value) if isinstance(value, str) else None
+def read_strict(value: Any, decoded: Any = None) -> Strict:
+    """`strict_flow`, by the shortcut where a text is a flow as it stands; `decoded` is its JSON value, if known."""
+    plain = plain_flow(value, decoded) if isinstance(value, str) else None
     if plain is not None:
         return Strict("ok", plain)
     parsed = strict_flow(value)
@@ -152,7 +152,7 @@ def strict_tree(flow: Flow | PlainFlow, *, inputs: bool, record: str = "the flow
     if flow.trigger is not None:
         node = _add(tree, ("trigger", flow.trigger.type), 0)
         if inputs:
-            _add_inputs(tree, flow.trigger.inputs, node)
+            _add_inputs(tree, flow.trigger.inputs, node, record)
     _add_signature(tree, "inputs", flow.inputs)
     _add_signature(tree, "outputs", flow.outputs)
     owners: dict[int | None, int] = {None: 0}
@@ -163,7 +163,7 @@ def strict_tree(flow: Flow | PlainFlow, *, inputs: bool, record: str = "the flow
         owners[step.order] = node = _add(tree, label, owners[step.block])
         tree.steps.append(place)
         if inputs:
-            _add_inputs(tree, step.inputs, node)
+            _add_inputs(tree, step.inputs, node, record)
     if len(tree.labels) > MAX_NODES:
         raise too_many_nodes(record)
     return tree
@@ -183,8 +183,10 @@ def _add_signature(tree: Tree, side: str, signature: Signature | None) -> None:
         _add(tree, ("item", *item), node)
 
 
-def _add_inputs(tree: Tree, inputs: Iterable[Input | PlainInput], parent: int) -> None:
+def _add_inputs(tree: Tree, inputs: Iterable[Input | PlainInput], parent: int, record: str) -> None:
     for name, kind, value in sorted(_typed(each) for each in inputs):
+        if name in QUERY_INPUTS and value.count("^") > MAX_NODES:
+            raise too_many_nodes(record)
         clauses = _clauses(name, value) if kind == "text" and name in QUERY_INPUTS else None
         if clauses is None:
             _add(tree, ("input", name, kind, value), parent)
