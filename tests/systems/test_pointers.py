@@ -85,10 +85,13 @@ def test_a_flow_is_pointed_as_the_docstring_shows():
 
 
 def test_suggestion_lines_show_inputs_and_choices_by_number():
-    assert suggestion_lines(SUGGESTIONS, CATALOGUE).split("\n")[1::3] == [
+    assert suggestion_lines(SUGGESTIONS, CATALOGUE).split("\n") == [
+        "<s0> trigger record create <i0> table <i1> condition",
         "<s1> action itsm escalate: Escalates an incident <i0> record <i1> urgency <c0> low <c1> high <i2> values",
-        "<s4> column incident priority <c0> Critical <c1> High",
+        "<s2> action notify <i0> to <i1> message",
+        "<s3> table incident <s4> priority <c0> Critical <c1> High <s5> caller",
     ]
+    assert suggestion_lines(SUGGESTIONS[4:5], CATALOGUE) == "<s0> column incident priority <c0> Critical <c1> High"
 
 
 def test_words_number_values_without_the_punctuation_around_them():

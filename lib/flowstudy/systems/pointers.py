@@ -25,10 +25,10 @@ from flowstudy.flows.schema import QUERY_INPUTS, Component, Flow, Input
 from flowstudy.systems.records import Suggestion
 
 #: How many of each can be pointed at; what comes later in a list must be spelled.
-MAX_WORDS, MAX_SUGGESTIONS, MAX_INPUTS, MAX_CHOICES = 256, 48, 12, 16
+MAX_WORDS, MAX_SUGGESTIONS, MAX_INPUTS, MAX_CHOICES = 256, 64, 12, 16
 _STEP_KINDS: Final = frozenset({"trigger", "action", "subflow"})
 _WORD: Final = re.compile(r"[\w$€£#@%+&]+(?:[-'’.@&+]\w+|[:,]\d+)*%?")
-_LINE: Final = re.compile(r"( *)(?:(\d+) )?(?:(<w\d+><w\d+>) ?)?(.*)")
+_LINE: Final = re.compile(r"( *)(?:(\d+)(?: |(?=<)))?(?:(<w\d+><w\d+>) ?)?(.*)")
 _HEAD: Final = re.compile(r"<s(\d+)>")
 _VALUE_POINTER: Final = re.compile(r"<w(\d+)>(?:<w(\d+)>)?|<([sc])(\d+)>|<\\(\\*[swic]\d+>)")
 _LOOKALIKE: Final = re.compile(r"<(\\*[swic]\d+>)")
@@ -66,31 +66,50 @@ def number_words(requirement: str) -> str:
 
 
 def suggestion_lines(suggestions: Sequence[Suggestion], catalogue: Catalogue | None = None) -> str:
-    """The numbered list of suggestions as the prompt shows it: kind, name in words, description, inputs, choices."""
-    shown = suggestions[:MAX_SUGGESTIONS]
-    return "\n".join(f"<s{n}> {s.kind} {describe(s, catalogue)}" for n, s in enumerate(shown))
+    """The numbered list of suggestions as the prompt shows it: kind, name in words, description, inputs, choices.
+
+    The columns of a suggested table stand in its line; other columns have lines of their own.
+    """
+    shown = list(enumerate(suggestions[:MAX_SUGGESTIONS]))
+    tables = {s.name for _, s in shown if s.kind == "table"}
+    lines = []
+    for number, item in shown:
+        if item.kind == "column" and item.name.rpartition(".")[0] in tables:
+            continue
+        line = f"<s{number}> {item.kind} {describe(item, catalogue)}"
+        if item.kind == "table":
+            own = [(n, s) for n, s in shown if s.kind == "column" and s.name.rpartition(".")[0] == item.name]
+            line += "".join(f" <s{n}> {_column_text(s.name, catalogue, short=True)}" for n, s in own)
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def describe(suggestion: Suggestion, catalogue: Catalogue | None = None) -> str:
-    """One suggestion in words. Names are split into words, since the model points and need not spell them."""
-    name = escape(re.sub(r"[._]+", " ", suggestion.name).strip())
-    if catalogue is None:
-        return name
-    step = _step_def(suggestion, catalogue)
-    if step is not None:
-        about = escape(" ".join(step.description.split()[:10]).rstrip(".,;:"))
-        inputs = [
-            f"<i{n}> {escape(key.replace('_', ' '))}{_choice_list(item.choices)}"
-            for n, (key, item) in enumerate(step.inputs.items())
-            if n < MAX_INPUTS
-        ]
-        return " ".join([f"{name}: {about}" if about else name, *inputs])
+    """One suggestion in words. Names are split into words, since the model points and need not spell them; a
+    description that only repeats the name is left out."""
+    name = _in_words(suggestion.name)
     if suggestion.kind == "column":
-        column = _column(suggestion.name, catalogue)
-        return name + _choice_list(list(column.values())) if column else name
-    table = catalogue.tables.get(suggestion.name)
-    label = escape(table.label) if table else ""
-    return f"{name}: {label}" if label and label.lower() != name.lower() else name
+        return _column_text(suggestion.name, catalogue)
+    step = _step_def(suggestion, catalogue)
+    if step is None:
+        return name
+    about = " ".join(step.description.split()[:8]).rstrip(".,;:")
+    extra = [w for w in about.lower().split() if len(w) > 3 and w[:4] not in name.lower()]
+    inputs = [
+        f"<i{n}> {_in_words(key)}{_choice_list(item.choices)}"
+        for n, (key, item) in enumerate(step.inputs.items())
+        if n < MAX_INPUTS
+    ]
+    return " ".join([f"{name}: {escape(about)}" if extra else name, *inputs])
+
+
+def _in_words(name: str) -> str:
+    return escape(re.sub(r"[._]+", " ", name).strip())
+
+
+def _column_text(name: str, catalogue: Catalogue | None, *, short: bool = False) -> str:
+    choices = _column(name, catalogue)
+    return _in_words(name.rpartition(".")[2] if short else name) + _choice_list(list(choices.values()))
 
 
 def _choice_list(choices: Sequence[str]) -> str:
@@ -148,9 +167,7 @@ class _Pointing:
         return None
 
 
-def point(
-    flow: Flow, suggestions: Sequence[Suggestion], requirement: str, catalogue: Catalogue | None = None
-) -> str:
+def point(flow: Flow, suggestions: Sequence[Suggestion], requirement: str, catalogue: Catalogue | None = None) -> str:
     """The pointed outline of a flow, as the model should write it for this prompt. Empty flow: empty text."""
     to = _Pointing(suggestions, requirement, catalogue)
     lines = [line for line in to_outline(Flow(inputs=flow.inputs, outputs=flow.outputs)).split("\n") if line]
@@ -220,9 +237,7 @@ def _plain_input(item: Input) -> str:
     return component_line(Component(definition="x", order=1, inputs=[item])).removeprefix("action x")
 
 
-def _point_value(
-    to: _Pointing, item: Input, step: StepDef | None, table: str, near: tuple[int, int] | None
-) -> object:
+def _point_value(to: _Pointing, item: Input, step: StepDef | None, table: str, near: tuple[int, int] | None) -> object:
     value = item.value
     if not isinstance(value, str) or not value:
         return value
@@ -272,9 +287,7 @@ def _point_piece(to: _Pointing, piece: str, near: tuple[int, int] | None) -> str
     return f"{before}<w{span[0]}><w{span[1]}>{after}"
 
 
-def resolve(
-    text: str, suggestions: Sequence[Suggestion], requirement: str, catalogue: Catalogue | None = None
-) -> str:
+def resolve(text: str, suggestions: Sequence[Suggestion], requirement: str, catalogue: Catalogue | None = None) -> str:
     """The plain outline of a pointed one, for `flows.outline.from_outline`.
 
     Raises PointerError naming the line and the pointer that points at nothing, and OutlineError (both are

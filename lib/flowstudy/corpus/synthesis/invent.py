@@ -1,4 +1,4 @@
-"""Invented environments: what the seed model learns to read catalogues on. They share the platform core, nothing else."""
+"""Invented environments, on which the seed model learns to read catalogues. They share the platform core only."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ _CHOICES: Final = [
 ]
 _TAILS: Final = (
     "for a {person}", "by its number", "with its usual defaults", "at a {thing}", "from the {thing}", "of the {thing}",
-    "to the {thing}", "after a {thing}", "and store the result", "and return it", "before the {thing}", "in the {thing} list",
-    "with a {quality} {thing}", "for the next {thing}", "and tell the {person}", "against the {thing}", "without a {thing}",
+    "to the {thing}", "after a {thing}", "and store the result", "and return it", "before the {thing}",
+    "in the {thing} list",
+    "with a {quality} {thing}", "for the next {thing}", "and tell the {person}", "against the {thing}",
+    "without a {thing}",
 )  # fmt: skip
+_PROCESSES: Final = ("handling", "process", "rollout", "clearance", "check", "handover", "round", "intake")
 _VERBS: Final = tuple(verb for verb in w.SYNONYMS if " " not in verb)
 
 
 def invent_catalogue(seed: int) -> Catalogue:
-    """An environment that does not exist: 6-12 tables, 16-34 actions, 3-6 subflows, groups, roles, and the platform core.
+    """An environment that does not exist: 6-12 tables, 16-34 actions, 3-6 subflows, groups, roles, the platform core.
 
     Deterministic in `seed`. No scoped name, table or action of a shipped domain is used.
     """
@@ -90,7 +93,11 @@ class _World:
 
     def _group(self) -> str:
         rng, thing = self.rng, self.thing().split()[-1]
-        return f"{thing.title()} {rng.choice(w.TEAM_WORDS)}" if rng.random() < 0.8 else f"{rng.choice(w.PLACES)} {rng.choice(w.TEAM_WORDS)}"
+        return (
+            f"{thing.title()} {rng.choice(w.TEAM_WORDS)}"
+            if rng.random() < 0.8
+            else f"{rng.choice(w.PLACES)} {rng.choice(w.TEAM_WORDS)}"
+        )
 
     def table(self, name: str, thing: str) -> TableDef:
         rng = self.rng
@@ -98,18 +105,27 @@ class _World:
         for column, lists in rng.sample(_CHOICES, rng.randint(2, 4)):
             columns[column] = ColumnDef(type="choice", label=column.title(), choices=_labels(rng, rng.choice(lists)))
         for column in rng.sample(w.COLUMNS, rng.randint(1, 3)):
-            columns.setdefault(column, ColumnDef(type=rng.choice(("integer", "integer", "string")), label=column.title()))
+            columns.setdefault(
+                column, ColumnDef(type=rng.choice(("integer", "integer", "string")), label=column.title())
+            )
         for person in rng.sample(w.PEOPLE, rng.randint(1, 2)):
             columns[person] = ColumnDef(type="reference", label=person.title(), reference="sys_user")
         columns["assignment_group"] = ColumnDef(type="reference", label="Assignment group", reference="sys_user_group")
-        columns[f"{rng.choice(('start', 'end', 'due', 'valid', 'delivery'))}_date"] = ColumnDef(type="date", label="Date")
+        columns[f"{rng.choice(('start', 'end', 'due', 'valid', 'delivery'))}_date"] = ColumnDef(
+            type="date", label="Date"
+        )
         columns[rng.choice(w.ADJECTIVE_NOTES)] = ColumnDef(type="boolean", label="Yes or no")
         if len(self.tables) > 1:
             other = rng.choice([t for t in self.tables if t != name])
-            columns.setdefault(self.tables[other].split()[-1], ColumnDef(type="reference", label=self.tables[other].title(), reference=other))
+            columns.setdefault(
+                self.tables[other].split()[-1],
+                ColumnDef(type="reference", label=self.tables[other].title(), reference=other),
+            )
         items = list(columns.items())
         rng.shuffle(items)
-        return TableDef(label=thing.capitalize(), columns={k: c.model_copy(update={"label": _label(k, c)}) for k, c in items})
+        return TableDef(
+            label=thing.capitalize(), columns={k: c.model_copy(update={"label": _label(k, c)}) for k, c in items}
+        )
 
     def step(self, others: list[str], *, subflow: bool = False) -> tuple[str, StepDef]:
         """A step; often a near miss of one of `others`: the same verb or the same object."""
@@ -120,27 +136,36 @@ class _World:
         if rng.random() < 0.25:
             thing = f"{thing.split()[-1]} {rng.choice(w.THINGS)}"
         if subflow:
-            name = f"{thing} {rng.choice(('handling', 'process', 'rollout', 'clearance', 'check', 'handover', 'round', 'intake'))}"
+            name = f"{thing} {rng.choice(_PROCESSES)}"
         else:
             name = f"{verb} {thing}"
         scope = f"{self.scope}." if rng.random() < 0.4 else ""
-        step = StepDef(description=self._description(verb, thing), inputs=self._inputs(thing), outputs=self._outputs(verb, thing))
+        step = StepDef(
+            description=self._description(verb, thing), inputs=self._inputs(thing), outputs=self._outputs(verb, thing)
+        )
         return f"{scope}{name.replace(' ', '_')}", step
 
     def _description(self, verb: str, thing: str) -> str:
         rng = self.rng
         said = rng.choice(w.SYNONYMS[verb]) if rng.random() < 0.5 else verb
         person, quality = rng.choice(w.PEOPLE), rng.choice(w.QUALITIES)
-        tail = rng.choice(_TAILS).format(person=person, thing=rng.choice(w.THINGS), quality=quality) if rng.random() < 0.6 else ""
+        tail = (
+            rng.choice(_TAILS).format(person=person, thing=rng.choice(w.THINGS), quality=quality)
+            if rng.random() < 0.6
+            else ""
+        )
         return f"{said.capitalize()} {w.article(thing) if rng.random() < 0.7 else w.plural(thing)} {tail}".strip()
 
     def _inputs(self, thing: str) -> dict[str, InputDef]:
         rng = self.rng
         inputs: dict[str, InputDef] = {}
         if rng.random() < 0.6:
-            inputs[thing.split()[-1] if rng.random() < 0.7 else "record"] = InputDef(type="record", required=True, description=thing.capitalize())
+            inputs[thing.split()[-1] if rng.random() < 0.7 else "record"] = InputDef(
+                type="record", required=True, description=thing.capitalize()
+            )
         makers = (
-            ("user", ("user", *w.PEOPLE)), ("string", ("text", "message", "note", "reason", "title", "subject", "name", "comment")),
+            ("user", ("user", *w.PEOPLE)),
+            ("string", ("text", "message", "note", "reason", "title", "subject", "name", "comment")),
             ("choice", ()), ("integer", w.COLUMNS), ("duration", ("due", "duration", "timeout", "period")),
             ("date", ("start", "date", "until")), ("string", w.COLUMNS), ("choice", ()), ("group", ("group", "team")),
         )  # fmt: skip
@@ -151,14 +176,20 @@ class _World:
                 choices = rng.choice(lists)
             else:
                 name = rng.choice(names)
-            inputs.setdefault(name, InputDef(type=kind, required=rng.random() < 0.5, choices=choices, description=name.capitalize()))
+            inputs.setdefault(
+                name, InputDef(type=kind, required=rng.random() < 0.5, choices=choices, description=name.capitalize())
+            )
         return inputs
 
     def _outputs(self, verb: str, thing: str) -> list[str]:
         draw = self.rng.random()
         if draw < 0.4:
             return []
-        return [thing.split()[-1]] if draw < 0.7 else [self.rng.choice(("status", "result", "record", "score", "code", *w.COLUMNS))]
+        return (
+            [thing.split()[-1]]
+            if draw < 0.7
+            else [self.rng.choice(("status", "result", "record", "score", "code", *w.COLUMNS))]
+        )
 
 
 def _label(name: str, column: ColumnDef) -> str:

@@ -6,11 +6,13 @@ Everything drawn is a pair of what the flow holds and how a person would say it.
 from __future__ import annotations
 
 import random
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from flowstudy.corpus.synthesis import words as w
 from flowstudy.flows.catalogue import Catalogue, ColumnDef, StepDef
 
+T = TypeVar("T")
 _PLATFORM: Final = ("sys_", "sc_", "cmn_", "core_", "kb_", "sysapproval")
 
 
@@ -64,7 +66,9 @@ class World:
         self.askable = {n: [(c, d) for c, d in items if c != "number"] for n, items in self.columns.items()}
         self.people = {n: [c for c, d in items if d.reference == "sys_user"] for n, items in self.columns.items()}
         self.groups = catalogue.groups or ["Operations"]
-        steps = [("action", n, s) for n, s in catalogue.actions.items()] + [("subflow", n, s) for n, s in catalogue.subflows.items()]
+        steps = [("action", n, s) for n, s in catalogue.actions.items()] + [
+            ("subflow", n, s) for n, s in catalogue.subflows.items()
+        ]
         self.cards = [_card(category, name, step) for category, name, step in steps]
         self.by_key = {card.key: card for card in self.cards}
         self.triggers = list(catalogue.triggers)
@@ -97,7 +101,9 @@ def _verb_object(text: str) -> tuple[str, str]:
             if form in w.SYNONYMS or (size == 1 and form in w.IRREGULAR):
                 return form, " ".join(tokens[size:])
     if len(tokens) > 1 and len(tokens[0]) > 2 and tokens[0].isalpha():
-        return tokens[0].removesuffix("s") if tokens[0].endswith("s") and not tokens[0].endswith("ss") else tokens[0], " ".join(tokens[1:])
+        return tokens[0].removesuffix("s") if tokens[0].endswith("s") and not tokens[0].endswith("ss") else tokens[
+            0
+        ], " ".join(tokens[1:])
     return "run", f"the {text}"
 
 
@@ -116,24 +122,34 @@ class Scene:
     def chance(self, share: float) -> bool:
         return self.rng.random() < share
 
-    def pick(self, options: list | tuple) -> str:
+    def pick(self, options: Sequence[T]) -> T:
         return options[int(self.rng.random() * len(options))]
 
     def table(self) -> str:
         return self.pick(self.world.tables) if self.world.tables else ""
 
     def record(self, name: str = "") -> Record | None:
-        """The record most likely meant: one of a table of that name, else mostly the newest."""
+        """The record most likely meant: one of a table of that name, else mostly the first (of the trigger or loop)."""
         if not self.records:
             return None
         for record in reversed(self.records):
             if name and (name == record.table or name == record.noun.rpartition(" ")[2]):
                 return record
-        return self.records[-1] if self.chance(0.7) else self.pick(self.records)
+        return self.records[0] if self.chance(0.8) else self.pick(self.records)
+
+    def call(self, record: Record, *, silent: bool = False) -> str:
+        """What to call it: the first record also "it" (or, with `silent`, nothing), any other only by its noun."""
+        if record is not self.records[0]:
+            return record.noun
+        return (
+            self.pick(("", record.noun, "it")) if silent else self.pick((record.noun, record.noun, "it", "the record"))
+        )
 
     def add_record(self, reference: str, table: str, noun: str = "") -> None:
         """Make a record available, with its people and texts."""
         noun = noun or f"the {self.world.label(table)}"
+        if any(noun == record.noun for record in self.records):
+            noun = noun.replace("the ", "the new ", 1)
         self.records.append(Record(reference, table, noun))
         for column in self.world.people.get(table, ())[:3]:
             label = _label(self.world, table, column)
@@ -144,7 +160,7 @@ class Scene:
 
     # ---- values --------------------------------------------------------------------------------------------------
 
-    def person(self) -> Said:
+    def person(self, *, groups: bool = True) -> Said:
         """Somebody to tell or ask: from the data, a group, a name or an address."""
         draw = self.rng.random()
         if self.people and draw < 0.5:
@@ -154,7 +170,7 @@ class Scene:
                 words = self.pick((f"the {noun}'s manager", f"the manager of the {noun}", f"{noun}'s boss"))
                 return Said(person.value.replace("}}", ".manager}}"), words)
             return person
-        if draw < 0.8:
+        if groups and draw < 0.8:
             return self.group()
         name = f"{self.pick(w.FIRST_NAMES)} {self.pick(w.LAST_NAMES)}"
         if draw < 0.93:
@@ -175,14 +191,23 @@ class Scene:
     def date(self) -> Said:
         if self.now and self.chance(0.3):
             return Said(f"{{{{{self.now}}}}}", self.pick(("now", "today", "right away")))
-        month = self.pick("January February March April May June July August September October November December".split())
+        month = self.pick(w.MONTHS)
         day, year = int(self.rng.random() * 28) + 1, int(self.rng.random() * 6) + 2026
-        text = self.pick((f"{day} {month}", f"{day} {month} {year}", f"{year}-{int(self.rng.random() * 12) + 1:02d}-{day:02d}"))
+        text = self.pick(
+            (f"{day} {month}", f"{day} {month} {year}", f"{year}-{int(self.rng.random() * 12) + 1:02d}-{day:02d}")
+        )
         return Said(text, text)
 
     def time(self) -> str:
         hour, minute = int(self.rng.random() * 24), self.pick(("00", "00", "30", "15", "45"))
-        return self.pick((f"{hour:02d}:{minute}", f"{hour}:{minute}", f"{hour % 12 + 1}{self.pick(('am', 'pm'))}", f"{hour % 12 + 1} {self.pick(('am', 'pm'))}"))
+        return self.pick(
+            (
+                f"{hour:02d}:{minute}",
+                f"{hour}:{minute}",
+                f"{hour % 12 + 1}{self.pick(('am', 'pm'))}",
+                f"{hour % 12 + 1} {self.pick(('am', 'pm'))}",
+            )
+        )
 
     def number(self) -> str:
         return str(int(10 ** (self.rng.random() * 3.2)))
@@ -199,7 +224,8 @@ class Scene:
         elif draw < 0.7:
             text = f"{thing.capitalize()} {self.pick(('is', 'was', 'still', 'not', 'now', 'may be', 'got'))} {note}"
         else:
-            text = f"{self.pick(w.OPENERS)} {self.pick(tuple(w.SYNONYMS))} {self.pick(('the', 'your', 'this', 'every'))} {thing}"
+            verb, which = self.pick(tuple(w.SYNONYMS)), self.pick(("the", "your", "this", "every"))
+            text = f"{self.pick(w.OPENERS)} {verb} {which} {thing}"
         return f"{text}, {self.pick(w.CLOSERS)}" if self.chance(0.35) else text
 
     def name(self) -> str:
@@ -248,16 +274,36 @@ class Scene:
             return self._number(column, label)
         if definition.reference == "sys_user_group" and self.chance(0.6):
             group = self.pick(self.world.groups)
-            return Condition(column, f"={group}", f"the {label} is {group}", "", self.pick((f"of {group}", f"with {label} {group}", f"assigned to {group}")))
+            return Condition(
+                column,
+                f"={group}",
+                f"the {label} is {group}",
+                "",
+                self.pick((f"of {group}", f"with {label} {group}", f"assigned to {group}")),
+            )
         if definition.reference:
             empty = self.chance(0.65)
-            clause = self.pick((f"there is no {label}", f"the {label} is empty", f"it has no {label}")) if empty else f"it has a {label}"
-            after = self.pick((f"without {label}", f"with no {label}", f"that has no {label}")) if empty else f"that has a {label}"
+            clause = (
+                self.pick((f"there is no {label}", f"the {label} is empty", f"it has no {label}"))
+                if empty
+                else f"it has a {label}"
+            )
+            after = (
+                self.pick((f"without {label}", f"with no {label}", f"that has no {label}"))
+                if empty
+                else f"that has a {label}"
+            )
             return Condition(column, "ISEMPTY" if empty else "ISNOTEMPTY", clause, "", after)
         if definition.type == "date":
             if not self.now:
                 return None
-            return Condition(column, f"<{{{{{self.now}}}}}", f"the {label} is over", "", self.pick((f"whose {label} is in the past", f"with {label} in the past", f"whose {label} has passed")))
+            return Condition(
+                column,
+                f"<{{{{{self.now}}}}}",
+                f"the {label} is over",
+                "",
+                self.pick((f"whose {label} is in the past", f"with {label} in the past", f"whose {label} has passed")),
+            )
         if definition.type == "string":
             return self._string(column, label)
         return None
@@ -267,31 +313,104 @@ class Scene:
         said = definition.choices[value]
         said = said.lower() if self.chance(0.7) else said
         if change:
-            clause = self.pick((f"the {label} changes to {said}", f"its {label} becomes {said}", f"the {label} goes to {said}", f"{label} turns {said}", f"{label} is set to {said}"))
-            after = self.pick((f"that goes to {said}", f"that becomes {said}", f"whose {label} changes to {said}", f"that is {said}", f"moved to {said}"))
+            clause = self.pick(
+                (
+                    f"the {label} changes to {said}",
+                    f"its {label} becomes {said}",
+                    f"the {label} goes to {said}",
+                    f"{label} turns {said}",
+                    f"{label} is set to {said}",
+                )
+            )
+            after = self.pick(
+                (
+                    f"that goes to {said}",
+                    f"that becomes {said}",
+                    f"whose {label} changes to {said}",
+                    f"that is {said}",
+                    f"moved to {said}",
+                )
+            )
             return Condition(column, f"CHANGESTO{value}", clause, "", after)
         if self.chance(0.1):
-            return Condition(column, f"!={value}", self.pick((f"the {label} is not {said}", f"{label} isn't {said}")), f"not {said}", f"whose {label} is not {said}")
+            return Condition(
+                column,
+                f"!={value}",
+                self.pick((f"the {label} is not {said}", f"{label} isn't {said}")),
+                f"not {said}",
+                f"whose {label} is not {said}",
+            )
         if len(definition.choices) > 3 and self.chance(0.06):
             other = self.pick([v for v in definition.choices if v != value])
             both = f"{said} or {definition.choices[other].lower()}"
             return Condition(column, f"IN{value},{other}", f"the {label} is {both}", both, f"with {label} {both}")
-        clause = self.pick((f"the {label} is {said}", f"{label} is {said}", f"its {label} is {said}", f"{label} = {said}", f"it is {said}", f"it's a {said} one"))
+        clause = self.pick(
+            (
+                f"the {label} is {said}",
+                f"{label} is {said}",
+                f"its {label} is {said}",
+                f"{label} = {said}",
+                f"it is {said}",
+                f"it's a {said} one",
+            )
+        )
         before = self.pick((said, said, f"{said} {label}", f"{said}-{label}"))
-        after = self.pick((f"with {label} {said}", f"with {said} {label}", f"whose {label} is {said}", f"that is {said}", f"({label}: {said})", f"with {label} = {said}", f"in {label} {said}"))
+        after = self.pick(
+            (
+                f"with {label} {said}",
+                f"with {said} {label}",
+                f"whose {label} is {said}",
+                f"that is {said}",
+                f"({label}: {said})",
+                f"with {label} = {said}",
+                f"in {label} {said}",
+            )
+        )
         return Condition(column, f"={value}", clause, before, after)
 
     def _boolean(self, column: str, label: str, change: bool) -> Condition:
         yes = self.chance(0.7)
         value, no = ("true", "") if yes else ("false", "not ")
         if change:
-            return Condition(column, f"CHANGESTO{value}", f"{label} goes to {value}", "", f"that becomes {no}{label}" if yes else f"that is no longer {label}")
-        return Condition(column, f"={value}", f"it is {no}{label}", f"{no}{label}" if yes else "", self.pick((f"that is {no}{label}", f"marked as {no}{label}", f"with {label} = {value}")))
+            return Condition(
+                column,
+                f"CHANGESTO{value}",
+                f"{label} goes to {value}",
+                "",
+                f"that becomes {no}{label}" if yes else f"that is no longer {label}",
+            )
+        return Condition(
+            column,
+            f"={value}",
+            f"it is {no}{label}",
+            f"{no}{label}" if yes else "",
+            self.pick((f"that is {no}{label}", f"marked as {no}{label}", f"with {label} = {value}")),
+        )
 
     def _number(self, column: str, label: str) -> Condition:
-        sign, said = self.pick(((">", "above"), (">", "more than"), (">", "over"), ("<", "below"), ("<", "less than"), ("<", "under"), (">=", "at least"), ("<=", "at most"), ("=", "exactly")))
+        sign, said = self.pick(
+            (
+                (">", "above"),
+                (">", "more than"),
+                (">", "over"),
+                ("<", "below"),
+                ("<", "less than"),
+                ("<", "under"),
+                (">=", "at least"),
+                ("<=", "at most"),
+                ("=", "exactly"),
+            )
+        )
         number = self.number()
-        return Condition(column, f"{sign}{number}", self.pick((f"the {label} is {said} {number}", f"{label} is {said} {number}", f"{label} {sign} {number}")), "", self.pick((f"with {label} {said} {number}", f"whose {label} is {said} {number}", f"with {said} {number} {label}")))
+        return Condition(
+            column,
+            f"{sign}{number}",
+            self.pick((f"the {label} is {said} {number}", f"{label} is {said} {number}", f"{label} {sign} {number}")),
+            "",
+            self.pick(
+                (f"with {label} {said} {number}", f"whose {label} is {said} {number}", f"with {said} {number} {label}")
+            ),
+        )
 
     def _string(self, column: str, label: str) -> Condition:
         sign, said = self.pick((("LIKE", "contains"), ("LIKE", "mentions"), ("=", "is"), ("STARTSWITH", "starts with")))

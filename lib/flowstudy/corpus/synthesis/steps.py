@@ -10,11 +10,16 @@ from flowstudy.corpus.synthesis.scene import Card, Record, Said, Scene, join_con
 from flowstudy.flows.catalogue import InputDef
 
 Inputs = list[tuple[str, str]]
+_CREATED: Final = (
+    "is created", "is opened", "comes in", "is submitted", "is logged", "gets created", "is added", "arrives",
+    "is raised",
+)  # fmt: skip
+_MAILED: Final = ("an e-mail arrives", "an email comes in", "a mail arrives", "we get a mail", "a message comes in")
 _MESSAGES: Final = ("message", "text", "body", "note", "comment", "reason", "description", "notes", "subject", "title")
 
 
 class Clause(NamedTuple):
-    """`verb obj tail`: "send", "an e-mail", " to Ann". Without a verb, `obj` is a clause that cannot be turned around."""
+    """`verb obj tail`: "send", "an e-mail", " to Ann". Without a verb, `obj` is a clause as it stands."""
 
     verb: str
     obj: str
@@ -53,7 +58,7 @@ def _tell_any(scene: Scene, card: Card) -> Told | None:
     inputs: Inputs = []
     tails: list[str] = []
     for name, definition in card.step.inputs.items():
-        if not scene.chance(0.96 if definition.required else 0.4):
+        if not scene.chance(1.0 if definition.required else 0.4):
             continue
         said = _value(scene, name, definition)
         if said is None:
@@ -66,13 +71,18 @@ def _tell_any(scene: Scene, card: Card) -> Told | None:
     obj = _with_article(scene, obj)
     record = next((r for r in scene.records if any(v == _ref(r) for _, v in inputs)), None)
     if record is not None and obj in ("a record", "the record", "record"):
-        obj, tails[0] = scene.pick((record.noun, "it")), ""
+        obj, tails[0] = scene.call(record), ""
     return Told(inputs, Clause(verb, obj, "".join(tails)))
 
 
 def _with_article(scene: Scene, obj: str) -> str:
     first = obj.partition(" ")[0]
-    if not obj or first in ("a", "an", "the", "all", "every", "another", "how", "what") or first.endswith("s") or scene.chance(0.15):
+    if (
+        not obj
+        or first in ("a", "an", "the", "all", "every", "another", "how", "what")
+        or first.endswith("s")
+        or scene.chance(0.15)
+    ):
         return obj
     return w.article(obj) if scene.chance(0.5) else f"the {obj}"
 
@@ -86,7 +96,7 @@ def _value(scene: Scene, name: str, definition: InputDef) -> Said | None:
         record = scene.record(name)
         return Said(_ref(record), record.noun) if record else None
     if kind == "user":
-        return scene.person()
+        return scene.person(groups=name in ("to", "approver", "approvers", "cc") or scene.chance(0.1))
     if kind == "group":
         return scene.group()
     if kind in ("integer", "float"):
@@ -112,28 +122,68 @@ def _mention(scene: Scene, name: str, definition: InputDef, said: Said, obj: str
     """How the value is mentioned after verb and object; sometimes a record is left to be understood."""
     label, kind, words = name.replace("_", " ").lower(), definition.type, said.words
     if kind == "record":
-        if label in obj or scene.chance(0.45):
+        first = bool(scene.records) and said.value == _ref(scene.records[0])
+        if first and (label in obj or scene.chance(0.5)):
             return ""
-        return f" {scene.pick(('for', 'for', 'of', 'on'))} {scene.pick((words, words, 'it'))}"
+        return f" {scene.pick(('for', 'for', 'of', 'on'))} {'it' if first and scene.chance(0.3) else words}"
     if kind == "user":
-        return scene.pick((f" for {words}", f" for {words}", f" to {words}", f" ({label}: {words})", f" with {words} as {label}"))
+        return scene.pick(
+            (f" for {words}", f" for {words}", f" to {words}", f" ({label}: {words})", f" with {words} as {label}")
+        )
     if kind == "group":
         return scene.pick((f" to {words}", f" for {words}", f", {label} {words}", f" with {words}"))
     if definition.choices:
-        return scene.pick((f" with {label} {words}", f" ({words})", f" ({label}: {words})", f", {label} {words}", f", {label} = {words}", f" as {words}", f" with {words} {label}", f" in {words}"))
+        return scene.pick(
+            (
+                f" with {label} {words}",
+                f" ({words})",
+                f" ({label}: {words})",
+                f", {label} {words}",
+                f", {label} = {words}",
+                f" as {words}",
+                f" with {words} {label}",
+                f" in {words}",
+            )
+        )
     if kind == "duration":
         return scene.pick((f" for {words}", f" within {words}", f" ({label} {words})", f", {label} {words}"))
     if kind == "date":
         return scene.pick((f" on {words}", f" ({label} {words})", f", {label} {words}", f" by {words}"))
     if kind in ("integer", "float"):
-        return scene.pick((f" with {label} {words}", f" ({label} {words})", f" with {words} {label}", f", {label} = {words}", f" ({words} {w.plural(label)})"))
+        return scene.pick(
+            (
+                f" with {label} {words}",
+                f" ({label} {words})",
+                f" with {words} {label}",
+                f", {label} = {words}",
+                f" ({words} {w.plural(label)})",
+            )
+        )
     if kind == "table":
         return f" in {words}"
     if kind == "boolean":
         return f" ({label})"
     if name in _MESSAGES and words[:1] in "\"'“":
-        return scene.pick((f" saying {words}", f" with the {label} {words}", f": {words}", f", {label} {words}", f" {words}", f" - {label}: {words}"))
-    return scene.pick((f" with {label} {words}", f" {words}", f" ({label}: {words})", f", {label} {words}", f" called {words}", f" with the {label} {words}"))
+        return scene.pick(
+            (
+                f" saying {words}",
+                f" with the {label} {words}",
+                f": {words}",
+                f", {label} {words}",
+                f" {words}",
+                f" - {label}: {words}",
+            )
+        )
+    return scene.pick(
+        (
+            f" with {label} {words}",
+            f" {words}",
+            f" ({label}: {words})",
+            f", {label} {words}",
+            f" called {words}",
+            f" with the {label} {words}",
+        )
+    )
 
 
 # ---- platform steps, by the names of the shipped core ----------------------------------------------------------------
@@ -150,7 +200,18 @@ def _assignments(scene: Scene, table: str, most: int) -> tuple[str, list[str]] |
         column, said, label = found
         taken.add(column)
         values.append(f"{column}={said.value}")
-        phrases.append(scene.pick((f"{label} {said.words}", f"{label} {said.words}", f"{label} = {said.words}", f"{label}: {said.words}", f"{said.words} as {label}", f"the {label} {said.words}")))
+        phrases.append(
+            scene.pick(
+                (
+                    f"{label} {said.words}",
+                    f"{label} {said.words}",
+                    f"{label} = {said.words}",
+                    f"{label}: {said.words}",
+                    f"{said.words} as {label}",
+                    f"the {label} {said.words}",
+                )
+            )
+        )
     return ("^".join(values), phrases) if values else None
 
 
@@ -167,19 +228,25 @@ def _create_record(scene: Scene, card: Card) -> Told | None:
         return None
     noun = scene.world.label(table) if scene.chance(0.9) else f"#{table}"
     parent = scene.record() if card.key == "create_task" else None
-    inputs = [("table", table), *([("parent", _ref(parent))] if parent and scene.chance(0.6) else []), ("values", given[0])]
+    inputs = [
+        ("table", table),
+        *([("parent", _ref(parent))] if parent and scene.chance(0.6) else []),
+        ("values", given[0]),
+    ]
     start = scene.pick((w.article(noun), w.article(noun), f"a new {noun}", f"{w.article(noun)} record"))
     mention = f" under {parent.noun}" if parent and len(inputs) == 3 else ""
     glue = scene.pick((" with ", " with ", ": ", " (", ", "))
     tail = f"{glue}{_listing(scene, given[1])}{')' if glue == ' (' else ''}"
-    return Told(inputs, Clause(scene.pick(("create", "create", "open", "add", "raise", "make", "log")), start, mention + tail))
+    return Told(
+        inputs, Clause(scene.pick(("create", "create", "open", "add", "raise", "make", "log")), start, mention + tail)
+    )
 
 
 def _update_record(scene: Scene, card: Card) -> Told | None:
     record = scene.record()
     if record is None or not record.table:
         return None
-    noun = scene.pick((record.noun, record.noun, "it", "the record"))
+    noun = scene.call(record)
     found = scene.assignment(record.table, set())
     if found is None:
         return None
@@ -187,15 +254,28 @@ def _update_record(scene: Scene, card: Card) -> Told | None:
     if scene.chance(0.3):
         more = _assignments(scene, record.table, 3)
         if more is not None and "^" in more[0]:
-            clause = Clause(scene.pick(("update", "change", "edit")), noun, f"{scene.pick((': ', ' with ', ' to '))}{_listing(scene, more[1])}")
+            clause = Clause(
+                scene.pick(("update", "change", "edit")),
+                noun,
+                f"{scene.pick((': ', ' with ', ' to '))}{_listing(scene, more[1])}",
+            )
             return Told([("table", record.table), ("record", _ref(record)), ("values", more[0])], clause)
     if column in ("assignment_group", "assigned_to"):
         clause = Clause(scene.pick(("assign", "route", "give", "hand over", "pass")), noun, f" to {said.words}")
+    elif record is not scene.records[0]:
+        clause = scene.pick(
+            (
+                Clause("set", f"the {label} of {record.noun}", f" to {said.words}"),
+                Clause("mark", noun, f" as {said.words}"),
+                Clause("change", f"the {label} of {record.noun}", f" to {said.words}"),
+            )
+        )
     else:
-        clause = scene.pick((  # type: ignore[assignment]
+        clause = scene.pick((
             Clause("set", f"the {label}", f" to {said.words}"), Clause("set", f"{label}", f" to {said.words}"),
-            Clause("change", f"the {label} of {record.noun}", f" to {said.words}"), Clause("put", f"the {label}", f" to {said.words}"),
-            Clause("mark", noun, f" as {said.words}"), Clause("set", noun, f" to {said.words}"), Clause("update", f"its {label}", f" to {said.words}"),
+            Clause("change", f"the {label} of {record.noun}", f" to {said.words}"),
+            Clause("put", f"the {label}", f" to {said.words}"), Clause("mark", noun, f" as {said.words}"),
+            Clause("set", noun, f" to {said.words}"), Clause("update", f"its {label}", f" to {said.words}"),
             Clause("", f"{label} = {said.words}"), Clause("move", noun, f" to {said.words}"),
         ))  # fmt: skip
     return Told([("table", record.table), ("record", _ref(record)), ("values", f"{column}={said.value}")], clause)
@@ -211,7 +291,9 @@ def _look_up(scene: Scene, card: Card) -> Told | None:
     noun = scene.noun_phrase(table, found, many=many, start=start)
     if scene.chance(0.06):
         noun += f" in #{table}"
-    return Told([("table", table), ("conditions", join_conditions(found))], Clause(scene.pick(w.SYNONYMS["find"]), noun))
+    return Told(
+        [("table", table), ("conditions", join_conditions(found))], Clause(scene.pick(w.SYNONYMS["find"]), noun)
+    )
 
 
 def _ask_for_approval(scene: Scene, card: Card) -> Told | None:
@@ -222,18 +304,28 @@ def _ask_for_approval(scene: Scene, card: Card) -> Told | None:
     inputs = [("record", _ref(record)), ("approver", person.value)]
     tail = ""
     if scene.chance(0.2):
-        rule, said = scene.pick((("anyone", "anyone of them is enough"), ("everyone", "all of them"), ("majority", "by majority"), ("everyone", "everyone has to agree")))
+        rule, said = scene.pick(
+            (
+                ("anyone", "anyone of them is enough"),
+                ("everyone", "all of them"),
+                ("majority", "by majority"),
+                ("everyone", "everyone has to agree"),
+            )
+        )
         inputs.append(("rule", rule))
         tail = f" ({said})"
     if scene.chance(0.2):
         due = scene.duration()
         inputs.append(("due", due.value))
         tail += f" within {due.words}"
-    who, of = person.words, scene.pick(("", "", f" of {record.noun}", f" for {record.noun}"))
+    called = scene.call(record, silent=True)
+    who, of = person.words, called and f" {scene.pick(('of', 'for'))} {called}"
     return Told(inputs, scene.pick((
-        Clause("ask", who, f" for approval{of}{tail}"), Clause("ask", who, f" to approve{of.replace(' of', '').replace(' for', '')}{tail}"),
+        Clause("ask", who, f" for approval{of}{tail}"),
+        Clause("ask", who, f" to approve{called and f' {called}'}{tail}"),
         Clause("get", "approval", f" from {who}{of}{tail}"), Clause("request", "approval", f" from {who}{tail}"),
-        Clause("", f"{who} has to approve{tail}"), Clause("", f"{who} must sign off{tail}"), Clause("get", f"the ok of {who}", tail),
+        Clause("", f"{who} has to approve{tail}"), Clause("", f"{who} must sign off{tail}"),
+        Clause("get", f"the ok of {who}", tail),
         Clause("send", "it", f" to {who} for approval{tail}"),
     )))  # fmt: skip
 
@@ -242,10 +334,20 @@ def _send(scene: Scene, card: Card) -> Told | None:
     person = scene.person()
     field = {"send_email": "body", "post_chat_message": "message"}.get(card.key, "message")
     if card.key == "post_chat_message":
-        channel = f"#{scene.thing()}-{scene.pick(('ops', 'team', 'alerts', 'news'))}" if scene.chance(0.6) else f"{scene.thing()} {scene.pick(('ops', 'team', 'alerts'))}"
+        channel = (
+            f"#{scene.thing()}-{scene.pick(('ops', 'team', 'alerts', 'news'))}"
+            if scene.chance(0.6)
+            else f"{scene.thing()} {scene.pick(('ops', 'team', 'alerts'))}"
+        )
         text = scene.text(message=True)
-        clause = scene.pick((Clause("post", text.words, f" in {channel}"), Clause("write", text.words, f" to the channel {channel}"), Clause("post", f"in {channel}", f": {text.words}")))
-        return Told([("channel", channel), ("message", text.value)], clause)  # type: ignore[arg-type]
+        clause = scene.pick(
+            (
+                Clause("post", text.words, f" in {channel}"),
+                Clause("write", text.words, f" to the channel {channel}"),
+                Clause("post", f"in {channel}", f": {text.words}"),
+            )
+        )
+        return Told([("channel", channel), ("message", text.value)], clause)
     inputs: Inputs = [("to", person.value)]
     who = person.words
     if card.key == "send_email" and scene.chance(0.5):
@@ -256,8 +358,25 @@ def _send(scene: Scene, card: Card) -> Told | None:
             inputs.append(("body", body.value))
             tail = f", subject {subject.words}, {scene.pick(('body', 'text', 'content'))} {body.words}"
         else:
-            tail = scene.pick((f" with subject {subject.words}", f", subject {subject.words}", f" (subject: {subject.words})", f" with the subject {subject.words}"))
-        return Told(inputs, scene.pick((Clause("email", who, tail), Clause("send", "an email", f" to {who}{tail}"), Clause("send", who, f" a mail{tail}"), Clause("mail", who, tail))))  # type: ignore[arg-type]
+            tail = scene.pick(
+                (
+                    f" with subject {subject.words}",
+                    f", subject {subject.words}",
+                    f" (subject: {subject.words})",
+                    f" with the subject {subject.words}",
+                )
+            )
+        return Told(
+            inputs,
+            scene.pick(
+                (
+                    Clause("email", who, tail),
+                    Clause("send", "an email", f" to {who}{tail}"),
+                    Clause("send", who, f" a mail{tail}"),
+                    Clause("mail", who, tail),
+                )
+            ),
+        )
     text = scene.text(message=True)
     inputs.append((field, text.value))
     if card.key == "send_notification" and scene.records and scene.chance(0.2):
@@ -265,9 +384,16 @@ def _send(scene: Scene, card: Card) -> Told | None:
     means = {
         "send_email": (("email", ""), ("mail", ""), ("send", " an e-mail"), ("write", " an email")),
         "send_sms": (("text", ""), ("send", " a text message"), ("send", " an SMS"), ("sms", "")),
-        "send_notification": (("notify", ""), ("tell", ""), ("inform", ""), ("alert", ""), ("send", " a notification"), ("let", " know")),
+        "send_notification": (
+            ("notify", ""),
+            ("tell", ""),
+            ("inform", ""),
+            ("alert", ""),
+            ("send", " a notification"),
+            ("let", " know"),
+        ),
     }.get(card.key, (("notify", ""),))
-    verb, thing = scene.pick(means)  # type: ignore[misc]
+    verb, thing = scene.pick(means)
     glue = scene.pick((" ", ": ", " that ", " saying ", " with the message ", " with ", " - "))
     if verb == "let":
         return Told(inputs, Clause("", f"let {who} know{glue}{text.words}"))
@@ -279,9 +405,18 @@ def _comment(scene: Scene, card: Card) -> Told | None:
     if record is None:
         return None
     text = scene.text(message=True)
-    kind = ("comment", "customer comment", "public comment") if card.key == "add_comment" else ("work note", "internal note", "note")
-    where = scene.pick(("", f" to {record.noun}", f" on {record.noun}"))
-    clause = Clause(scene.pick(("add", "leave", "write", "put")), w.article(scene.pick(kind)), f"{where}{scene.pick((' ', ': ', ' saying ', ' with '))}{text.words}")
+    kind = (
+        ("comment", "customer comment", "public comment")
+        if card.key == "add_comment"
+        else ("work note", "internal note", "note")
+    )
+    called = scene.call(record, silent=True)
+    where = called and f" {scene.pick(('to', 'on'))} {called}"
+    clause = Clause(
+        scene.pick(("add", "leave", "write", "put")),
+        w.article(scene.pick(kind)),
+        f"{where}{scene.pick((' ', ': ', ' saying ', ' with '))}{text.words}",
+    )
     if scene.chance(0.15):
         clause = Clause("add", text.words, f" as {scene.pick(kind)}{where}")
     return Told([("record", _ref(record)), ("text", text.value)], clause)
@@ -297,8 +432,17 @@ def _wait_for(scene: Scene, card: Card) -> Told | None:
     if scene.chance(0.35):
         limit = scene.duration()
         inputs.append(("timeout", limit.value))
-        tail = scene.pick((f", at most {limit.words}", f" (max {limit.words})", f" for up to {limit.words}", f", no longer than {limit.words}"))
-    return Told(inputs, Clause("wait", scene.pick(("until", "till", "for the moment that")) + f" {found[0].clause}", tail))
+        tail = scene.pick(
+            (
+                f", at most {limit.words}",
+                f" (max {limit.words})",
+                f" for up to {limit.words}",
+                f", no longer than {limit.words}",
+            )
+        )
+    return Told(
+        inputs, Clause("wait", scene.pick(("until", "till", "for the moment that")) + f" {found[0].clause}", tail)
+    )
 
 
 _TELLERS: Final[dict[str, Callable[[Scene, Card], Told | None]]] = {
@@ -309,8 +453,10 @@ _TELLERS: Final[dict[str, Callable[[Scene, Card], Told | None]]] = {
 }  # fmt: skip
 #: How often platform steps are drawn against steps of the environment.
 WEIGHTS: Final = {
-    "create_record": 8, "create_task": 5, "update_record": 14, "look_up_record": 4, "look_up_records": 5, "ask_for_approval": 9,
-    "send_email": 8, "send_sms": 3, "send_notification": 10, "post_chat_message": 3, "add_comment": 4, "add_work_note": 5,
+    "create_record": 8, "create_task": 5, "update_record": 14, "look_up_record": 4, "look_up_records": 5,
+    "ask_for_approval": 9,
+    "send_email": 8, "send_sms": 3, "send_notification": 10, "post_chat_message": 3, "add_comment": 4,
+    "add_work_note": 5,
     "wait_for_condition": 3,
 }  # fmt: skip
 
@@ -352,30 +498,48 @@ def _on_record(scene: Scene, kind: str) -> Telling:
     noun = scene.noun_phrase(table, found)
     if update:
         if found and scene.chance(0.4):
-            return inputs, f"{when} {found[0].clause} on {w.article(scene.world.label(table))}" + "".join(f" and {c.clause}" for c in found[1:])
+            return inputs, f"{when} {found[0].clause} on {w.article(scene.world.label(table))}" + "".join(
+                f" and {c.clause}" for c in found[1:]
+            )
         verb = scene.pick(("is updated", "changes", "is changed", "gets updated", "is modified"))
         if found:
             after = found[0].after.removeprefix("that ").removeprefix("whose ")
             noun = w.article(scene.world.label(table))
             rest = "".join(f" and {c.clause}" for c in found[1:])
-            return inputs, f"{when} {noun} {after}{rest}" if found[0].after.startswith("that ") else f"{when} {noun}'s {after}{rest}"
+            return inputs, f"{when} {noun} {after}{rest}" if found[0].after.startswith(
+                "that "
+            ) else f"{when} {noun}'s {after}{rest}"
         return inputs, f"{when} {noun} {verb}"
     if kind == "record_create_or_update":
-        return inputs, f"{when} {noun} {scene.pick(('is created or updated', 'is added or changed', 'comes in or changes'))}"
+        return (
+            inputs,
+            f"{when} {noun} {scene.pick(('is created or updated', 'is added or changed', 'comes in or changes'))}",
+        )
     if scene.chance(0.12):
         return inputs, f"{scene.pick(('for', 'for every', 'on a', 'for each'))} new {noun.partition(' ')[2]}"
-    return inputs, f"{when} {noun} {scene.pick(('is created', 'is opened', 'comes in', 'is submitted', 'is logged', 'gets created', 'is added', 'arrives', 'is raised'))}"
+    return (
+        inputs,
+        f"{when} {noun} {scene.pick(_CREATED)}",
+    )
 
 
 def _daily(scene: Scene, kind: str) -> Telling:
     scene.now = "trigger.run_time"
     time = scene.time()
-    return [("time", time)], scene.pick((f"every day at {time}", f"daily at {time}", f"each day, {time}", f"each morning at {time}", f"every night at {time}"))
+    return [("time", time)], scene.pick(
+        (
+            f"every day at {time}",
+            f"daily at {time}",
+            f"each day, {time}",
+            f"each morning at {time}",
+            f"every night at {time}",
+        )
+    )
 
 
 def _weekly(scene: Scene, kind: str) -> Telling:
     scene.now = "trigger.run_time"
-    day, time = scene.pick("monday tuesday wednesday thursday friday saturday sunday".split()), scene.time()
+    day, time = scene.pick(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]), scene.time()
     said = day.title() if scene.chance(0.8) else day
     inputs = [("day", day)]
     words = scene.pick((f"every {said}", f"each {said}", f"weekly on {said}", f"on {said}s"))
@@ -389,7 +553,16 @@ def _monthly(scene: Scene, kind: str) -> Telling:
     scene.now = "trigger.run_time"
     number = int(scene.rng.random() * 28) + 1
     suffix = "th" if 10 < number < 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    day, words = str(number), scene.pick((f"on the {number}{suffix} of every month", f"every month on day {number}", f"monthly on the {number}{suffix}"))
+    day, words = (
+        str(number),
+        scene.pick(
+            (
+                f"on the {number}{suffix} of every month",
+                f"every month on day {number}",
+                f"monthly on the {number}{suffix}",
+            )
+        ),
+    )
     if scene.chance(0.12):
         day, words = "last", "on the last day of the month"
     time = scene.time()
@@ -399,13 +572,22 @@ def _monthly(scene: Scene, kind: str) -> Telling:
 def _repeat(scene: Scene, kind: str) -> Telling:
     scene.now = "trigger.run_time"
     every = scene.duration()
-    return [("every", every.value)], scene.pick((f"every {every.words}", f"again and again every {every.words}", f"each {every.words}", f"at intervals of {every.words}"))
+    return [("every", every.value)], scene.pick(
+        (
+            f"every {every.words}",
+            f"again and again every {every.words}",
+            f"each {every.words}",
+            f"at intervals of {every.words}",
+        )
+    )
 
 
 def _once(scene: Scene, kind: str) -> Telling:
     scene.now = "trigger.run_time"
-    month = scene.pick("January March April May June July August October November".split())
-    at = f"{int(scene.rng.random() * 28) + 1} {month} {int(scene.rng.random() * 6) + 2026}" + (f" at {scene.time()}" if scene.chance(0.6) else "")
+    month = scene.pick(["January", "March", "April", "May", "June", "July", "August", "October", "November"])
+    at = f"{int(scene.rng.random() * 28) + 1} {month} {int(scene.rng.random() * 6) + 2026}" + (
+        f" at {scene.time()}" if scene.chance(0.6) else ""
+    )
     return [("at", at)], scene.pick((f"once, on {at}", f"on {at}", f"one time only on {at}"))
 
 
@@ -413,7 +595,12 @@ def _email(scene: Scene, kind: str) -> Telling:
     name, said, draw = scene.thing(), "", scene.rng.random()
     box = f"{name}@{scene.pick(w.PLACES).lower()}.example"
     if draw < 0.35:
-        query, said = f"subjectLIKE{name}", scene.pick((f'with "{name}" in the subject', f"whose subject contains {name}", f"with subject containing '{name}'"))
+        query, said = (
+            f"subjectLIKE{name}",
+            scene.pick(
+                (f'with "{name}" in the subject', f"whose subject contains {name}", f"with subject containing '{name}'")
+            ),
+        )
     elif draw < 0.6:
         query, said = f"mailbox={box}", scene.pick((f"at {box}", f"in the mailbox {box}", f"to {box}"))
     elif draw < 0.75:
@@ -422,16 +609,27 @@ def _email(scene: Scene, kind: str) -> Telling:
         subject = scene.name()
         query, said = f"mailbox={box}^subjectLIKE{subject}", f"at {box} with {subject} in the subject"
     scene.people.append(Said("{{trigger.from}}", scene.pick(("the sender", "whoever wrote"))))
-    scene.texts += [Said("{{trigger.subject}}", "the subject"), Said("{{trigger.body}}", scene.pick(("the body", "the mail text")))]
-    return [("email_conditions", query)], f"{scene.pick(('when', 'whenever', 'if'))} {scene.pick(('an e-mail arrives', 'an email comes in', 'a mail arrives', 'we get a mail', 'a message comes in'))} {said}"
+    scene.texts += [
+        Said("{{trigger.subject}}", "the subject"),
+        Said("{{trigger.body}}", scene.pick(("the body", "the mail text"))),
+    ]
+    return (
+        [("email_conditions", query)],
+        f"{scene.pick(('when', 'whenever', 'if'))} {scene.pick(_MAILED)} {said}",
+    )
 
 
 def _sla(scene: Scene, kind: str) -> Telling:
-    table, name = scene.table(), f"{scene.thing().title()} {scene.pick(('resolution', 'response', 'fulfilment', 'SLA'))}"
+    table, name = (
+        scene.table(),
+        f"{scene.thing().title()} {scene.pick(('resolution', 'response', 'fulfilment', 'SLA'))}",
+    )
     inputs, percent = [("sla", name)], str(int(scene.rng.random() * 20) * 5 + 5)
     words = f"the {name} {'' if name.endswith('SLA') else 'SLA '}"
     inputs.append(("percentage", percent))
-    words += scene.pick((f"reaches {percent}%", f"is at {percent} percent", f"has used {percent}% of its time", f"hits {percent} %"))
+    words += scene.pick(
+        (f"reaches {percent}%", f"is at {percent} percent", f"has used {percent}% of its time", f"hits {percent} %")
+    )
     if table and scene.chance(0.5):
         inputs.append(("table", table))
         words += f" on {w.article(scene.world.label(table))}"
@@ -441,24 +639,43 @@ def _sla(scene: Scene, kind: str) -> Telling:
 
 def _ordered(scene: Scene, kind: str) -> Telling:
     item = scene.name()
-    scene.add_record("trigger.request_item", "sc_req_item" if "sc_req_item" in scene.world.catalogue.tables else "", "the request")
-    scene.people.append(Said("{{trigger.requested_for}}", scene.pick(("the requester", "the person who ordered", "whoever it is for"))))
+    scene.add_record(
+        "trigger.request_item", "sc_req_item" if "sc_req_item" in scene.world.catalogue.tables else "", "the request"
+    )
+    scene.people.append(
+        Said("{{trigger.requested_for}}", scene.pick(("the requester", "the person who ordered", "whoever it is for")))
+    )
     shown = scene.pick((f'"{item}"', item, item))
-    return [("item", item)], scene.pick((f"when someone orders {shown}", f"when {shown} is requested from the catalogue", f"for the catalogue item {shown}", f"whenever somebody requests {shown}", f"on an order of {shown}"))
+    return [("item", item)], scene.pick(
+        (
+            f"when someone orders {shown}",
+            f"when {shown} is requested from the catalogue",
+            f"for the catalogue item {shown}",
+            f"whenever somebody requests {shown}",
+            f"on an order of {shown}",
+        )
+    )
 
 
 def _metric(scene: Scene, kind: str) -> Telling:
     name = f"{scene.thing()} {scene.pick(w.COLUMNS)}"
-    sign, said = scene.pick(((">", "goes above"), (">", "exceeds"), (">", "is over"), ("<", "drops below"), ("<", "falls under")))
+    sign, said = scene.pick(
+        ((">", "goes above"), (">", "exceeds"), (">", "is over"), ("<", "drops below"), ("<", "falls under"))
+    )
     number = scene.number()
     scene.texts.append(Said("{{trigger.value}}", "the value"))
-    return [("metric", name), ("condition", f"value{sign}{number}")], f"{scene.pick(('when', 'if', 'as soon as'))} {name} {said} {number}"  # type: ignore[str-bytes-safe]
+    return [
+        ("metric", name),
+        ("condition", f"value{sign}{number}"),
+    ], f"{scene.pick(('when', 'if', 'as soon as'))} {name} {said} {number}"
 
 
 def _rest(scene: Scene, kind: str) -> Telling:
     path = f"/{scene.thing()}/{scene.thing()}"
     scene.texts.append(Said("{{trigger.body}}", "the body of the call"))
-    return [("path", path)], scene.pick((f"when another system calls {path}", f"on a REST call to {path}", f"when {path} is called from outside"))
+    return [("path", path)], scene.pick(
+        (f"when another system calls {path}", f"on a REST call to {path}", f"when {path} is called from outside")
+    )
 
 
 _STARTS: Final[dict[str, Callable[[Scene, str], Telling]]] = {
@@ -467,6 +684,7 @@ _STARTS: Final[dict[str, Callable[[Scene, str], Telling]]] = {
     "service_catalog": _ordered, "metric": _metric, "rest_async": _rest,
 }  # fmt: skip
 TRIGGER_WEIGHTS: Final = {
-    "record_create": 30, "record_update": 22, "record_create_or_update": 4, "daily": 8, "weekly": 7, "monthly": 4, "repeat": 3,
+    "record_create": 30, "record_update": 22, "record_create_or_update": 4, "daily": 8, "weekly": 7, "monthly": 4,
+    "repeat": 3,
     "run_once": 2, "email": 8, "sla_task": 4, "service_catalog": 9, "metric": 3, "rest_async": 3,
 }  # fmt: skip

@@ -5,6 +5,11 @@ from __future__ import annotations
 import random
 from typing import Final
 
+
+def _list(words: str) -> list[str]:
+    return words.split()
+
+
 #: Verbs that name an action, and what people write instead. The first word of a description is looked up here too.
 SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
     "create": ("create", "open", "raise", "log", "make", "add", "set up"),
@@ -137,64 +142,69 @@ IRREGULAR: Final = {
     "send": "sent", "find": "found", "get": "fetched", "put": "put", "set": "set", "run": "run", "read": "read",
     "write": "written", "give": "given", "make": "made", "take": "taken", "tell": "told", "let": "let", "hold": "held",
     "pay": "paid", "buy": "bought", "split": "split", "bring": "brought", "begin": "begun", "withdraw": "withdrawn",
-    "look": "looked", "build": "built", "keep": "kept", "freeze": "frozen", "ring": "rung", "cut": "cut", "shut": "shut",
+    "look": "looked", "build": "built", "keep": "kept", "freeze": "frozen", "ring": "rung",
+    "cut": "cut", "shut": "shut",
 }  # fmt: skip
 
 #: Things that invented environments are about: stems of tables and objects of actions.
-THINGS: Final = (
-    "account accident agenda agreement airlift alarm allocation allowance amendment animal antenna apartment appeal applicant "
-    "application appointment arrival article assessment asset assignment auction audit badge bag balance banner barcode "
-    "barrel basket batch battery beacon bed bench berth bid bill binder blueprint boat boiler bond booking booth bottle box "
-    "branch bridge briefing broadcast budget buoy bulletin bus cabin cabinet cable calibration camera campaign candidate "
-    "canister carton cartridge case cell certificate chamber channel chapter charter checkpoint circuit citation claim "
-    "clinic cluster coach coil collection collector column commission committee compartment complaint component concert "
-    "conference connector consent consignment container contest contract convoy copy costume counter coupon course "
-    "courier crane crate crew crop cruise culture curator cylinder dam dataset deadline deal decision declaration deed "
-    "delegate delivery demand deposit depot design device diagnosis diagram diary dish display disposal district dock "
-    "donation donor dossier draft drawing drill drone easement edition elevator emission enclosure engine enquiry "
-    "envelope episode equipment escort estate estimate evacuation event exam exhibit expedition experiment export "
-    "exposure fabric facility fault feed fence ferry festival field file film filter finding fine fixture fleet flight "
-    "forecast forest formula forum foundation fragment franchise freight fuel fund furnace gallery garment gate gauge "
-    "generator glacier grant greenhouse grid guarantee guest guide habitat harbour harvest hatch hazard heater helmet herd "
-    "hive holding hospital hotel hull hydrant idea illustration import inspection installation instrument insurance "
-    "interview inventory invoice island itinerary jacket journal journey junction kennel kiln kit laboratory label landing "
-    "lane lantern lease lecture ledger lens lesson letter levy library licence lift listing litter loan locker "
-    "locomotive log lot machine magazine manifest manuscript map mast material meal measurement meeting melody member "
-    "menu merger meter mill mine mission mixture model module mould museum nursery oath observation obstacle offer "
-    "office orchard orchestra order outing oven paddock painting palette pallet panel parade parcel parish park "
-    "participant partner part passage passenger patent patient patrol pavilion payment penalty performance permit petition "
-    "phase photo pier pilot pipe pipeline pitch plant plate platform play player plot podcast policy pond portfolio post "
-    "poster practice precinct premium prescription press printer prize probe procedure product profile programme project "
-    "proof property proposal prototype pump puzzle quarry query quiz quota race rack raft rail ramp ranger ration reactor "
-    "reading rebate receipt recipe recital reel refinery region registration rehearsal relay release remedy rental repair "
-    "report rescue reservation reservoir residence resource response restaurant reward ride rig ritual river roof "
-    "room roster route royalty rule sailing salary sample satellite scaffold scan scene scenario schedule scholarship "
-    "school score screening script sculpture season seat seed segment seminar sensor sequence session settlement shaft "
-    "shed sheet shelf shelter shift shipment shop showroom shuttle signal silo site sketch slot socket solution song "
-    "species specimen sponsor spool squad stable stage stall statement station statue stock store storm stove strand "
-    "strategy stream street strike studio study submission subsidy suite summit supplement survey suspect switch "
-    "syllabus symbol tank tariff task team telescope template tenancy tender term terminal territory theatre theme thesis "
-    "thread ticket tide timber timetable toll tool torch tournament tower track tractor trade trail trailer training trap "
-    "treatment treaty tree trench trial tribe tribute trip trophy truck tunnel turbine tutorial unit update upgrade "
-    "vaccine valve van vault vehicle vendor venue verdict vessel veteran video village vineyard violation visa visit "
-    "visitor volume voucher voyage wagon wallet ward wardrobe warehouse warrant waste watch waybill weather well wharf "
-    "wheel widget window wing wire witness workshop wreck yard yield zone"
-).split()
-QUALITIES: Final = (
-    "annual backup basic blue border central coastal cold common daily deep digital direct double dry early eastern "
-    "emergency empty external extra fast field final first flat foreign fresh full general green heavy home hourly inner "
-    "internal joint junior large late legal light live local long main major manual marine master medical minor mobile "
-    "monthly national new night northern open outer partial personal pilot primary priority private public quick raw "
-    "red regional remote return rural safe seasonal second senior sensitive short silent simple small solid southern "
-    "special spare special standard static summer swift technical temporary test urban urgent vacant vintage warm weekly western "
-    "white winter yellow"
-).split()
-COLUMNS: Final = (
-    "amount area balance capacity charge colour condition cost count deadline deposit depth distance duration fee grade "
-    "height interest length level limit load margin mass number pages points position pressure price quantity rank rate "
-    "rating ratio reading region result review risk score season seats section share size speed stock stop strength "
-    "surface target temperature term title total turnover usage value version visits volume wage weight width yield"
-).split()
+THINGS: Final = _list(
+    "account accident agenda agreement airlift alarm allocation allowance amendment animal antenna apartment "
+    "appeal applicant application appointment arrival article assessment asset assignment auction audit badge bag "
+    "balance banner barcode barrel basket batch battery beacon bed bench berth bid bill binder blueprint boat "
+    "boiler bond booking booth bottle box branch bridge briefing broadcast budget buoy bulletin bus cabin cabinet "
+    "cable calibration camera campaign candidate canister carton cartridge case cell certificate chamber channel "
+    "chapter charter checkpoint circuit citation claim clinic cluster coach coil collection collector column "
+    "commission committee compartment complaint component concert conference connector consent consignment "
+    "container contest contract convoy copy costume counter coupon course courier crane crate crew crop cruise "
+    "culture curator cylinder dam dataset deadline deal decision declaration deed delegate delivery demand "
+    "deposit depot design device diagnosis diagram diary dish display disposal district dock donation donor "
+    "dossier draft drawing drill drone easement edition elevator emission enclosure engine enquiry envelope "
+    "episode equipment escort estate estimate evacuation event exam exhibit expedition experiment export exposure "
+    "fabric facility fault feed fence ferry festival field file film filter finding fine fixture fleet flight "
+    "forecast forest formula forum foundation fragment franchise freight fuel fund furnace gallery garment gate "
+    "gauge generator glacier grant greenhouse grid guarantee guest guide habitat harbour harvest hatch hazard "
+    "heater helmet herd hive holding hospital hotel hull hydrant idea illustration import inspection installation "
+    "instrument insurance interview inventory invoice island itinerary jacket journal journey junction kennel "
+    "kiln kit laboratory label landing lane lantern lease lecture ledger lens lesson letter levy library licence "
+    "lift listing litter loan locker locomotive log lot machine magazine manifest manuscript map mast material "
+    "meal measurement meeting melody member menu merger meter mill mine mission mixture model module mould museum "
+    "nursery oath observation obstacle offer office orchard orchestra order outing oven paddock painting palette "
+    "pallet panel parade parcel parish park participant partner part passage passenger patent patient patrol "
+    "pavilion payment penalty performance permit petition phase photo pier pilot pipe pipeline pitch plant plate "
+    "platform play player plot podcast policy pond portfolio post poster practice precinct premium prescription "
+    "press printer prize probe procedure product profile programme project proof property proposal prototype pump "
+    "puzzle quarry query quiz quota race rack raft rail ramp ranger ration reactor reading rebate receipt recipe "
+    "recital reel refinery region registration rehearsal relay release remedy rental repair report rescue "
+    "reservation reservoir residence resource response restaurant reward ride rig ritual river roof room roster "
+    "route royalty rule sailing salary sample satellite scaffold scan scene scenario schedule scholarship school "
+    "score screening script sculpture season seat seed segment seminar sensor sequence session settlement shaft "
+    "shed sheet shelf shelter shift shipment shop showroom shuttle signal silo site sketch slot socket solution "
+    "song species specimen sponsor spool squad stable stage stall statement station statue stock store storm "
+    "stove strand strategy stream street strike studio study submission subsidy suite summit supplement survey "
+    "suspect switch syllabus symbol tank tariff task team telescope template tenancy tender term terminal "
+    "territory theatre theme thesis thread ticket tide timber timetable toll tool torch tournament tower track "
+    "tractor trade trail trailer training trap treatment treaty tree trench trial tribe tribute trip trophy truck "
+    "tunnel turbine tutorial unit update upgrade vaccine valve van vault vehicle vendor venue verdict vessel "
+    "veteran video village vineyard violation visa visit visitor volume voucher voyage wagon wallet ward wardrobe "
+    "warehouse warrant waste watch waybill weather well wharf wheel widget window wing wire witness workshop "
+    "wreck yard yield zone "
+)
+QUALITIES: Final = _list(
+    "annual backup basic blue border central coastal cold common daily deep digital direct double dry early "
+    "eastern emergency empty external extra fast field final first flat foreign fresh full general green heavy "
+    "home hourly inner internal joint junior large late legal light live local long main major manual marine "
+    "master medical minor mobile monthly national new night northern open outer partial personal pilot primary "
+    "priority private public quick raw red regional remote return rural safe seasonal second senior sensitive "
+    "short silent simple small solid southern special spare special standard static summer swift technical "
+    "temporary test urban urgent vacant vintage warm weekly western white winter yellow "
+)
+COLUMNS: Final = _list(
+    "amount area balance capacity charge colour condition cost count deadline deposit depth distance duration fee "
+    "grade height interest length level limit load margin mass number pages points position pressure price "
+    "quantity rank rate rating ratio reading region result review risk score season seats section share size "
+    "speed stock stop strength surface target temperature term title total turnover usage value version visits "
+    "volume wage weight width yield "
+)
 CHOICES: Final = (
     "state: draft submitted accepted rejected finished|new active paused closed|planned running done cancelled|"
     "open waiting settled void|idle busy broken retired|received checked stored shipped;"
@@ -211,35 +221,47 @@ CHOICES: Final = (
     "method: cash card transfer|post courier pickup|phone mail visit;"
     "level: beginner advanced expert|local regional national|one two three"
 )
-PEOPLE: Final = ("manager", "owner", "contact", "supervisor", "reviewer", "requester", "agent", "lead", "author", "keeper", "buyer", "driver", "coach", "guardian")  # fmt: skip
-FIRST_NAMES: Final = (
-    "Ann Bo Carla Dmitri Elif Farah Goran Hana Ines Jonas Kofi Lena Mara Nils Olga Pavel Qing Rosa Sven Tara Uma Viktor "
-    "Wanda Xenia Yusuf Zoe Amir Bella Chen Dora Emil Fatima Grete Hugo Ivan Jana Karim Lucia Milan Nora Omar Petra Rui "
-    "Selma Tom Ursula Vera Will Yara Zeno Aiko Bruno Celine Diego Erika Felix Gita Henri"
-).split()
-LAST_NAMES: Final = (
-    "Aalto Bauer Costa Diallo Eriksen Fischer Garcia Horvat Ito Jensen Kowalski Larsen Moreau Novak Okafor Petrov Quist "
-    "Rossi Sato Tanaka Ueda Varga Weber Xu Yilmaz Zeman Adler Brandt Chavez Dubois Engel Faber Greco Hahn Ivers Janssen "
-    "Keller Lund Meyer Nagy Olsen Park Reyes Silva Toth Unger Vogel Wolff Young"
-).split()
+PEOPLE: Final = _list(
+    "manager owner contact supervisor reviewer requester agent lead author keeper buyer driver coach guardian "
+)
+FIRST_NAMES: Final = _list(
+    "Ann Bo Carla Dmitri Elif Farah Goran Hana Ines Jonas Kofi Lena Mara Nils Olga Pavel Qing Rosa Sven Tara Uma "
+    "Viktor Wanda Xenia Yusuf Zoe Amir Bella Chen Dora Emil Fatima Grete Hugo Ivan Jana Karim Lucia Milan Nora "
+    "Omar Petra Rui Selma Tom Ursula Vera Will Yara Zeno Aiko Bruno Celine Diego Erika Felix Gita Henri "
+)
+LAST_NAMES: Final = _list(
+    "Aalto Bauer Costa Diallo Eriksen Fischer Garcia Horvat Ito Jensen Kowalski Larsen Moreau Novak Okafor Petrov "
+    "Quist Rossi Sato Tanaka Ueda Varga Weber Xu Yilmaz Zeman Adler Brandt Chavez Dubois Engel Faber Greco Hahn "
+    "Ivers Janssen Keller Lund Meyer Nagy Olsen Park Reyes Silva Toth Unger Vogel Wolff Young "
+)
+MONTHS: Final = _list(
+    "January February March April May June July August September October November December"
+)
 TEAM_WORDS: Final = ("Team", "Desk", "Office", "Group", "Crew", "Unit", "Board", "Department", "Services", "Operations")
-PLACES: Final = (
-    "Bergen Lisbon Graz Turin Lyon Ghent Malmo Cork Porto Split Gdansk Leeds Basel Utrecht Tartu Varna Trieste Nantes "
-    "Bremen Aarhus Bilbao Krakow Dundee Zadar Plovdiv Rouen Kaunas Brno Linz Parma"
-).split()
-ADJECTIVE_NOTES: Final = (
+PLACES: Final = _list(
+    "Bergen Lisbon Graz Turin Lyon Ghent Malmo Cork Porto Split Gdansk Leeds Basel Utrecht Tartu Varna Trieste "
+    "Nantes Bremen Aarhus Bilbao Krakow Dundee Zadar Plovdiv Rouen Kaunas Brno Linz Parma "
+)
+ADJECTIVE_NOTES: Final = _list(
     "late missing broken ready complete wrong overdue delayed approved blocked low high damaged unsafe incomplete "
-    "available expired full empty leaking unclear confirmed cancelled booked waiting finished"
-).split()
-OPENERS: Final = ("Please", "Kindly", "Reminder:", "Attention:", "Note:", "Your", "The", "New", "Heads up:", "Final notice:", "A", "This", "Our", "Hello,", "Thank you,")  # fmt: skip
+    "available expired full empty leaking unclear confirmed cancelled booked waiting finished "
+)
+OPENERS: Final = (
+    "Please", "Kindly", "Reminder:", "Attention:", "Note:", "Your", "The", "New", "Heads up:", "Final notice:", "A",
+    "This", "Our", "Hello,", "Thank you,",
+)  # fmt: skip
 CLOSERS: Final = (
-    "please act today", "thank you", "no action needed", "see the record", "call us back", "take a look", "reply to this mail",
-    "please check", "please confirm", "we will be in touch", "details are in the file", "please come by", "urgent", "before Friday",
+    "please act today", "thank you", "no action needed", "see the record", "call us back", "take a look",
+    "reply to this mail",
+    "please check", "please confirm", "we will be in touch", "details are in the file", "please come by",
+    "urgent", "before Friday",
     "as agreed", "for your information", "contact the desk", "this week", "by tomorrow noon", "and is being looked at",
 )  # fmt: skip
-_ONSETS: Final = "b br ch d dr f fl g gr h j k kl l m n p pl qu r s sk sl st t tr v w y z".split()
-_VOWELS: Final = "a e i o u ai ea io ou ei".split()
-_CODAS: Final = "n r l s x th m nd rt ck v d p sh".split()
+_ONSETS: Final = _list(
+    "b br ch d dr f fl g gr h j k kl l m n p pl qu r s sk sl st t tr v w y z "
+)
+_VOWELS: Final = ["a", "e", "i", "o", "u", "ai", "ea", "io", "ou", "ei"]
+_CODAS: Final = ["n", "r", "l", "s", "x", "th", "m", "nd", "rt", "ck", "v", "d", "p", "sh"]
 
 
 def invented_word(rng: random.Random) -> str:

@@ -1,0 +1,107 @@
+"""Prompts and answers for a small model: the same suggestions, prompt file and template as when it is asked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from flowstudy.corpus.example import Example
+from flowstudy.corpus.synthesis import Mix, generate, invent_catalogue
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.systems.pointers import point
+from flowstudy.systems.prompts import render
+from flowstudy.systems.records import Suggestion, SystemSpec
+from flowstudy.systems.retrieval import retrieve
+from flowstudy.systems.slm.template import render_messages
+from flowstudy.systems.uses import catalogue_uses
+
+#: What can be spelled because every environment has it; everything else must be pointed at.
+_SHELF = {"trigger": 0, "action": 1, "subflow": 1, "table": 2, "column": 3}
+
+
+class Pair(NamedTuple):
+    """One training pair: the rendered prompt, the answer and the example's id."""
+
+    id: str
+    prompt: str
+    completion: str
+
+
+def pair(example: Example, catalogue: Catalogue, suggestions: Sequence[Suggestion], *, prompt: str = "pointed") -> Pair:
+    """The pair of one example with the given suggestions."""
+    spec = SystemSpec(name="slm", model="slm/train", prompt=prompt)
+    rendered = render(spec, "whole", example.requirement, suggestions, catalogue)
+    return Pair(
+        example.id, render_messages(rendered.messages), point(example.flow, suggestions, example.requirement, catalogue)
+    )
+
+
+def pairs(
+    examples: Sequence[Example], catalogues: Mapping[str, Catalogue], *, k: int = 10, retriever: str = "lexical",
+    prompt: str = "pointed", complete: bool = True, seed: int = 0,
+) -> list[Pair]:  # fmt: skip
+    """Pairs of a training set with retrieved suggestions.
+
+    `complete` adds what the reference needs and the retriever missed (see `completed`), so that the model is never
+    taught to spell a name that it cannot know. Raises ValueError naming an example whose domain has no catalogue.
+    """
+    found = []
+    for example in examples:
+        if example.domain not in catalogues:
+            raise ValueError(f"example {example.id}: expected a domain of {sorted(catalogues)}, got {example.domain!r}")
+        catalogue = catalogues[example.domain]
+        suggestions = retrieve(retriever, example, catalogue, k, seed)
+        if complete:
+            suggestions = completed(suggestions, example, catalogue, random.Random(f"{seed}|{example.id}"))
+        found.append(pair(example, catalogue, suggestions, prompt=prompt))
+    return found
+
+
+def completed(
+    suggestions: Sequence[Suggestion], example: Example, catalogue: Catalogue, rng: random.Random, *, share: float = 1.0
+) -> list[Suggestion]:
+    """The suggestions with the missing entries that the reference uses, each in a random place of its shelf.
+
+    With `share` < 1, platform entries (no scope) stay missing that often, and the model learns to spell those.
+    """
+    shelves: list[list[Suggestion]] = [[], [], [], []]
+    for item in suggestions:
+        shelves[_SHELF[item.kind]].append(item)
+    offered = {(s.kind, s.name) for s in suggestions}
+    for kind, name in sorted(catalogue_uses(example.flow) - offered):
+        known = _known(kind, name, catalogue)
+        if known and (share >= 1 or rng.random() < share):
+            shelf = shelves[_SHELF[kind]]
+            shelf.insert(rng.randint(0, len(shelf)), Suggestion(kind=kind, name=name))  # type: ignore[arg-type]
+    return [item for shelf in shelves for item in shelf]
+
+
+def _known(kind: str, name: str, catalogue: Catalogue) -> bool:
+    if kind == "column":
+        table, _, column = name.rpartition(".")
+        return table in catalogue.tables and column in catalogue.tables[table].columns
+    shelf = {
+        "trigger": catalogue.triggers,
+        "action": catalogue.actions,
+        "subflow": catalogue.subflows,
+        "table": catalogue.tables,
+    }
+    return name in shelf[kind]
+
+
+def invented_pairs(
+    seed: int, mix: Mix, per_environment: int = 24, offers: Sequence[int] = (4, 6, 8, 8, 10, 12)
+) -> Iterator[list[Pair]]:
+    """Endless training material for the seed model: the pairs of one invented environment after another, each with
+    one of `offers` as its k for the retriever."""
+    number = 0
+    while True:
+        rng = random.Random(f"{seed}|{number}")
+        catalogue = invent_catalogue(seed * 1_000_003 + number)
+        found = []
+        for example in generate(catalogue, per_environment, seed, mix=mix):
+            suggestions = retrieve("lexical", example.requirement, catalogue, rng.choice(list(offers)))
+            found.append(pair(example, catalogue, completed(suggestions, example, catalogue, rng)))
+        yield found
+        number += 1

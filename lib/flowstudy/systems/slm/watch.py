@@ -1,0 +1,153 @@
+"""What happens during training: the curve, validation FlowSim, the best state kept, and the time limit."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowstudy.systems.slm.template import template_hash
+
+if TYPE_CHECKING:
+    from flowstudy.systems.slm.engines import Loaded
+    from flowstudy.systems.slm.judge import Judge
+    from flowstudy.systems.slm.train import TrainingReport
+
+
+def trainer_class(engine: str) -> Any:
+    """TRL's SFTTrainer; for plain TRL with the loss of transformers, since TRL's own needs Triton and so a GPU."""
+    import torch
+    from transformers import Trainer
+    from trl import SFTTrainer  # type: ignore[attr-defined]
+
+    if engine == "unsloth" or torch.cuda.is_available():
+        return SFTTrainer
+
+    class PlainTrainer(SFTTrainer):
+        """SFTTrainer on a CPU."""
+
+        def compute_loss(self, *args: Any, **options: Any) -> Any:
+            return Trainer.compute_loss(self, *args, **options)
+
+    return PlainTrainer
+
+
+def as_callback(watch: Watch) -> Any:
+    """The watch as a callback of the trainer."""
+    from transformers import TrainerCallback
+
+    class Callback(TrainerCallback):
+        """Passes on what happens."""
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            watch.began(state.global_step)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+            watch.logged(state.global_step, logs or {})
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+            return watch.stepped(state, control)
+
+    return Callback()
+
+
+class Watch:
+    """Writes `curve.jsonl` in `out` and stops training when the time is up or validation no longer rises."""
+
+    def __init__(
+        self, loaded: Loaded, judge: Judge, out: Path, report: TrainingReport, every: int, max_minutes: float,
+        patience: int,
+    ) -> None:  # fmt: skip
+        self.loaded, self.judge, self.out, self.report = loaded, judge, out, report
+        self.every, self.patience = every, patience
+        self.until = time.monotonic() + max_minutes * 60
+        self.best, self.tired, self.judging_s = -1.0, 0, 0.0
+        self._read_curve()
+
+    def _read_curve(self) -> None:
+        """The validation scores of a run that is going on."""
+        path = self.out / "curve.jsonl"
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        self.report.validation = [(x["step"], x["flowsim"]) for x in lines if "flowsim" in x]
+        self.best = max((score for _, score in self.report.validation), default=-1.0)
+
+    def began(self, step: int) -> None:
+        """A run from the beginning starts a new curve."""
+        if step == 0:
+            (self.out / "curve.jsonl").write_text("", encoding="utf-8")
+            self.report.validation, self.best = [], -1.0
+
+    def logged(self, step: int, logs: dict[str, Any]) -> None:
+        """Write the loss to the curve."""
+        if "loss" in logs:
+            self.report.last_loss = round(float(logs["loss"]), 4)
+            self._line({"step": step, "loss": self.report.last_loss, "rate": logs.get("learning_rate")})
+
+    def stepped(self, state: Any, control: Any) -> Any:
+        """After every update: stop when the time is up, judge when it is time to."""
+        if time.monotonic() > self.until and state.global_step < state.max_steps:
+            self.report.stopped = f"time limit after {state.global_step} of {state.max_steps} steps"
+            control.should_training_stop = control.should_save = True
+        if state.global_step % self.every == 0 and state.global_step < state.max_steps:
+            self._judge(state.global_step)
+            if self.tired >= self.patience:
+                self.report.stopped = f"validation FlowSim did not rise {self.patience} times"
+                control.should_training_stop = True
+        return control
+
+    def _judge(self, step: int) -> None:
+        started = time.monotonic()
+        score = self.judge.score(self.loaded.model, self.loaded.tokenizer)
+        self.judging_s += time.monotonic() - started
+        if score is None:
+            return
+        self.report.validation.append((step, score))
+        self._line({"step": step, "flowsim": score})
+        if score > self.best:
+            self.best, self.tired = score, 0
+            self._save()
+        else:
+            self.tired += 1
+
+    def finish(self, trainer: Any) -> None:
+        """Judge the last state, and leave the best one in `model` and in memory."""
+        self._judge(int(trainer.state.global_step))
+        last = self.report.validation[-1][1] if self.report.validation else None
+        if last is None or not (self.out / "model").exists():
+            self._save()
+        elif last < self.best:
+            self._load_best()
+        self.report.peak_memory_gb = round(_peak_bytes() / 1e9, 2)
+
+    def _save(self) -> None:
+        folder = self.out / "model"
+        self.loaded.model.save_pretrained(str(folder), safe_serialization=True)
+        self.loaded.tokenizer.save_pretrained(str(folder))
+        facts = {"template_hash": template_hash(), "base": self.report.base, "method": self.report.method}
+        (folder / "flowstudy.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+    def _load_best(self) -> None:
+        from safetensors.torch import load_file
+
+        folder = self.out / "model"
+        adapter = folder / "adapter_model.safetensors"
+        if adapter.exists():
+            from peft import set_peft_model_state_dict
+
+            set_peft_model_state_dict(self.loaded.model, load_file(adapter))
+        else:
+            self.loaded.model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
+
+    def _line(self, line: dict[str, Any]) -> None:
+        with (self.out / "curve.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _peak_bytes() -> int:
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
