@@ -92,17 +92,26 @@ class Tagger:
         }  # fmt: skip
         buttons = [self._action(name, words, look) for name, (words, look) in labels.items()]
         row = w.Layout(flex_flow="row wrap", align_items="center")
-        groups = [w.HBox([w.Label(group.title, layout=w.Layout(width="130px")),
-                          w.HBox([self.choices[name] for name in session_names], layout=row)])
-                  for key, group in self.session.taxonomy.groups.items()
-                  if (session_names := list(self.session.taxonomy.of_group(key)))]  # fmt: skip
-        for group in groups:
-            group.add_class("fs-group")
         acts = w.HBox([*buttons, w.Label("jump to"), self.jump], layout=row)
+        acts.add_class("fs-acts")
         legend = w.HTML(f'<div class="fs-quiet">{escape(LEGEND)}</div>')
-        parts = [style, self.bar, self.error, self.view, *groups, self.note, acts, legend, self.keys]
+        parts = [style, self.bar, self.error, self.view, acts, self._choice_groups(), self.note, legend, self.keys]
         box = w.VBox(parts)
         box.add_class("fs-tagger")
+        return box
+
+    def _choice_groups(self) -> Any:
+        import ipywidgets as w
+
+        groups, taxonomy = [], self.session.taxonomy
+        for key, group in taxonomy.groups.items():
+            buttons = [self.choices[name] for name in taxonomy.of_group(key)]
+            if buttons:
+                row = w.HBox(buttons, layout=w.Layout(flex_flow="row wrap"))
+                groups.append(w.VBox([w.Label(group.title), row]))
+                groups[-1].add_class("fs-group")
+        box = w.HBox(groups, layout=w.Layout(flex_flow="row wrap"))
+        box.add_class("fs-groups")
         return box
 
     def _choice_buttons(self) -> dict[str, Any]:
@@ -110,7 +119,7 @@ class Tagger:
 
         buttons = {}
         for name, category in self.session.taxonomy.categories.items():
-            words = f"{category.key}  {category.title}" if category.key else category.title
+            words = f"{category.key} · {category.title}" if category.key else category.title
             rule = f"{category.definition} {category.rule}"
             button = w.ToggleButton(description=words, tooltip=rule, layout=w.Layout(width="auto"))
             button.add_class("fs-choice")

@@ -1,0 +1,149 @@
+"""A real JupyterLab or Voila on loopback, and a real Chromium; skipped with a reason where there is none."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import nbformat
+import pytest
+
+from flowstudy.review.pictures import chrome
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+
+SETUP = """
+import json
+from pathlib import Path
+from flowstudy.analysis.faults import inject
+from flowstudy.corpus.example import Example
+from flowstudy.corpus import catalogues_for
+from flowstudy.review.sampling import Item
+from flowstudy.review.session import Session
+from flowstudy.review.tagger import Tagger
+from flowstudy.review.tags import TagStore
+from flowstudy.systems.records import Prediction
+pairs = [json.loads(line) for line in Path("items.jsonl").read_text().splitlines()]
+examples = [Example.model_validate(pair[0]) for pair in pairs]
+catalogues = catalogues_for(examples)
+items = [Item(e, Prediction.model_validate(p[1]), catalogues[e.domain], 0.5) for e, p in zip(examples, pairs)]
+Tagger(Session(items, TagStore("tags.sqlite"), "ana"))
+"""
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = chrome()
+    if path is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield running
+        running.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """JupyterLab or Voila on a folder; `stop` kills it as a crash would."""
+
+    def __init__(self, folder, command):
+        self.token, self.port = secrets.token_hex(8), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        home = folder.parent / "home"
+        self._configure(home)
+        env = {**os.environ, "HOME": str(home), "JUPYTER_CONFIG_DIR": str(home / ".jupyter"), "OMP_NUM_THREADS": "1"}
+        words = [part.format(token=self.token, port=self.port) for part in command]
+        self.log = folder.parent / f"server-{self.port}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
+            )
+        self._wait()
+
+    def _configure(self, home):
+        settings = home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension"
+        settings.mkdir(parents=True, exist_ok=True)
+        (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
+
+    def _wait(self):
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{self.url}/api/status?token={self.token}", timeout=5)
+                return
+            except urllib.error.HTTPError:
+                return  # Voila has no status page; it answers
+            except (urllib.error.URLError, ConnectionError):
+                pass
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.2)
+        raise RuntimeError(f"server did not start: {self.log.read_text()[-2000:]}")
+
+    def stop(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory):
+    """The folder that servers show; every test has its own inside."""
+    return tmp_path_factory.mktemp("browser") / "work"
+
+
+@pytest.fixture
+def workplace(root, request, items_for_browser):
+    """A folder with a notebook that opens the tagger on a dozen answers."""
+    folder = root / request.node.name
+    folder.mkdir(parents=True)
+    lines = [json.dumps([i.example.model_dump(by_alias=True), i.prediction.model_dump(by_alias=True)])
+             for i in items_for_browser]  # fmt: skip
+    (folder / "items.jsonl").write_text("\n".join(lines))
+    cells = [nbformat.v4.new_code_cell(SETUP), nbformat.v4.new_code_cell("'the cell below'")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "tag.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def items_for_browser():
+    import importlib.util
+    from pathlib import Path
+
+    path = Path(__file__).parents[1] / "review" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("review_conftest", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.make_items(12)
+
+
+LAB = ["jupyterlab", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1", "--ServerApp.port={port}",
+       "--IdentityProvider.token={token}", "--ServerApp.open_browser=False"]  # fmt: skip
+VOILA = ["voila", "tag.ipynb", "--no-browser", "--port={port}", "--Voila.ip=127.0.0.1", "--token={token}",
+         "--MappingKernelManager.cull_interval=30", "--MappingKernelManager.cull_idle_timeout=120"]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def lab(root):
+    """One JupyterLab for the tests that do not kill it."""
+    root.mkdir(parents=True, exist_ok=True)
+    server = Server(root, LAB)
+    yield server
+    server.stop()

@@ -1,0 +1,142 @@
+"""The tagger in real JupyterLab and Voila: mouse and keys, a killed server, two tabs, script that must not run."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from flowstudy.review.tags import TagStore
+
+from .conftest import LAB, VOILA, Server
+
+pytestmark = pytest.mark.slow
+SHOTS = Path(os.environ["FLOWSTUDY_SHOTS"]) if "FLOWSTUDY_SHOTS" in os.environ else None
+
+
+def shoot(page, name):
+    if SHOTS:
+        page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+
+def open_lab(browser, server, folder, width=1500):
+    page = browser.new_page(viewport={"width": width, "height": 1150})
+    page.goto(f"{server.url}/lab/workspaces/w{time.time_ns()}/tree/{folder.name}/tag.ipynb?token={server.token}")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+    page.wait_for_selector('text="Python 3 (ipykernel) | Idle"', timeout=60_000)
+    page.click('.lm-MenuBar-itemLabel:text-is("Run")')
+    page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
+    try:
+        page.wait_for_selector(".fs-tagger .fs-pair, .fs-tagger .fs-raw", timeout=90_000)
+    finally:
+        shoot(page, "lab-opened")
+    return page
+
+
+def wait_until(check, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def stored(folder):
+    return TagStore(folder / "tags.sqlite", read_only=True).current()
+
+
+def done(folder):
+    return [tag for tag in stored(folder) if tag.state == "done"]
+
+
+def press(page, key, position):
+    """One key, then wait until the tagger shows the position it should be at."""
+    page.keyboard.press(key)
+    shown = f"document.querySelector('.fs-bar b').textContent.startsWith('{position} of')"
+    page.wait_for_function(shown, timeout=20_000)
+
+
+def test_lab_by_mouse_and_keys_then_a_killed_server_loses_nothing(browser, root, workplace, items_for_browser):
+    server = Server(root, LAB)
+    page = open_lab(browser, server, workplace)
+    shoot(page, "lab-first")
+    cells = page.locator(".jp-Cell").count()
+    for number in range(3):
+        page.click('.fs-act:has-text("Confirm")')
+        page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{number + 2} of')")
+    page.click(".fs-asked")
+    for number in range(3, 8):
+        page.keyboard.press("x")  # in JupyterLab's command mode this cuts a cell
+        page.keyboard.press("d")
+        page.keyboard.press("d")  # ... and this deletes one
+        press(page, "Enter", number + 2)
+    shoot(page, "lab-keys")
+    assert page.locator(".jp-Cell").count() == cells
+    assert wait_until(lambda: len(done(workplace)) == 8)
+    assert all("extra_logic" in tag.categories for tag in done(workplace)[3:])
+    server.stop()
+    again = Server(root, LAB)
+    try:
+        page = open_lab(browser, again, workplace)
+        assert page.text_content(".fs-bar b") == f"9 of {len(items_for_browser)}"
+        page.click(".fs-asked")
+        press(page, "Enter", 10)
+        assert wait_until(lambda: len(done(workplace)) == 9)
+    finally:
+        again.stop()
+
+
+def test_typing_a_note_is_not_a_shortcut(browser, lab, workplace):
+    page = open_lab(browser, lab, workplace)
+    page.click(".fs-asked")
+    page.keyboard.press("/")
+    page.keyboard.type("missing steps, see dd x")
+    page.keyboard.press("Escape")
+    assert wait_until(lambda: [tag.note for tag in stored(workplace)] == ["missing steps, see dd x"])
+    press(page, "Enter", 2)
+    assert wait_until(lambda: [tag.note for tag in done(workplace)] == ["missing steps, see dd x"])
+
+
+def test_two_tabs_keep_each_others_work(browser, lab, workplace):
+    one, two = open_lab(browser, lab, workplace), open_lab(browser, lab, workplace)
+    for page, jump in ((one, 2), (two, 6)):
+        page.fill('.fs-tagger input[type="number"]', str(jump))
+        page.keyboard.press("Tab")
+        page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{jump} of')")
+        page.click('.fs-act:has-text("Confirm")')
+        page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{jump + 1} of')")
+    assert wait_until(lambda: len(done(workplace)) == 2)
+
+
+def test_script_in_model_output_does_not_run(browser, lab, workplace, items_for_browser):
+    page = open_lab(browser, lab, workplace)
+    owned = []
+    page.on("dialog", lambda dialog: owned.append(dialog.message))
+    for number in range(len(items_for_browser), 0, -1):
+        page.fill('.fs-tagger input[type="number"]', str(number))
+        page.keyboard.press("Tab")
+        page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{number} of')")
+        assert page.title() != "owned" and not owned
+        assert page.locator(".fs-tagger img, .fs-tagger script").count() == 0
+        if number == len(items_for_browser) - 1:
+            shoot(page, "lab-hostile")
+    shoot(page, "lab-item")
+
+
+def test_voila_with_a_token(browser, workplace):
+    server = Server(workplace, VOILA)
+    try:
+        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+        page.goto(f"{server.url}/?token={server.token}")
+        page.wait_for_selector(".fs-tagger .fs-pair, .fs-tagger .fs-raw", timeout=120_000)
+        shoot(page, "voila")
+        page.click(".fs-asked")
+        for number in range(10):
+            press(page, "Enter", number + 2)
+        assert wait_until(lambda: len(done(workplace)) == 10)
+        stranger = browser.new_context().new_page()
+        stranger.goto(server.url)
+        assert stranger.locator(".fs-tagger").count() == 0
+    finally:
+        server.stop()
