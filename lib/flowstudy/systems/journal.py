@@ -95,7 +95,7 @@ class Journal:
             ) from None
         _drop_torn_line(self._file)
         self._end = os.fstat(self._file).st_size
-        self._queue: queue.Queue[bytes | threading.Event | None] = queue.Queue()
+        self._queue: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self._unwritten: list[bytes] = []
         self._fault: OSError | None = None
         self._thread = threading.Thread(target=self._write_forever, name=f"journal {self.path.name}", daemon=True)
@@ -104,8 +104,7 @@ class Journal:
     def append(self, record: dict[str, Any]) -> None:
         """Queue one record; raises JournalError when an earlier one could not be written."""
         self._check()
-        line = redact(json.dumps(record, ensure_ascii=False, allow_nan=False))
-        self._queue.put(line.encode(errors="replace") + b"\n")
+        self._queue.put(json.dumps(record, ensure_ascii=False, allow_nan=False))
 
     def flush(self) -> None:
         """Wait until everything appended is in the file and durable."""
@@ -154,8 +153,8 @@ class Journal:
                     os.fsync(self._file)
                 dirty = False
                 continue
-            if isinstance(item, bytes):
-                self._write(item)
+            if isinstance(item, str):
+                self._write(redact(item).encode(errors="replace") + b"\n")
                 dirty = True
                 continue
             if self._unwritten:

@@ -132,7 +132,8 @@ class Client:
             update={
                 "prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens,
                 "cost_usd": cost, "latency_s": round(latency, 4), "finish_reason": answer.finish_reason,
-                "mean_logprob": answer.mean_logprob, "machine_s": round(share, 4) if self.family.local else None,
+                "answered_by": answer.model, "mean_logprob": answer.mean_logprob,
+                "machine_s": round(share, 4) if self.family.local else None,
                 "error": answer.refusal and redact(str(answer.refusal)),
             }
         )  # fmt: skip

@@ -33,7 +33,8 @@ class Call(_Record):
     """One call to a model, as sent and as answered; None means not known, never zero.
 
     `latency_s` is that of the last attempt; `wait_s` is what passed before it (failed attempts and pauses).
-    `machine_s` is the call's share of the time of a machine of one's own. `key` finds the call in the call journal.
+    `machine_s` is the call's share of the time of a machine of one's own. `key` finds the call in the call journal;
+    `answered_by` is the model that the provider says has answered (often a dated version).
     """
 
     stage: str
@@ -48,6 +49,7 @@ class Call(_Record):
     attempts: int = 1
     cache_hit: bool = False
     finish_reason: str | None = None
+    answered_by: str | None = None
     mean_logprob: float | None = None
     machine_s: float | None = None
     key: str = ""

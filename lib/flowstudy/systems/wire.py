@@ -24,6 +24,7 @@ class Answer(NamedTuple):
     completion_tokens: int | None
     cached_tokens: int
     mean_logprob: float | None
+    model: str | None = None
 
 
 @functools.cache
@@ -113,6 +114,7 @@ def _read(response: Any) -> Answer:
         completion_tokens=getattr(usage, "completion_tokens", None),
         cached_tokens=getattr(details, "cached_tokens", None) or 0,
         mean_logprob=_mean_logprob(choice),
+        model=getattr(response, "model", None),
     )
 
 

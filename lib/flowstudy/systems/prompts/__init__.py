@@ -65,16 +65,19 @@ class Rendered(NamedTuple):
 
 def load_prompt(name: str) -> Prompt:
     """The prompt file called `json`, `json/v1` or `path/to/file.md`. Raises PromptError naming what is wrong."""
-    path = _path(name)
+    if name.endswith(".md"):
+        path = Path(name)
+        if not path.is_file():
+            raise PromptError(f"prompt {name}: expected a file, got none; check the path")
+    else:
+        folder = HERE / name.partition("/")[0]
+        path = _shipped(name, folder.stat().st_mtime_ns if folder.is_dir() else 0)
     stat = path.stat()
     return _load(path, stat.st_mtime_ns, stat.st_size)
 
 
-def _path(name: str) -> Path:
-    if name.endswith(".md"):
-        if not Path(name).is_file():
-            raise PromptError(f"prompt {name}: expected a file, got none; check the path")
-        return Path(name)
+@functools.lru_cache(maxsize=64)
+def _shipped(name: str, _mtime: int) -> Path:
     family, _, version = name.partition("/")
     found = sorted(HERE.glob(f"{family}/v*.md"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
     chosen = [path for path in found if not version or path.stem == version]
