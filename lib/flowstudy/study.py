@@ -50,7 +50,7 @@ class FineTune(_Section):
 
 
 class Retrieval(_Section):
-    suggestions: int = Field(default=16, ge=0)
+    suggestions: int = Field(default=8, ge=0)
 
 
 class Prompting(_Section):
@@ -95,10 +95,11 @@ class Study(_Section):
         """The papermill parameters of every notebook, JSON types only."""
         corpus = {"run_dir": run_dir, "seed": self.seed}
         tables = {**corpus, "resamples": self.statistics.resamples, "level": self.statistics.level}
+        tuned = any(spec.model == "slm/tuned" for spec in self.systems.values())
         systems = [spec.model_dump(mode="json") for spec in self.systems.values()]
         return {
             "01_explore_data": {**corpus, "corpus": self.corpus, "examples": self.examples.model_dump()},
-            "02_fine_tune": {**corpus, **self.fine_tune.model_dump(), "suggestions": self.retrieval.suggestions},
+            "02_fine_tune": {**corpus, **self.fine_tune.model_dump(), **self.retrieval.model_dump(), "enabled": tuned},
             "03_prompt": {**corpus, **self.prompting.model_dump(), **self.retrieval.model_dump(), "systems": systems},
             "04_score": dict(tables),
             "05_tag_errors": {**corpus, **self.tagging.model_dump()},
