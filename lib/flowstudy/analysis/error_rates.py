@@ -1,17 +1,13 @@
-"""Tags to numbers: how often each kind of error occurs, how good the proposals are, what occurs together."""
+"""How often each kind of error occurs: what people confirmed where they looked, what is proposed elsewhere."""
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from flowstudy.analysis.errors import propose_tags
-from flowstudy.analysis.statistics import mean_interval
 from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
@@ -19,101 +15,95 @@ from flowstudy.metrics import FlowTooLarge
 from flowstudy.progress import progress
 from flowstudy.systems.records import Prediction
 
-ERROR_COLUMNS: Final = ("system", "example", "repeat", "category", "evidence")
+COLUMNS = ["system", "example", "repeat", "category", "evidence", "reference", "candidate", "input"]
 
 
-def proposed_table(
-    predictions: Sequence[Prediction],
-    examples: Iterable[Example],
-    catalogues: Mapping[str, Catalogue] | None = None,
+def proposals_table(
+    predictions: Sequence[Prediction], examples: Mapping[str, Example], catalogues: Mapping[str, Catalogue]
 ) -> pd.DataFrame:
-    """The proposals for every answer: one row per category (`ERROR_COLUMNS`), evidence joined; none for a right one."""
-    corpus = {example.id: example for example in examples}
+    """One row per proposed tag of every answer, in the columns `COLUMNS`; answers too large to explain have none."""
     rows: list[tuple[object, ...]] = []
     with progress("proposing tags", len(predictions)) as tick:
         for prediction in predictions:
-            rows += _proposed_rows(prediction, corpus[prediction.example], catalogues or {})
+            example = examples[prediction.example]
+            place = (prediction.system, prediction.example, prediction.repeat)
+            try:
+                found = propose_tags(example, prediction, catalogues.get(example.domain))
+            except FlowTooLarge:
+                found = []
+            rows += [(*place, *tag) for tag in found]
             tick(note=prediction.system)
-    return pd.DataFrame(rows, columns=list(ERROR_COLUMNS))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _proposed_rows(
-    prediction: Prediction, example: Example, catalogues: Mapping[str, Catalogue]
-) -> list[tuple[object, ...]]:
-    evidence: dict[str, list[str]] = {}
-    try:
-        tags = propose_tags(example, prediction, catalogues.get(example.domain))
-    except FlowTooLarge:
-        return []
-    for tag in tags:
-        evidence.setdefault(tag.category, []).append(tag.evidence)
-    head = (prediction.system, prediction.example, prediction.repeat)
-    return [(*head, category, "; ".join(texts)) for category, texts in evidence.items()]
+def verdicts(predictions: Sequence[Prediction], proposals: pd.DataFrame, tags: pd.DataFrame) -> pd.DataFrame:
+    """One row per answer: system, example, repeat, categories (a set) and `by`.
 
-
-def confirmed_table(tags: pd.DataFrame, taxonomy: Taxonomy | None = None) -> pd.DataFrame:
-    """Confirmed tags (a `TagStore.table()`) in the same columns: a category counts when most annotators chose it.
-
-    Renamed categories count under today's name; unknown ones keep theirs. `evidence` holds the annotators' notes.
+    `by` is `people` where at least one annotator confirmed the answer (a category counts when half of them or more
+    gave it), else `proposed`. `tags` is a `TagStore.table()`; what is not confirmed does not count.
     """
-    known = taxonomy or load_taxonomy()
+    places = ["system", "example", "repeat"]
+    proposed = proposals.groupby(places)["category"].agg(set).to_dict()
+    people: dict[tuple[str, str, int], list[set[str]]] = {}
+    for tag in _confirmed(tags):
+        people.setdefault((tag["system"], tag["example"], tag["repeat"]), []).append(set(tag["categories"]))
     rows = []
-    done = tags[tags["state"] == "done"]
-    for place, group in done.groupby(["system", "example", "repeat"], sort=True):
-        votes = Counter(known.resolve(name) or name for names in group["categories"] for name in set(names))
-        notes = "; ".join(note for note in group["note"] if note)
-        rows += [(*place, name, notes) for name, count in votes.items() if 2 * count > len(group)]
-    return pd.DataFrame(rows, columns=list(ERROR_COLUMNS))
+    for p in predictions:
+        place = (p.system, p.example, p.repeat)
+        if p.is_answer:
+            given = people.get(place)
+            rows.append((*place, _shared(given) if given else proposed.get(place, set()), _source(given)))
+    return pd.DataFrame(rows, columns=[*places, "categories", "by"])
 
 
-def error_rates(
-    errors: pd.DataFrame, answers: pd.DataFrame, taxonomy: Taxonomy | None = None, *, seed: int = 0
-) -> pd.DataFrame:
-    """Share of answers with each kind of error: system, category, title, group, answers, count, rate, low, high.
+def _confirmed(tags: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = tags.to_dict("records")
+    return [row for row in rows if row["state"] == "done"]
 
-    `errors` has `ERROR_COLUMNS`; `answers` says what was looked at (system, example, repeat: one row per answer).
-    Intervals are bootstrapped over examples. Categories that nobody has are left out.
+
+def _shared(given: Sequence[set[str]]) -> set[str]:
+    return {name for some in given for name in some if 2 * sum(name in other for other in given) >= len(given)}
+
+
+def _source(given: Sequence[set[str]] | None) -> str:
+    return "people" if given else "proposed"
+
+
+def error_rates(answers: pd.DataFrame, taxonomy: Taxonomy | None = None, level: float = 0.95) -> pd.DataFrame:
+    """Share of a system's answers with each category: system, category, title, answers, errors, rate, low, high.
+
+    `answers` comes from `verdicts`; the interval is Wilson's. Every category seen anywhere has a row per system.
     """
-    known = taxonomy or load_taxonomy()
+    from scipy.stats import binomtest
+
+    known = (taxonomy or load_taxonomy()).categories
+    seen = sorted({name for some in answers["categories"] for name in some})
     rows = []
-    for system, looked in answers.groupby("system", sort=True):
-        own = errors[errors["system"] == system]
-        present = set(own["category"])
-        unknown = sorted(present - set(known.categories))
-        for category in [*(name for name in known.categories if name in present), *unknown]:
-            having = set(own[own["category"] == category][["example", "repeat"]].itertuples(index=False, name=None))
-            marks = [place in having for place in looked[["example", "repeat"]].itertuples(index=False, name=None)]
-            interval = mean_interval(np.array(marks, dtype=float), clusters=list(looked["example"]), seed=seed)
-            entry = known.categories.get(category)
-            group = entry.group if entry else ""
-            rows.append((system, category, known.title(category), group, len(marks), sum(marks), *interval[:3]))
-    columns = ["system", "category", "title", "group", "answers", "count", "rate", "low", "high"]
-    table = pd.DataFrame(rows, columns=columns).drop_duplicates(["system", "category"], ignore_index=True)
-    return table.assign(low=table["low"].fillna(table["rate"]), high=table["high"].fillna(table["rate"]))
+    for system, group in answers.groupby("system", sort=True):
+        for name in seen:
+            errors = sum(name in some for some in group["categories"])
+            interval = binomtest(errors, len(group)).proportion_ci(level, method="wilson")
+            title = known[name].title if name in known else name
+            rows.append((system, name, title, len(group), errors, errors / len(group), interval.low, interval.high))
+    return pd.DataFrame(rows, columns=["system", "category", "title", "answers", "errors", "rate", "low", "high"])
 
 
-def proposal_quality(tags: pd.DataFrame) -> pd.DataFrame:
-    """Proposals against what people confirmed: category, proposed, confirmed, both, precision, recall (NaN: none)."""
-    done = tags[tags["state"] == "done"]
-    proposed = Counter(name for names in done["proposed"] for name in set(names))
-    confirmed = Counter(name for names in done["categories"] for name in set(names))
-    both: Counter[str] = Counter()
-    for ours, theirs in zip(done["proposed"], done["categories"], strict=True):
-        both.update(set(ours) & set(theirs))
-    names = sorted({*proposed, *confirmed})
-    rows = [(name, proposed[name], confirmed[name], both[name]) for name in names]
-    total = ("all", proposed.total(), confirmed.total(), both.total())
-    table = pd.DataFrame([*rows, total], columns=["category", "proposed", "confirmed", "both"])
-    return table.assign(
-        precision=table["both"] / table["proposed"].where(table["proposed"] > 0),
-        recall=table["both"] / table["confirmed"].where(table["confirmed"] > 0),
-    )
-
-
-def co_occurrence(errors: pd.DataFrame) -> pd.DataFrame:
-    """How many answers have both of two categories (the diagonal: one), as a square table."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for _, group in errors.groupby(["system", "example", "repeat"]):
-        counts.update(itertools.product(sorted(set(group["category"])), repeat=2))
-    names = sorted({name for name, _ in counts})
-    return pd.DataFrame([[counts[a, b] for b in names] for a in names], index=names, columns=names)
+def proposal_quality(proposals: pd.DataFrame, tags: pd.DataFrame) -> pd.DataFrame:
+    """Precision and recall of the proposals against people's confirmed tags, per category: category, proposed,
+    confirmed, both, precision, recall (NaN where nothing was proposed or confirmed). Empty without tags."""
+    places = ["system", "example", "repeat"]
+    proposed = proposals.groupby(places)["category"].agg(set).to_dict()
+    counts: dict[str, list[int]] = {}
+    for tag in _confirmed(tags):
+        mine = proposed.get((tag["system"], tag["example"], tag["repeat"]), set())
+        theirs = set(tag["categories"])
+        for name in mine | theirs:
+            count = counts.setdefault(name, [0, 0, 0])
+            count[0] += name in mine
+            count[1] += name in theirs
+            count[2] += name in mine & theirs
+    table = pd.DataFrame([(name, *c) for name, c in sorted(counts.items())],
+                         columns=["category", "proposed", "confirmed", "both"])  # fmt: skip
+    table["precision"] = table["both"] / table["proposed"].where(table["proposed"] > 0)
+    table["recall"] = table["both"] / table["confirmed"].where(table["confirmed"] > 0)
+    return table

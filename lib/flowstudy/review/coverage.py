@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
 from flowstudy.analysis.agreement import agreement_table
 from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
 from flowstudy.review.sampling import Item
+from flowstudy.review.tags import Tag, TagStore
+
+
+def stored_tags(path: Path) -> pd.DataFrame:
+    """The standing verdicts of a tag file, read only; an empty table where nobody has tagged yet."""
+    if not path.exists():
+        return pd.DataFrame(columns=[name for name in Tag.model_fields if name not in ("id", "supersedes")])
+    store = TagStore(path, read_only=True)
+    try:
+        return store.table()
+    finally:
+        store.close()
 
 
 def coverage(tags: pd.DataFrame, items: Sequence[Item]) -> pd.DataFrame:
