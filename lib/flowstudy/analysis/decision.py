@@ -226,6 +226,7 @@ def _gap(row: Mapping[str, float]) -> str:
 
 def _range(row: Mapping[str, float]) -> str:
     if row["low"] != row["low"]:
-        return f"{row['difference']:+.3f} without an interval"
-    return f"{row['difference']:+.3f}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f}"
+        return f"{row['difference']:+.3f} without an interval".replace("-", "−")
+    words = f"{row['difference']:+.3f}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f}"
+    return words.replace("-", "−")
 

@@ -50,7 +50,7 @@ class Assumptions(BaseModel):
                  "requests_per_month": "requests", "label_usd_per_example": "US dollars",
                  "labelled_examples": "examples", "training_hours": "hours"}  # fmt: skip
         measured = {"labelled_examples": "counted in this run", "training_hours": "measured in this run"}
-        rows = [(n.replace("_", " "), getattr(self, n), unit, measured.get(n, self.source), self.date)
+        rows = [(n, getattr(self, n), unit, measured.get(n, self.source), self.date)
                 for n, unit in units.items()]  # fmt: skip
         return pd.DataFrame(rows, columns=["parameter", "value", "unit", "source", "date"])
 

@@ -56,9 +56,8 @@ def verdicts(predictions: Sequence[Prediction], proposals: pd.DataFrame, tags: p
     return pd.DataFrame(rows, columns=[*places, "categories", "by"])
 
 
-def _confirmed(tags: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = tags.to_dict("records")
-    return [row for row in rows if row["state"] == "done"]
+def _confirmed(tags: pd.DataFrame) -> list[dict[Any, Any]]:
+    return [row for row in tags.to_dict("records") if row["state"] == "done"]
 
 
 def _shared(given: Sequence[set[str]]) -> set[str]:

@@ -25,6 +25,7 @@ SPLIT_TITLES: Final = {
     "train": "training examples",
 }
 _ROW: Final = 34
+_TICKS: Final = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
 
 
 class NothingToDraw(ValueError):
@@ -83,7 +84,7 @@ def differences(comparison: pd.DataFrame, *, order: Sequence[str] | None = None)
                 hovertemplate=_forest_hover(row), text=[_signed(row["difference"])], textposition="top center",
             )
         )  # fmt: skip
-    figure.update_xaxes(title_text="difference (points of a score from 0 to 1)", nticks=7)
+    figure.update_xaxes(title_text="difference (on a scale of 0 to 1)", nticks=7)
     figure.update_traces(cliponaxis=False)
     subtitle = f"{title(str(rows['measure'].iloc[0]))}, paired, 95 % interval; hollow: may be zero"
     return _finish(figure, "Who is better, and by how much", subtitle, list(dict.fromkeys(names)), markup=True, row=48)
@@ -125,20 +126,21 @@ def sizes(table: pd.DataFrame, fits: pd.DataFrame | None = None, measure: str = 
         curve = pd.DataFrame() if fits is None else fits[fits["system"] == system]
         if not curve.empty:
             figure.add_traces(_band(curve, colours[system]))
+        figure.add_trace(_legend_entry(str(system), colours[system]))
         shift = 1 + 0.02 * (number - (len(colours) - 1) / 2)
         figure.add_trace(
             go.Scatter(
-                x=group["steps"] * shift, y=group["mean"], name=_text(system), mode="markers", legendgroup=system,
+                x=group["steps"] * shift, y=group["mean"], mode="markers", legendgroup=system, showlegend=False,
                 error_y={**_whisker(group, "mean"), "color": colours[system]},
                 marker={"size": 9, "color": colours[system], "symbol": _hollow(group["few"])},
                 customdata=group[["n", "low", "high"]],
                 hovertemplate="%{customdata[0]} examples: %{y:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f})",
             )
         )  # fmt: skip
-    figure.update_xaxes(title_text="components of the reference flow (count, logarithmic)", type="log", dtick="D2")
+    figure.update_xaxes(title_text="components of the reference flow (count, logarithmic)", type="log", tickvals=_TICKS)
     figure.update_yaxes(title_text=_axis(measure), range=_unit_range(rows))
     figure.update_layout(height=480, margin={"t": 110})
-    subtitle = "mean of examples of about this size, 95 % interval; hollow: fewer than 10 examples"
+    subtitle = "mean by size, 95 % interval; hollow: below 10 examples"
     return _heading(figure.update_layout(template=template()), "Quality as workflows grow", subtitle)
 
 
@@ -155,7 +157,8 @@ def errors(table: pd.DataFrame, *, top: int = 14) -> Any:
     for system, group in rows[rows["title"].isin(common)].groupby("system", sort=True):
         figure.add_trace(
             go.Scatter(
-                x=100 * group["rate"], y=group["title"], name=_text(system), mode="markers",
+                x=100 * group["rate"], y=group["title"], name=_text(system), mode="markers", orientation="h",
+                offsetgroup=str(system),
                 marker={"size": 10, "color": colours[system]},
                 error_x={
                     "type": "data", "symmetric": False, "array": 100 * (group["high"] - group["rate"]),
@@ -197,16 +200,17 @@ def frontier(table: pd.DataFrame, against: str = "cost_per_1000", measure: str =
         )
     )  # fmt: skip
     for _, row in rows.iterrows():
-        ink = colours[row["system"]] if row["system"] in set(best["system"]) else GREY
-        figure.add_trace(_place(row, against, ink))
-    figure.update_xaxes(title_text=axis, rangemode="tozero")
+        leads = row["system"] in set(best["system"])
+        figure.add_trace(_place(row, against, colours[row["system"]] if leads else GREY, leads))
+    most = max(rows[name].max() for name in (against, f"{against}_high") if name in rows) or 1
+    figure.update_xaxes(title_text=axis, range=[-0.06 * most, 1.12 * most])
     figure.update_yaxes(title_text=_axis(measure), range=_unit_range(rows))
     figure.update_layout(height=440, showlegend=False, template=template())
     note = f"; not drawn, no {thing}: {_text(', '.join(absent))}" if absent else ""
     return _heading(figure, heading, f"the line joins what nothing beats on both; others are grey{note}")
 
 
-def _place(row: pd.Series, against: str, ink: str) -> Any:
+def _place(row: pd.Series, against: str, ink: str, above: bool) -> Any:
     import plotly.graph_objects as go
 
     spread = None
@@ -214,8 +218,9 @@ def _place(row: pd.Series, against: str, ink: str) -> Any:
         spread = {"type": "data", "symmetric": False, "array": [row[f"{against}_high"] - row[against]],
                   "arrayminus": [row[against] - row[f"{against}_low"]], "color": ink, "thickness": 1.4, "width": 0}
     return go.Scatter(
-        x=[row[against]], y=[row["mean"]], mode="markers+text", text=[f"  {_text(row['system'])}"],
-        textposition="middle right", textfont={"color": ink}, marker={"size": 12, "color": ink}, cliponaxis=False,
+        x=[row[against]], y=[row["mean"]], mode="markers+text", text=[_text(row["system"])],
+        textposition="top center" if above else "bottom center", textfont={"color": ink}, cliponaxis=False,
+        marker={"size": 12, "color": ink},
         error_y={**_whisker(row, "mean"), "color": ink}, error_x=spread,
         hovertemplate=f"{_text(row['system'])}: %{{y:.3f}} at %{{x:.4g}}<extra></extra>",
     )  # fmt: skip
@@ -244,6 +249,13 @@ def _dot(row: pd.DataFrame, value: str, system: str, colour: str) -> Any:
         customdata=row[["n", "low", "high"]],
         hovertemplate="%{x:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f})<extra>n = %{customdata[0]}</extra>",
     )  # fmt: skip
+
+
+def _legend_entry(system: str, colour: str) -> Any:
+    import plotly.graph_objects as go
+
+    marker = {"size": 9, "color": colour}
+    return go.Scatter(x=[None], y=[None], name=_text(system), mode="markers", marker=marker, legendgroup=system)
 
 
 def _band(curve: pd.DataFrame, colour: str) -> list[Any]:

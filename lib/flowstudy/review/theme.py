@@ -1,6 +1,6 @@
 """One look for every figure: fonts, a colour-blind safe palette, and the same colour for the same system everywhere.
 
-The palette is Okabe and Ito's (https://jfly.uni-koeln.de/color/), ordered so that neighbours differ most in print.
+The palette is Okabe and Ito's (https://jfly.uni-koeln.de/color/) without its yellow, and four darker colours more.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import zlib
 from collections.abc import Iterable
 from typing import Any, Final
 
-PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#5B4B8A")
+PALETTE: Final = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#5B4B8A", "#6E7F2B", "#3C4650",
+)  # fmt: skip
 GREY: Final = "#8A8F98"
 INK: Final = "#1F2733"
 PALE: Final = "#E4E8EE"
@@ -29,23 +31,25 @@ STATUS_COLOURS: Final = {
 }
 
 
-def system_colours(systems: Iterable[str]) -> dict[Any, str]:
-    """A colour per system that depends on its name alone, as far as the names allow it.
+#: The colours of the default study's systems, so that they are the same in every picture of every run.
+_WISHES: Final = {
+    "slm-tuned": 0, "slm-seed": 1, "hybrid": 2, "gpt-4o": 3, "gemini-2.5-flash": 4, "claude-sonnet-4-5": 5,
+    "nearest": 6, "gpt-4o-decomposed": 7, "constant": 8,
+}  # fmt: skip
 
-    Every name has a first choice (a hash of the name); a clash goes to the next free colour in name order. More
-    systems than colours: the palette repeats.
+
+def system_colours(systems: Iterable[str]) -> dict[Any, str]:
+    """A colour per system: the default study's systems have theirs, any other one that its name points at.
+
+    Two names that point at the same colour: the second (by name) takes the next free one. More systems than colours:
+    the palette repeats.
     """
-    names = sorted(set(systems))
     taken: dict[str, int] = {}
-    for name in names:
+    for name in sorted(set(systems), key=lambda name: (name not in _WISHES, name)):
         wish = _WISHES.get(name, zlib.crc32(name.encode()) % len(PALETTE))
         free = [i for i in range(len(PALETTE)) if i not in taken.values()] or list(range(len(PALETTE)))
-        taken[name] = wish if wish in free else min(free, key=lambda i: (i - wish) % len(PALETTE))
+        taken[name] = min(free, key=lambda i: (i - wish) % len(PALETTE))
     return {name: PALETTE[index] for name, index in taken.items()}
-
-
-#: First choices for the systems of the default study, so that its pictures keep their colours.
-_WISHES: Final = {"tuned": 0, "slm-tuned": 0, "prompted": 1, "slm-prompted": 1, "hybrid": 2, "nearest": 6}
 
 
 def template() -> Any:

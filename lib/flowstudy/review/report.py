@@ -1,0 +1,162 @@
+"""The report: one HTML file that opens offline, the answer first, readable on a phone and in print.
+
+Pictures are PNG (one for wide and one for narrow screens) when a Chrome is found, else interactive figures with
+Plotly's script embedded once. No request leaves the page, and everything from outside is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from flowstudy.analysis.decision import Decision
+from flowstudy.review.pictures import png_bytes, table_html
+from flowstudy.review.theme import PALETTE
+
+LARGEST: Final = 6_000_000
+_NARROW: Final = 420
+_ROWS: Final = 60
+_ACCENTS: Final = {"fine-tune": PALETTE[0], "prompt": PALETTE[1], "hybrid": "#00805B", "cannot tell yet": "#5A6472"}
+
+METHODS: Final = (
+    "Quality is FlowSim as published with StarFlow (arXiv 2503.21889): one minus the tree edit distance of two "
+    "workflows over the sum of their sizes; 1 is the reference itself. Every system saw the same suggestions and "
+    "examples and went through the same parser. An answer without a readable workflow scores 0; a request that got "
+    "no answer (provider error, budget) is counted and not scored.",
+    "Comparisons are paired by example. Intervals are 95 % bootstrap intervals over examples (bias-corrected and "
+    "accelerated from 15 on), p-values come from paired permutation tests and are adjusted by Holm's method over all "
+    "comparisons. Groups below 10 examples are drawn hollow.",
+    "The question and the measures follow Marquez Ayala et al., arXiv 2505.24189; the data is another one, so compare "
+    "patterns, not absolute numbers.",
+)
+
+
+class Picture(NamedTuple):
+    """A figure with its caption and the table it was drawn from."""
+
+    figure: Any
+    caption: str
+    table: pd.DataFrame | None = None
+
+
+class Table(NamedTuple):
+    """A table that stands on its own."""
+
+    table: pd.DataFrame
+    caption: str = ""
+
+
+class Missing(NamedTuple):
+    """The sentence that stands where a figure cannot be drawn."""
+
+    reason: str
+
+
+class Section(BaseModel):
+    """A heading, a sentence or two, and what is shown under it."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    heading: str
+    text: str = ""
+    parts: Sequence[Any] = ()
+
+
+def write_report(
+    path: str | Path,
+    decision: Decision,
+    sections: Iterable[Section],
+    *,
+    title: str = "Fine-tune a small model, or prompt a large one?",
+    limits: str = "",
+    provenance: Mapping[str, object] | None = None,
+    methods: Sequence[str] = METHODS,
+    footer: str = "Written by flowstudy.",
+) -> Path:
+    """Write the report to `path` (atomically) and return it; a section's parts are `Picture`, `Table` or `Missing`.
+
+    Raises ValueError when the file would be larger than 6 MB: show fewer pictures or smaller tables.
+    """
+    import jinja2
+
+    shown, interactive = _sections(sections)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    source = resources.files("flowstudy.review").joinpath("report.html.j2").read_text(encoding="utf-8")
+    text = environment.from_string(source).render(
+        title=title, decision=decision, accent=_ACCENTS[decision.answer], sections=shown, limits=limits,
+        plotly_script=_plotly_script() if interactive else "", methods=methods, footer=footer,
+        provenance=[(str(k), _flat(v)) for k, v in (provenance or {}).items()],
+    )  # fmt: skip
+    data = text.encode("utf-8")
+    if len(data) > LARGEST:
+        raise ValueError(f"report {path}: expected at most {LARGEST:,} bytes, got {len(data):,}; show fewer pictures")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)
+    return path
+
+
+def _sections(sections: Iterable[Section]) -> tuple[list[dict[str, Any]], bool]:
+    shown, number, interactive = [], 0, False
+    for section in sections:
+        parts = []
+        for part in section.parts:
+            number += isinstance(part, Picture)
+            parts.append(_part(part, number))
+            interactive |= "json" in parts[-1]
+        shown.append({"heading": section.heading, "text": section.text, "parts": parts})
+    return shown, interactive
+
+
+def _part(part: Picture | Table | Missing, number: int) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    if isinstance(part, Missing):
+        return {"absent": part.reason[:1].upper() + part.reason[1:]}
+    table = None if part.table is None else Markup(_short_table(part.table))
+    if isinstance(part, Table):
+        return {"absent": "", "table_only": True, "table": table, "caption": part.caption}
+    shown = {"absent": "", "table_only": False, "number": number, "caption": part.caption, "table": table}
+    picture = png_bytes(part.figure, scale=1.6)
+    if picture is not None:
+        narrow = png_bytes(part.figure, width=_NARROW)
+        return shown | {"picture": _base64(picture), "narrow": _base64(narrow) if narrow else ""}
+    height = part.figure.layout.height or 450
+    return shown | {"picture": "", "json": Markup(_script_json(part.figure)), "height": height}
+
+
+def _short_table(table: pd.DataFrame) -> str:
+    note = f"<p>The first {_ROWS} of {len(table):,} rows.</p>" if len(table) > _ROWS else ""
+    return table_html(table.head(_ROWS)) + note
+
+
+def _script_json(figure: Any) -> str:
+    """Figure JSON that cannot end the script element it stands in."""
+    text = json.dumps(json.loads(figure.to_json()), ensure_ascii=True, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _plotly_script() -> Any:
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    return Markup(get_plotlyjs())
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_flat(item)}" for name, item in value.items())
+    return ", ".join(map(_flat, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
