@@ -54,7 +54,8 @@ def all_figures(scores):
 def sections(scores):
     drawn = all_figures(scores)
     parts = {name: [Picture(f, f"about {XSS}", t), Table(t, "as a table")] for name, (f, t) in drawn.items()}
-    return [Section(heading=name, parts=shown) for name, shown in (parts | {"Gap": [Missing("no price is known")]}).items()]
+    gap = Section(heading="Gap", parts=[Missing("no price is known")])
+    return [*(Section(heading=name, parts=shown) for name, shown in parts.items()), gap]
 
 
 def test_every_figure_has_title_axes_and_template(scores):
@@ -62,7 +63,7 @@ def test_every_figure_has_title_axes_and_template(scores):
         layout = figure.layout
         assert layout.title.text and layout.height
         assert tuple(layout.template.layout.colorway) == PALETTE
-        last = [axis for axis in layout if re.fullmatch(r"xaxis\d*", axis)][-1]
+        last = max(axis for axis in layout if re.fullmatch(r"xaxis\d*", axis))
         assert layout[last].title.text
         assert "<img" not in figure.to_json()
 

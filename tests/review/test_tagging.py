@@ -5,7 +5,7 @@ import time
 import pandas as pd
 import pytest
 
-from flowstudy.analysis.error_rates import confirmed_table, error_rates, proposal_quality
+from flowstudy.analysis.error_rates import co_occurrence, error_rates, proposal_quality, proposals_table, verdicts
 from flowstudy.analysis.taxonomy import load_taxonomy
 from flowstudy.corpus.example import Example
 from flowstudy.flows import Component, Flow, Input
@@ -181,12 +181,18 @@ def test_numbers_from_tags(session, items):
     assert table["tagged"].sum() == table["twice"].sum() == 5 and table["queued"].sum() == len(items)
     text = coverage_text(tags, items[:-1])
     assert "ana (5), bo (5)" in text and "alpha (masi)" in text
-    errors = confirmed_table(tags)
-    assert "wrong_trigger" not in set(errors["category"])  # one of two is no majority
-    rates = error_rates(errors, tags[["system", "example", "repeat"]].drop_duplicates())
-    assert (rates["low"] <= rates["rate"]).all() and (rates["rate"] <= rates["high"]).all()
-    quality = proposal_quality(tags).set_index("category").loc["all"]
-    assert quality["precision"] == 1.0 and quality["recall"] < 1.0
+    corpus = {item.example.id: item.example for item in items}
+    catalogues = {item.example.domain: item.catalogue for item in items if item.catalogue}
+    predictions = [item.prediction for item in items]
+    proposals = proposals_table(predictions, corpus, catalogues)
+    answers = verdicts(predictions, proposals, tags)
+    assert (answers["by"] == "people").sum() == 5 and len(answers) == len(items)
+    rates = error_rates(answers)
+    assert (rates["low"] <= rates["rate"] + 1e-9).all() and (rates["rate"] <= rates["high"] + 1e-9).all()
+    quality = proposal_quality(proposals, tags).set_index("category")
+    assert quality.loc["wrong_trigger", "recall"] == 0 and (quality["precision"].dropna() == 1).all()
+    together = co_occurrence(answers)
+    assert together.loc["wrong_trigger", "wrong_trigger"] == 1 and (together == together.T).all(axis=None)
     assert coverage_text(tags, []) == "Nothing to tag: no system has an answer yet."
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -57,7 +59,17 @@ def verdicts(predictions: Sequence[Prediction], proposals: pd.DataFrame, tags: p
 
 
 def _confirmed(tags: pd.DataFrame) -> list[dict[Any, Any]]:
-    return [row for row in tags.to_dict("records") if row["state"] == "done"]
+    """Confirmed tags, renamed categories under today's name; categories that no taxonomy knows stay as they are."""
+    known = load_taxonomy()
+    rows = [row for row in tags.to_dict("records") if row["state"] == "done"]
+    return [row | {"categories": [known.resolve(name) or name for name in row["categories"]]} for row in rows]
+
+
+def co_occurrence(answers: pd.DataFrame) -> pd.DataFrame:
+    """How many answers (of `verdicts`) have both of two categories (the diagonal: one), as a square table."""
+    counts = Counter(pair for some in answers["categories"] for pair in itertools.product(some, repeat=2))
+    names = sorted({name for name, _ in counts})
+    return pd.DataFrame([[counts[a, b] for b in names] for a in names], index=names, columns=names)
 
 
 def _shared(given: Sequence[set[str]]) -> set[str]:

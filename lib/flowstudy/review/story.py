@@ -44,8 +44,8 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def not_run(roster: pd.DataFrame) -> dict[str, str]:
     """Systems of the roster that could not run: name to reason and the line that enables them."""
-    rows = roster[~roster["ready"].astype(bool)]
-    return {row.system: f"{row.reason} ({row.fix})" for row in rows.itertuples()}
+    rows = roster[~roster["ready"].astype(bool)].to_dict("records")
+    return {str(row["system"]): f"{row['reason']} ({row['fix']})" for row in rows}
 
 
 def provenance(manifest: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> dict[str, object]:
