@@ -1,6 +1,8 @@
 """The answer: fine-tune, prompt, hybrid, or cannot tell yet; by stated rules, so the same inputs give the same words.
 
-The rules, in order (`margin` is the smallest difference in FlowSim that would matter to anyone):
+Of each kind of system (fine-tuned, prompted, hybrid, ...) the one with the best mean takes part; Holm's adjustment is
+over the comparisons between these. The rules, in order (`margin` is the smallest difference in FlowSim that would
+matter to anyone):
 
 1. Without a fine-tuned small model and a prompted large one that answered the same examples (10 at least), the
    question cannot be answered.
@@ -96,8 +98,9 @@ class _Case:
         self.margin, self.measure = margin, measure
         self.not_run = [f"{system}: {reason}" for system, reason in sorted(not_run.items())]
         self.table = wide(scores, measure)
-        self.pairs = compare(scores, measure, sources=sources, seed=seed, resamples=resamples)
         self.best = {kind: self._best(kind) for kind in ("tuned", "prompted", "seed", "hybrid", "baseline")}
+        leaders = scores[scores["system"].isin(list(filter(None, self.best.values())))]
+        self.pairs = compare(leaders, measure, sources=sources, seed=seed, resamples=resamples)
 
     def decision(self) -> Decision:
         """Rules 1 to 5."""
