@@ -105,9 +105,7 @@ class Run:
             "schema": MANIFEST_SCHEMA,
             "run": self.path.name,
             "written_at": now(),
-            "code": git_state(self.root),
-            "packages": package_versions(),
-            "hardware": hardware(),
+            **this_machine(self.root),
             "parameters": {"asked": asked, "resolved": resolved},
             "notebooks": notebooks,
             "facts": {name: record["facts"] for name, record in facts.items()},
@@ -168,6 +166,11 @@ def hash_file(path: Path) -> str:
 def now() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def this_machine(root: Path) -> dict[str, Any]:
+    """Code, packages and hardware as they are now: the part of the manifest that a report shows."""
+    return {"code": git_state(root), "packages": package_versions(), "hardware": hardware()}
 
 
 def git_state(root: Path) -> dict[str, Any]:

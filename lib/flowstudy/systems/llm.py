@@ -117,10 +117,14 @@ class Client:
         return reply
 
     async def _attempt(self, messages: list[dict[str, str]], sent: dict[str, Any]) -> wire.Answer | Verdict:
-        try:
-            return await wire.send(self.model, self.family, messages, sent, self.base, self.timeout_s)
-        except Exception as error:  # noqa: BLE001 - LiteLLM and the SDKs raise every class there is
-            return classify(error)
+        """One attempt. LiteLLM and the SDKs raise every class there is: whatever was raised is classified."""
+        sending = wire.send(self.model, self.family, messages, sent, self.base, self.timeout_s)
+        (result,) = await asyncio.gather(sending, return_exceptions=True)
+        if isinstance(result, Exception):
+            return classify(result)
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
     def _book(self, call: Call, answer: wire.Answer, latency: float, share: float) -> Call:
         cost = None
