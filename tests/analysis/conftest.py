@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flowstudy.analysis.measures import OUTLINE, PRIMARY
 from flowstudy.analysis.scores import COLUMNS
 
 
@@ -17,7 +18,7 @@ def make_scores(means, n=60, noise=0.08, seed=0, costs=None, seconds=None, split
         for i, value in enumerate(values):
             where = split or ("ood" if i % 3 == 0 else "test")
             head = (system, f"e{i}", 0, where, f"d{i % 4}", "ok")
-            measures = {"answered": 1.0, "flow_sim_with_inputs": value, "flow_sim_no_inputs": value}
+            measures = {"answered": 1.0, PRIMARY: value, OUTLINE: value}
             measures |= {"api_usd": (costs or {}).get(system, 0.0), "local_s": (seconds or {}).get(system, 0.0)}
             measures |= {"latency_s": 1.0 + i / n}
             rows += [(*head, name, number, "" if number == number else "unknown") for name, number in measures.items()]

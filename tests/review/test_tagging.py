@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from flowstudy.analysis.error_rates import co_occurrence, error_rates, proposal_quality, proposals_table, verdicts
+from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.taxonomy import load_taxonomy
 from flowstudy.corpus.example import Example
 from flowstudy.flows import Component, Flow, Input
@@ -140,7 +141,7 @@ def test_300_steps_are_shown_in_time(tmp_path):
 def test_queue_plans(items):
     predictions, examples = [i.prediction for i in items], [i.example for i in items]
     scores = pd.DataFrame(
-        [(*i.place, "flow_sim_with_inputs", i.score) for i in items],
+        [(*i.place, PRIMARY, i.score) for i in items],
         columns=["system", "example", "repeat", "measure", "value"],
     )
     worst = sample_items(predictions, examples, scores=scores, sampling="worst", items=4)
