@@ -39,10 +39,11 @@ class SeedPlan:
     context: int = 3072
     tokens: int = 2048
     lengths: tuple[int, ...] = (512, 512, 1024)
-    rate: float = 0.02
-    rate_small: float = 0.003
+    rate: float = 0.004
+    rate_small: float = 0.001
     prompt_loss: float = 0.3
     copying: float = 0.7
+    waves: bool = True
     minutes: float = 30.0
     decay: float = 0.3
     seed: int = 0
@@ -110,7 +111,30 @@ def new_model(tokenizer: Any, plan: SeedPlan) -> Any:
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     _lean_to_copying(model, plan)
+    _count_in_waves(model, tokenizer, plan)
     return model
+
+
+def _count_in_waves(model: Any, tokenizer: Any, plan: SeedPlan) -> None:
+    """Start the embeddings of `<w0>`, `<w1>`, ... as sines and cosines of the number, so that "the next word" is the
+    same rotation for all of them and need not be learned number by number."""
+    import torch
+
+    if not plan.waves:
+        return
+    embedding = model.get_input_embeddings().weight
+    half = plan.hidden // 4
+    speeds = math.pi * torch.logspace(0, -2.2, half)
+    with torch.no_grad():
+        for kind in "wsic":
+            shift = torch.randn(plan.hidden) * 0.05
+            for number in range(256):
+                place = tokenizer.convert_tokens_to_ids(f"<{kind}{number}>")
+                if place == tokenizer.unk_token_id:
+                    break
+                wave = torch.cat([torch.sin(number * speeds), torch.cos(number * speeds)]) * 0.07
+                embedding[place, : 2 * half] = wave
+                embedding[place] += shift
 
 
 def _lean_to_copying(model: Any, plan: SeedPlan) -> None:
@@ -148,7 +172,7 @@ def save_seed(model: Any, tokenizer: Any, folder: Path, plan: SeedPlan, measures
 
 def _mix(share: float, rng: random.Random) -> Mix:
     """Short flows first."""
-    most = 3 if share < 0.15 else (5 if share < 0.6 else rng.choice((5, 8, 12)))
+    most = 3 if share < 0.3 else (5 if share < 0.7 else rng.choice((5, 8, 12)))
     return Mix(sizes=(1, most))
 
 
@@ -158,7 +182,7 @@ def _tokenizer(out: Path, plan: SeedPlan) -> Any:
     if (out / "tokenizer.json").exists():
         return load_tokenizer(out)
     found: Iterator[list[Pair]] = invented_pairs(plan.seed + 500, Mix(), per_environment=3)
-    texts = [f"{pair.prompt}{pair.completion}" for _ in range(400) for pair in next(found)]
+    texts = [f"{pair.prompt}{pair.completion}" for _ in range(plan.vocabulary // 10) for pair in next(found)]
     texts += [f" {word} {plural(word)}" for word in (*THINGS, *QUALITIES, *SYNONYMS) for _ in range(3)]
     tokenizer = train_tokenizer(texts, plan.vocabulary, plan.context)
     tokenizer.save_pretrained(out)
@@ -174,7 +198,7 @@ def _packs(tokenizer: Any, plan: SeedPlan, step: int) -> Iterator[Any]:
     def environment(share: float) -> list[Pair]:
         nonlocal number
         number += 1
-        offers = (2, 3, 4) if share < 0.15 else (3, 4, 6, 8)
+        offers = (2, 3, 4) if share < 0.3 else ((3, 4, 6) if share < 0.7 else (4, 6, 8))
         return next(invented_pairs(plan.seed + 1000 + step * 7919 + number, _mix(share, rng), offers=offers))
 
     waiting: list[Pair] = []
@@ -311,7 +335,10 @@ def _resume(out: Path, model: Any, optimizers: list[Any]) -> dict[str, Any]:
         saved = torch.load(path, weights_only=True)
         model.load_state_dict(saved["model"])
         for optimizer, values in zip(optimizers, saved["optimizers"], strict=True):
+            bases = [group["base"] for group in optimizer.param_groups]
             optimizer.load_state_dict(values)
+            for group, base in zip(optimizer.param_groups, bases, strict=True):
+                group["base"] = base
     except (RuntimeError, KeyError, EOFError, ValueError, OSError) as error:
         raise ValueError(
             f"checkpoint {path}: expected one of this plan, got: {str(error)[:200]}; delete it to start anew"
@@ -329,7 +356,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default=str(SEED), help="folder to save in")
     for name, value in asdict(SeedPlan()).items():
-        if not isinstance(value, tuple):
+        if isinstance(value, bool):
+            parser.add_argument(f"--no-{name}", dest=name, action="store_false")
+        elif not isinstance(value, tuple):
             parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     options = vars(parser.parse_args())
     train_seed(options.pop("out"), SeedPlan(**options))

@@ -152,12 +152,14 @@ def _write(path: Path, facts: dict[str, Any]) -> None:
 
 def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: Any) -> None:
     from datasets import Dataset
+    from transformers.trainer_callback import PrinterCallback
 
     report = watch.report
     trainer = trainer_class(report.engine)(
         model=loaded.model, processing_class=loaded.tokenizer, train_dataset=Dataset.from_list(ready.rows),
         args=settings, callbacks=[as_callback(watch)],
     )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
     last = _last_checkpoint(out)
     report.resumed_from = int(last.name.rpartition("-")[2]) if last else 0
     started = time.monotonic()

@@ -1,0 +1,165 @@
+"""A tiny random model goes the whole way: train, kill, resume, save, reload, serve."""
+
+import asyncio
+import json
+
+import pytest
+
+from flowstudy.corpus.environments import shipped_catalogue
+from flowstudy.corpus.synthesis import Mix, generate
+from flowstudy.systems import wire
+from flowstudy.systems.slm.generate import Generator, ModelError, fingerprint
+from flowstudy.systems.slm.prepare import TrainingError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A model folder of a few thousand random weights with a tokenizer of its own."""
+    import torch
+
+    from flowstudy.systems.slm.seed import SeedPlan, new_model, save_seed
+    from flowstudy.systems.slm.tokenizer import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    plan = SeedPlan(hidden=32, layers=2, heads=2, inner=64, vocabulary=900, context=1024)
+    text = "Requirement: when a record is created, send an email\nFlow:\n1 action"
+    tokenizer = train_tokenizer([text] * 9, 900, 1024)
+    tokenizer.save_pretrained(folder)
+    save_seed(new_model(tokenizer, plan), tokenizer, folder, plan, {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def examples():
+    return list(generate(shipped_catalogue("hr"), 24, seed=0, mix=Mix(sizes=(1, 2))))
+
+
+def tune(tiny, examples, out, **options):
+    from flowstudy.systems.slm.train import fine_tune
+
+    options = {"engine": "trl", "batch": 2, "steps": 20, "evaluations": 2, "k": 2, "validation_examples": 2} | options
+    return fine_tune(tiny, examples, examples[:2], out, **options)
+
+
+@pytest.fixture(scope="module")
+def tuned(tiny, examples, tmp_path_factory):
+    """A finished run."""
+    out = tmp_path_factory.mktemp("run")
+    return out, tune(tiny, examples, out, method="full", reload_examples=2)
+
+
+def test_fine_tuning_learns_records_and_survives_a_reload(tuned):
+    out, report = tuned
+    curve = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in curve if "loss" in line]
+    assert losses[-1] < losses[0]
+    assert report.steps == 20 and report.same_after_reload == 2 and len(report.validation) == 2
+    assert report.trainable_tokens[0] > 0 and report.tokens_per_s > 0 and "plain TRL" in report.why
+    assert ">>>" in json.loads((out / "before.json").read_text())["sample"]
+    assert json.loads((out / "report.json").read_text())["engine"] == "trl"
+
+
+def test_the_same_call_goes_on_from_the_last_checkpoint(tiny, examples, tmp_path, monkeypatch):
+    from flowstudy.systems.slm import train
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flowstudy.systems.slm.watch.Watch.finish", killed)
+        with pytest.raises(Killed):
+            tune(tiny, examples, tmp_path, steps=4)
+    monkeypatch.setattr(train, "_check_reload", lambda *_: None)
+    report = tune(tiny, examples, tmp_path, steps=8)
+    assert report.resumed_from == 4 and report.steps == 8
+    assert (tmp_path / "model" / "adapter_config.json").exists()
+
+
+def test_a_corrupt_checkpoint_is_named(tiny, examples, tmp_path):
+    folder = tmp_path / "checkpoints" / "checkpoint-2"
+    folder.mkdir(parents=True)
+    (folder / "trainer_state.json").write_text("{")
+    with pytest.raises(TrainingError, match="checkpoint-2: expected one of this run"):
+        tune(tiny, examples, tmp_path, steps=4)
+
+
+def test_no_examples_and_prompts_without_room_are_errors(tiny, examples, tmp_path):
+    with pytest.raises(TrainingError, match="expected at least one example, got none"):
+        tune(tiny, [], tmp_path)
+    with pytest.raises(TrainingError, match=f"training records {examples[0].id}"):
+        tune(tiny, examples[:1], tmp_path, context=32)
+
+
+def test_one_example_is_enough(tiny, examples, tmp_path, monkeypatch):
+    from flowstudy.systems.slm import train
+
+    monkeypatch.setattr(train, "_check_reload", lambda *_: None)
+    assert tune(tiny, examples[:1], tmp_path, steps=2, method="full").steps == 2
+
+
+def test_batched_answers_are_those_of_one_by_one(tiny):
+    generator = Generator(tiny)
+    prompts = ["Requirement: a\nFlow:\n", "Requirement: when a record is created send mail\nFlow:\n", "Flow:\n"]
+    together = generator.generate(prompts, 12)
+    alone = [generator.generate([prompt], 12)[0] for prompt in prompts]
+    assert [c.text for c in together] == [c.text for c in alone]
+    for a, b in zip(together, alone, strict=True):
+        assert a.mean_logprob == pytest.approx(b.mean_logprob, abs=1e-3)
+        assert a.tokens <= 12 and (a.finish_reason == "length") == (a.tokens == 12)
+
+
+def test_a_prompt_longer_than_the_context_and_a_broken_folder_are_errors(tiny, tmp_path):
+    with pytest.raises(ModelError, match="expected fewer than 1024 tokens"):
+        Generator(tiny).generate(["word " * 2000])
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="expected a saved model"):
+        Generator(tmp_path)
+
+
+def test_another_template_is_refused(tiny, tmp_path):
+    (tmp_path / "flowstudy.json").write_text('{"template_hash": "old"}')
+    with pytest.raises(ModelError, match="expected template"):
+        Generator(tmp_path)
+
+
+def test_a_served_model_answers_through_litellm(tiny):
+    from flowstudy.systems.slm import serve
+    from flowstudy.systems.slm.provider import stop
+
+    name = serve("tiny", tiny)
+    litellm = wire.litellm()
+    ask = [{"role": "user", "content": "Requirement: a\nFlow:"}]
+    one = litellm.completion(model=name, messages=ask, max_tokens=5)
+    assert one.choices[0].finish_reason in ("stop", "length")
+    assert one.usage.completion_tokens <= 5 and one.usage.prompt_tokens > 3
+    assert one._hidden_params["mean_logprob"] < 0
+    assert wire.is_served(name) and wire.model_fingerprint(name) == fingerprint(tiny)
+
+    async def many():
+        calls = [litellm.acompletion(model=name, messages=ask, max_tokens=5) for _ in range(6)]
+        return await asyncio.gather(*calls)
+
+    answers = asyncio.run(many())
+    assert {a.choices[0].message.content for a in answers} == {one.choices[0].message.content}
+    assert sum(t["logprob"] for t in answers[0].choices[0].logprobs["content"]) < 0
+    long = [{"role": "user", "content": "word " * 2000}]
+    with pytest.raises(litellm.exceptions.BadRequestError, match="expected fewer than 1024 tokens"):
+        litellm.completion(model=name, messages=long, max_tokens=5)
+    stop("tiny")
+    assert not wire.is_served(name)
+
+
+def test_seed_training_goes_on_where_it_stopped(tmp_path):
+    from flowstudy.systems.slm.seed import SeedPlan, train_seed
+
+    plan = SeedPlan(hidden=32, layers=1, heads=2, inner=32, vocabulary=700, tokens=512, lengths=(512,), minutes=0.02)
+    first = train_seed(tmp_path, plan, log_every=1)
+    again = train_seed(tmp_path, SeedPlan(**{**plan.__dict__, "minutes": 0.05}), log_every=1)
+    assert again["step"] > first["step"] > 0
+    assert Generator(tmp_path).generate(["Flow:\n"], 3)[0].tokens <= 3
