@@ -153,6 +153,7 @@ def _folder(process: Path) -> bytes:
         ({"sede": 1}, "closest: 'seed'"),
         ({"api_key": "x"}, "environment variable"),
         ({"OPENAI_API_KEY": "x"}, "environment variable"),
+        ({"run_dir": "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"}, "environment variable"),
         ({"seed": {1, 2}}, "JSON value"),
         ({"seed": float("nan")}, "JSON value"),
     ],

@@ -22,6 +22,7 @@ from rapidfuzz import process
 
 from flowstudy.run_folder import Run, now, write_json
 from flowstudy.study import StudyError
+from flowstudy.systems.secrets import looks_like_key
 
 MAX_NOTEBOOK_BYTES: Final = 5_000_000
 MAX_STREAM_CHARS: Final = 20_000
@@ -58,7 +59,7 @@ def check_parameters(path: Path, given: dict[str, Any]) -> None:
     """Refuse names that the notebook does not have, values that are not JSON, and anything that looks like a key."""
     known = parameter_defaults(path)
     for name, value in given.items():
-        if _SECRET.search(name):
+        if _SECRET.search(name) or looks_like_key(value):
             raise StudyError(
                 f"parameter {name!r} of {path.name}: expected no secret, since parameters are stored in the executed "
                 "notebook; put it into an environment variable"

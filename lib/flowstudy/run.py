@@ -23,7 +23,7 @@ from typing import Any
 
 from flowstudy.notebook import check_parameters
 from flowstudy.run_folder import Run, write_json
-from flowstudy.study import NOTEBOOKS, Study, StudyError, fingerprint
+from flowstudy.study import NOTEBOOKS, Study, StudyError, fingerprint, hash_files
 
 
 def run_study(study: Study, run: Run, asked: dict[str, Any], cores: int = 2) -> int:
@@ -48,7 +48,10 @@ def write_inputs(study: Study, run: Run) -> None:
         where = str(run.path)
     for name, parameters in study.parameters(where).items():
         check_parameters(run.root / "notebooks" / f"{name}.ipynb", parameters)
-        write_json(run.path / "inputs" / f"{name}.json", fingerprint(run.root, name, parameters, study.corpus))
+        depends = fingerprint(run.root, name, parameters, study.corpus)
+        if name == "05_tag_errors":
+            depends["tags"] = hash_files([run.tags, run.tags.with_name(f"{run.tags.name}-wal")])
+        write_json(run.path / "inputs" / f"{name}.json", depends)
 
 
 @contextmanager

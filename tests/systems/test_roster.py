@@ -1,0 +1,51 @@
+"""The roster protects: who could not run is named with the remedy, and only answers of this run are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowstudy.systems import Call, Journal, Prediction, SystemSpec
+from flowstudy.systems.roster import journal_of, read_answers, read_roster, roster, statuses, write_roster
+
+SPECS = [SystemSpec(name="nearest", model="nearest"), SystemSpec(name="gpt", model="openai/gpt-4o")]
+
+
+@pytest.fixture(autouse=True)
+def _no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_API_BASE", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_missing_key_is_a_row_with_its_remedy() -> None:
+    table = roster(SPECS).set_index("system")
+    assert table.loc["nearest", "ready"] and not table.loc["gpt", "ready"]
+    assert "OPENAI_API_KEY" in table.loc["gpt", "fix"]
+    assert list(roster([]).columns) == list(roster(SPECS).columns)
+
+
+def test_only_answers_of_the_examples_at_hand_and_of_systems_that_ran(tmp_path: Path) -> None:
+    write_roster(tmp_path, SPECS, roster(SPECS))
+    for spec in SPECS:
+        with Journal(journal_of(tmp_path, spec)) as journal:
+            for example in ("a", "gone"):
+                line = Prediction(example=example, system=spec.name, status="invalid_output")
+                journal.append(line.model_dump(mode="json", by_alias=True, exclude_none=True))
+    assert [(p.system, p.example) for p in read_answers(tmp_path, ["a"])] == [("nearest", "a")]
+    specs, table = read_roster(tmp_path)
+    assert specs == SPECS and list(table["system"]) == ["nearest", "gpt"]
+
+
+def test_a_name_never_leaves_the_folder(tmp_path: Path) -> None:
+    for name in ("../../etc/passwd", "a/b", "..", "é|x"):
+        path = journal_of(tmp_path, SystemSpec(name=name, model="nearest"))
+        assert path.parent == tmp_path and path.suffix == ".jsonl" and not path.name.startswith(".")
+
+
+def test_an_unknown_cost_makes_the_sum_unknown() -> None:
+    known = Call(stage="whole", model="m", cost_usd=0.5)
+    rows = [Prediction(example=str(n), system="s", status="ok", calls=[call])
+            for n, call in enumerate([known, known.model_copy(update={"cost_usd": None})])]  # fmt: skip
+    assert statuses(rows)["cost_usd"].isna().all()
+    assert statuses(rows[:1])["cost_usd"].tolist() == [0.5]
