@@ -1,0 +1,133 @@
+"""Secrets and people: masked and counted before anything reaches an example.
+
+A value is masked when its name says that it is secret (password, key, token, connection string) or when it looks like
+one (signed callback URL, webhook address, bearer token, private key, key of a known service). Expressions and
+references such as `@parameters('key')` or `{{ $json.token }}` are no secrets and stay. Each e-mail address becomes
+`user<n>@example.com`, the same one in the requirement and in the flow.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+MASK: Final = "[redacted]"
+_SECRET_NAME: Final = re.compile(
+    r"""pass(?:word|wd|phrase)|pwd$|secret|api[-_ ]?key|access[-_ ]?key|account[-_ ]?key|shared[-_ ]?key|private[-_ ]?key
+    |auth[-_ ]?key|signing[-_ ]?key|subscription[-_ ]?key|master[-_ ]?key|function[-_ ]?key|^x-functions-key$|^(?:primary|secondary)?key$
+    |token$|^authorization$|^proxy-authorization$|^cookie$|^set-cookie$|^sig$|signature$|connection[-_ ]?string|^credentials?$|^pfx$|^sas""",
+    re.IGNORECASE | re.VERBOSE,
+)
+#: Names that contain such a word and hold no secret.
+_OPEN_NAME: Final = re.compile(
+    r"(?:max|num|total|prompt|completion|next|skip|page|continuation|sync|delta)[-_ ]?\w*tokens?$|secret[-_ ]?name|key[-_ ]?name"
+    r"|passwordprofile$|password[-_ ]?(?:policies|reset|change|never)|forcechange",
+    re.IGNORECASE,
+)
+_NAMES: Final = r"(?:password|passwd|pwd|passphrase|client_?secret|secret|api[-_]?key|access[-_]?key|account[-_]?key|shared[-_]?access[-_]?key|access[-_]?token|refresh[-_]?token|auth[-_]?token)"
+_LITERAL: Final = r"(?![@\[{<$%])"
+_SHAPES: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    # webhook addresses are keys themselves
+    r"|(?<=://)[\w.-]*webhook\.office\.com/[^\s\"'<>\\]+|(?<=hooks\.slack\.com/)(?:services|workflows)/[\w/]{8,}"
+    r"|(?<=/api/webhooks/)\d+/[\w-]{8,}|(?<=api\.telegram\.org/bot)\d+:[\w-]{8,}"
+    # parameters of signed addresses and of forms
+    r"|(?<=[?&])(?P<p>sig|code|key|token|sas|secret|password|pwd|apikey|api[-_]key|access[-_]token|auth|client[-_]secret|subscription-key|signature|x-amz-\w+)"
+    rf"=(?!\[redacted\]){_LITERAL}[^&\s\"'<>\\]+"
+    # connection strings, bodies of forms, JSON in a string
+    rf"|\b(?P<q>{_NAMES}(?:\\*[\"'])?\s?[=:]\s?(?:\\*[\"'])?)(?!\[redacted\]){_LITERAL}(?P<v>[^\s\"'&,;<>\\}}]{{4,}})"
+    rf"|\b(?P<b>(?:Bearer|Basic)\s+){_LITERAL}[A-Za-z0-9+/=_.~-]{{8,}}"
+    r"|(?<=://)[^\s/:@\"'{}\[\]]+:[^\s/@\"'{}\[\]]+(?=@)"
+    r"|\beyJ[\w-]{10,}\.[\w-]{6,}(?:\.[\w-]*)?"
+    r"|\b(?:sk-(?:ant-|proj-|or-)?[\w-]{20,}|AIza[\w-]{30,}|hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
+    r"|glpat-[\w-]{16,}|xox[abeprs]-[\w-]{10,}|AKIA[A-Z0-9]{16}|SG\.[\w-]{16,}\.[\w-]{16,}|[rs]k_live_\w{16,}|npm_\w{30,})"
+    r"|\b[A-Za-z0-9+/]{86}==",  # account keys are 64 bytes
+    re.IGNORECASE,
+)
+#: Cheap test: a text without any of these holds nothing that `_SHAPES` finds.
+_HINTS: Final = re.compile(
+    r"private key|webhook|hooks\.|telegram|[?&][\w-]+=|pass|pwd|secret|key|token|bearer|basic|://[^/\s]*@|eyj|sk-|aiza|hf_"
+    r"|gh[pousr]_|github_|glpat|xox|akia|SG\.|_live_|npm_|==",
+    re.IGNORECASE,
+)
+_EMAIL: Final = re.compile(r"(?<![\w.+@-])[A-Za-z0-9][\w.+-]{0,63}@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?![\w-])")
+_OPEN_DOMAIN: Final = re.compile(r"@(?:.+\.)?(?:example\.(?:com|org|net)|example|contoso\.com|fabrikam\.com)$", re.IGNORECASE)
+_EXPRESSION: Final = re.compile(r"^\s*(?:=\s*)?(?:@|\[|\{\{|\$|<|%)")
+
+
+class Redactor:
+    """Masks the texts of one workflow; `count` is the number of masked secrets and addresses."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._people: dict[str, str] = {}
+
+    def text(self, text: str) -> str:
+        """A text without secrets, addresses of people, and characters that no file can hold."""
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode("utf-8")
+        if _HINTS.search(text):
+            text = _SHAPES.sub(self._mask, text)
+        return _EMAIL.sub(self._person, text) if "@" in text else text
+
+    def value(self, value: Any, name: str = "") -> Any:
+        """A JSON value, everything in it masked; `name` is the name that it goes by."""
+        if isinstance(value, str):
+            return self._named(value) if name and value and is_secret_name(name) else self.text(value)
+        if isinstance(value, dict):
+            label = _pair_name(value)
+            return {
+                self.text(key): self.value(item, label if label and key in ("value", "Value") else key)
+                for key, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self.value(item, name) for item in value]
+        if name and is_secret_name(name) and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return self._named(str(value))
+        return value
+
+    def _named(self, value: str) -> str:
+        if _EXPRESSION.match(value) or value == MASK:
+            return self.text(value)
+        self.count += 1
+        return MASK
+
+    def _mask(self, match: re.Match[str]) -> str:
+        if match["v"] is not None and ":" in match["q"] and '"' not in match["q"] and not re.search(r"\d", match["v"]):
+            return match[0]  # prose: "Password: will be sent"
+        self.count += 1
+        if match["p"] is not None:
+            return f"{match['p']}={MASK}"
+        return (match["q"] or match["b"] or "") + MASK
+
+    def _person(self, match: re.Match[str]) -> str:
+        address = match[0].lower()
+        if _OPEN_DOMAIN.search(address):
+            return match[0]
+        self.count += 1
+        return self._people.setdefault(address, f"user{len(self._people) + 1}@example.com")
+
+
+_names: dict[str, bool] = {}
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a value of this name is to be masked.
+
+    >>> is_secret_name("x-api-key"), is_secret_name("max_tokens"), is_secret_name("keyword")
+    (True, False, False)
+    """
+    known = _names.get(name)
+    if known is None:
+        known = bool(_SECRET_NAME.search(name)) and not _OPEN_NAME.search(name)
+        if len(_names) < 4096:
+            _names[name] = known
+    return known
+
+
+def _pair_name(value: dict[str, Any]) -> str:
+    """The name in an object such as {"name": "Authorization", "value": "..."}; "" for other objects."""
+    if "value" not in value and "Value" not in value:
+        return ""
+    name = next((value[k] for k in ("name", "key", "Name", "Key") if k in value), "")
+    return name if isinstance(name, str) else ""
