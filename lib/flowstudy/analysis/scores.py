@@ -28,6 +28,8 @@ EDIT_COLUMNS: Final = (
     "system", "example", "repeat", "edit", "kind", "cost", "moved", "candidate", "reference", "candidate_step",
     "reference_step", "input",
 )  # fmt: skip
+#: Measures of what an answer took: they add up over everyone who was asked.
+USAGE: Final = ("cost_usd", "api_usd", "local_s", "latency_s", "prompt_tokens", "completion_tokens")
 COLUMNS: Final = ("system", "example", "repeat", "split", "domain", "status", "measure", "value", "reason")
 
 
@@ -77,14 +79,18 @@ def score_one(prediction: Prediction, example: Example, catalogue: Catalogue | N
     scores["valid_raw"] = Value(float(prediction.status == "ok"))
     scores["valid_repaired"] = Value(float(prediction.status in ("ok", "repaired")))
     scores |= invented_shares(prediction.flow, catalogue)
-    scores["cost_usd"] = _known(prediction.cost_usd, "no price is known for a call")
-    scores |= _costs(prediction)
-    scores["latency_s"] = _known(prediction.latency_s, "no call was timed (cached, or no model)")
+    return scores | usage(prediction)
+
+
+def usage(prediction: Prediction) -> dict[str, Value]:
+    """What a prediction's calls took: cost, money to providers, seconds of our own models, latency, tokens."""
+    taken = {"cost_usd": _known(prediction.cost_usd, "no price is known for a call"), **_costs(prediction)}
+    taken["latency_s"] = _known(prediction.latency_s, "no call was timed (cached, or no model)")
     for name in ("prompt_tokens", "completion_tokens"):
         counts = [getattr(call, name) for call in prediction.calls]
         total = None if any(count is None for count in counts) else float(sum(counts))
-        scores[name] = _known(total, "a call did not report its tokens")
-    return scores
+        taken[name] = _known(total, "a call did not report its tokens")
+    return taken
 
 
 def _costs(prediction: Prediction) -> dict[str, Value]:

@@ -4,30 +4,63 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
+from flowstudy.systems.hybrid import hybrid_parts
 from flowstudy.systems.journal import read_predictions
-from flowstudy.systems.readiness import readiness
+from flowstudy.systems.readiness import NotReady, Ready, readiness
 from flowstudy.systems.records import Prediction, SystemSpec
+from flowstudy.systems.secrets import redact
 
 ROSTER_SCHEMA: Final = "flowstudy/roster/1"
 
 
 def roster(specs: Iterable[SystemSpec]) -> pd.DataFrame:
-    """One row per system: what it is, whether it can run here, and if not the reason and the line that enables it."""
-    rows = []
+    """One row per system: what it is, whether it can run here, and if not the reason and the line that enables it.
+
+    A hybrid can when both of its parts can.
+    """
+    rows, specs = [], list(specs)
+    states: dict[str, Ready | NotReady] = {}
+    for spec in sorted(specs, key=is_hybrid):
+        states[spec.name] = _hybrid_ready(spec, states) if is_hybrid(spec) else readiness(spec)
     for spec in specs:
-        state = readiness(spec)
+        state = states[spec.name]
         rows.append({
             "system": spec.name, "model": spec.model, "strategy": spec.strategy, "retriever": spec.retriever,
             "shots": spec.shots, "prompt": spec.prompt, "ready": state.ready, "reason": state.reason, "fix": state.fix,
         })  # fmt: skip
     columns = ["system", "model", "strategy", "retriever", "shots", "prompt", "ready", "reason", "fix"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def is_hybrid(spec: SystemSpec) -> bool:
+    """Whether a system is computed from the predictions of two others (see `systems.hybrid`) and calls nobody."""
+    return hybrid_parts(spec) is not None
+
+
+def _hybrid_ready(spec: SystemSpec, states: Mapping[str, Ready | NotReady]) -> Ready | NotReady:
+    _, *parts = hybrid_parts(spec) or ("",)
+    for part in parts:
+        state = states.get(part)
+        if state is None:
+            return NotReady(f"its part {part} is not in this study", f"add {part} to the systems")
+        if isinstance(state, NotReady):
+            return NotReady(f"its part {part} is not ready: {state.reason}", state.fix)
+    return Ready()
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Put computed predictions (a hybrid's) in the place of those in `path`; an older file is replaced whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [redact(p.model_dump_json(by_alias=True, exclude_none=True)) for p in predictions]
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    draft.replace(path)
 
 
 def journal_of(folder: Path, spec: SystemSpec) -> Path:

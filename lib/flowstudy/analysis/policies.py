@@ -1,0 +1,114 @@
+"""What a hybrid gains: every routing policy of two systems beside always the one and always the other.
+
+Nothing is asked or compared again: a policy's score on a request is the stored score of the answer that it takes, and
+what it costs is the sum over the calls of everyone it asked.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from flowstudy.analysis.comparison import Sources, wide
+from flowstudy.analysis.economics import Assumptions, economics_table
+from flowstudy.analysis.measures import PRIMARY
+from flowstudy.analysis.scores import COLUMNS, USAGE, usage
+from flowstudy.analysis.statistics import RESAMPLES, mean_interval
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue
+from flowstudy.systems.hybrid import JUDGED, POLICIES, Hybrid, apply_policy, pair_up
+from flowstudy.systems.records import Prediction
+
+POLICY_COLUMNS = (
+    "policy", "system", "rule", "threshold", "escalated", "from_second", "n", "left_out", "mean", "low", "high",
+    "over_random", "over_random_low", "over_random_high", "cost_per_1000", "cost_per_1000_low", "cost_per_1000_high",
+    "latency_p50", "latency_p95", "missing", "reason",
+)  # fmt: skip
+
+
+def quality_of(scores: pd.DataFrame, measure: str = PRIMARY) -> dict[tuple[str, str, int], float]:
+    """(system, example, repeat) to score: what `systems.hybrid` chooses a threshold with. NaN scores are left out."""
+    rows = scores[(scores["measure"] == measure) & scores["value"].notna()]
+    places = zip(rows["system"].astype(str), rows["example"].astype(str), rows["repeat"].astype(int), strict=True)
+    return dict(zip(places, rows["value"].astype(float), strict=True))
+
+
+def apply_all(
+    first: Sequence[Prediction], second: Sequence[Prediction], examples: Sequence[Example],
+    catalogues: Mapping[str, Catalogue], scores: pd.DataFrame, *, measure: str = PRIMARY, seed: int = 0,
+    toll: float = 0.0,
+) -> list[Hybrid]:  # fmt: skip
+    """Every policy of two systems, in the order of `POLICIES`; `scores` must hold the validation split."""
+    pairing, quality = pair_up(first, second, examples, catalogues), quality_of(scores, measure)
+    return [apply_policy(policy, pairing, quality, name=policy, seed=seed, toll=toll) for policy in POLICIES]
+
+
+def policy_scores(scores: pd.DataFrame, hybrids: Sequence[Hybrid]) -> pd.DataFrame:
+    """Score rows of hybrids, in the columns of `scores`: equal to scoring their predictions, without comparing again.
+
+    `scores` holds the scores of both parts.
+    """
+    columns, keys = list(COLUMNS), ["system", "example", "repeat"]
+    places, spent = [], []
+    for hybrid in hybrids:
+        for route in hybrid.routes:
+            answer, mixed = route.answer, route.prediction(hybrid.report.system)
+            places.append((answer.system, answer.example, answer.repeat, mixed.system, mixed.repeat))
+            head = (mixed.system, mixed.example, mixed.repeat, route.pair.split, "", answer.status)
+            spent += [(*head, name, *value) for name, value in usage(mixed).items()]
+    routed = pd.DataFrame(places, columns=[*keys, "hybrid", "as_repeat"])
+    kept = routed.merge(scores[~scores["measure"].isin(USAGE)], on=keys)
+    kept = kept.assign(system=kept["hybrid"], repeat=kept["as_repeat"])[columns]
+    used = pd.DataFrame(spent, columns=columns).merge(kept[keys].drop_duplicates(), on=keys)
+    domains = scores.drop_duplicates("example").set_index("example")["domain"]
+    used["domain"] = used["example"].map(domains)
+    table = pd.concat([kept, used], ignore_index=True).sort_values(keys, kind="stable", ignore_index=True)
+    return table.astype({"value": float, "repeat": int, "reason": str})
+
+
+def policy_table(
+    scores: pd.DataFrame, hybrids: Sequence[Hybrid], assumptions: Assumptions, measure: str = PRIMARY, *,
+    sources: Sources | None = None, seed: int = 0, level: float = 0.95, resamples: int = RESAMPLES,
+) -> pd.DataFrame:  # fmt: skip
+    """One row per policy, on the judged splits, in `POLICY_COLUMNS`.
+
+    `escalated`: share of requests for which the second system was asked. `mean` with low and high: quality.
+    `over_random`: paired gain over taking the second answer at random as often (its expectation, no draw), with low
+    and high. Cost in US dollars per 1,000 requests and latency in seconds are those of `economics_table`; `missing`
+    names what is not known. Nothing that both answered: the figures are NaN and `reason` says why.
+    """
+    judged = scores[scores["split"].isin(JUDGED)]
+    routed = policy_scores(judged, hybrids)
+    interval = functools.partial(mean_interval, level=level, seed=seed, resamples=resamples)
+    money = economics_table(routed, assumptions, measure, seed=seed) if len(routed) else pd.DataFrame({"system": []})
+    table = wide(routed, measure)
+    rows = []
+    for hybrid in hybrids:
+        report = hybrid.report
+        row = {name: getattr(report, name) for name in POLICY_COLUMNS if name in report._fields}
+        if report.system in table:
+            own = table[report.system].dropna()
+            clusters = None if sources is None else [sources.get(str(e), str(e)) for e in own.index]
+            quality = interval(own.to_numpy(), clusters=clusters)
+            gained = own - _at_random(hybrid, judged, measure)[own.index]
+            gain = interval(gained.to_numpy(), clusters=clusters)
+            row |= {"n": quality.n, "mean": quality.value, "low": quality.low, "high": quality.high}
+            row |= dict(zip(("over_random", "over_random_low", "over_random_high"), gain[:3], strict=True))
+            priced = money[money["system"] == report.system].iloc[0]
+            row |= {name: priced[name] for name in POLICY_COLUMNS[14:20]}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(POLICY_COLUMNS))
+
+
+def _at_random(hybrid: Hybrid, scores: pd.DataFrame, measure: str) -> pd.Series:
+    """What each example would score on average, were the policy's share of second answers given out at random."""
+    quality = quality_of(scores, measure)
+    share = hybrid.report.from_second
+    found: dict[str, list[float]] = {}
+    for route in hybrid.routes:
+        parts = [quality.get((p.system, p.example, p.repeat), np.nan) for p in route.pair[:2]]
+        found.setdefault(route.pair.first.example, []).append((1 - share) * parts[0] + share * parts[1])
+    return pd.Series({example: float(np.mean(values)) for example, values in found.items()}, dtype=float)
