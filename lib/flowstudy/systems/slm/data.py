@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from flowstudy.corpus.environments import CORE, shipped_catalogue
 from flowstudy.corpus.example import Example
 from flowstudy.corpus.synthesis import Mix, generate, invent_catalogue
 from flowstudy.flows.catalogue import Catalogue
@@ -16,8 +17,9 @@ from flowstudy.systems.retrieval import retrieve
 from flowstudy.systems.slm.template import render_messages
 from flowstudy.systems.uses import catalogue_uses
 
-#: What can be spelled because every environment has it; everything else must be pointed at.
-_SHELF = {"trigger": 0, "action": 1, "subflow": 1, "table": 2, "column": 3}
+#: How often a platform entry that the retriever missed is offered in training all the same.
+PLATFORM: Final = 0.35
+_SHELF: Final = {"trigger": 0, "action": 1, "subflow": 1, "table": 2, "column": 3}
 
 
 class Pair(NamedTuple):
@@ -53,25 +55,33 @@ def pairs(
         catalogue = catalogues[example.domain]
         suggestions = retrieve(retriever, example, catalogue, k, seed)
         if complete:
-            suggestions = completed(suggestions, example, catalogue, random.Random(f"{seed}|{example.id}"))
+            suggestions = completed(
+                suggestions, example, catalogue, random.Random(f"{seed}|{example.id}"), platform=PLATFORM
+            )
         found.append(pair(example, catalogue, suggestions, prompt=prompt))
     return found
 
 
 def completed(
-    suggestions: Sequence[Suggestion], example: Example, catalogue: Catalogue, rng: random.Random, *, share: float = 1.0
+    suggestions: Sequence[Suggestion],
+    example: Example,
+    catalogue: Catalogue,
+    rng: random.Random,
+    *,
+    platform: float = 1.0,
 ) -> list[Suggestion]:
     """The suggestions with the missing entries that the reference uses, each in a random place of its shelf.
 
-    With `share` < 1, platform entries (no scope) stay missing that often, and the model learns to spell those.
+    Entries of the platform core are added only with the chance `platform` (0..1): a retriever often misses them, they
+    are the same everywhere, and so the model learns to spell them.
     """
     shelves: list[list[Suggestion]] = [[], [], [], []]
     for item in suggestions:
         shelves[_SHELF[item.kind]].append(item)
     offered = {(s.kind, s.name) for s in suggestions}
+    core = shipped_catalogue(CORE)
     for kind, name in sorted(catalogue_uses(example.flow) - offered):
-        known = _known(kind, name, catalogue)
-        if known and (share >= 1 or rng.random() < share):
+        if _known(kind, name, catalogue) and (not _known(kind, name, core) or rng.random() < platform):
             shelf = shelves[_SHELF[kind]]
             shelf.insert(rng.randint(0, len(shelf)), Suggestion(kind=kind, name=name))  # type: ignore[arg-type]
     return [item for shelf in shelves for item in shelf]
@@ -102,6 +112,6 @@ def invented_pairs(
         found = []
         for example in generate(catalogue, per_environment, seed, mix=mix):
             suggestions = retrieve("lexical", example.requirement, catalogue, rng.choice(list(offers)))
-            found.append(pair(example, catalogue, completed(suggestions, example, catalogue, rng)))
+            found.append(pair(example, catalogue, completed(suggestions, example, catalogue, rng, platform=PLATFORM)))
         yield found
         number += 1

@@ -20,6 +20,7 @@ from typing import Any, Final
 from flowstudy.corpus.synthesis import Mix
 from flowstudy.corpus.synthesis.words import QUALITIES, SYNONYMS, THINGS, plural
 from flowstudy.systems.slm.data import Pair, invented_pairs
+from flowstudy.systems.slm.drills import Drill, encode_drill, invented_drills
 from flowstudy.systems.slm.prepare import encode
 
 SEED: Final = Path(__file__).parent / "seed"
@@ -44,6 +45,7 @@ class SeedPlan:
     prompt_loss: float = 0.3
     copying: float = 0.7
     waves: bool = True
+    drills: float = 0.6
     minutes: float = 30.0
     decay: float = 0.3
     seed: int = 0
@@ -201,13 +203,28 @@ def _packs(tokenizer: Any, plan: SeedPlan, step: int) -> Iterator[Any]:
         offers = (2, 3, 4) if share < 0.3 else ((3, 4, 6) if share < 0.7 else (4, 6, 8))
         return next(invented_pairs(plan.seed + 1000 + step * 7919 + number, _mix(share, rng), offers=offers))
 
+    def drill(share: float) -> list[Drill]:
+        nonlocal number
+        number += 1
+        offers = (2, 3, 4) if share < 0.5 else (3, 4, 6)
+        return next(invented_drills(plan.seed + 1000 + step * 7919 + number, Mix(sizes=(1, 4)), offers))
+
     waiting: list[Pair] = []
+    exercises: list[Drill] = []
 
     def batch(share: float) -> tuple[list[list[int]], list[list[int]]]:
         nonlocal waiting
         length = rng.choice(plan.lengths)
         rows, labels = [], []
+        drilling = rng.random() < (plan.drills if share < 0.55 else plan.drills * 0.25)
         for _ in range(max(1, plan.tokens // length)):
+            if drilling:
+                if not exercises:
+                    exercises.extend(drill(share))
+                one, marked = encode_drill(tokenizer, exercises.pop(), length)
+                rows.append(one)
+                labels.append(marked)
+                continue
             ids: list[int] = []
             marks: list[int] = []
             while True:
