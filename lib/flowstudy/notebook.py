@@ -26,6 +26,14 @@ from flowstudy.systems.secrets import looks_like_key
 
 MAX_NOTEBOOK_BYTES: Final = 5_000_000
 MAX_STREAM_CHARS: Final = 20_000
+#: Libraries in a kernel: waiting threads sleep, progress bars and advice stay out of the executed notebook.
+_QUIET: Final = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DISABLE_MLFLOW_INTEGRATION": "1",
+}
 _SECRET: Final = re.compile(
     r"(^|_)(api_?key|secret|passw(or)?d|credential|bearer|auth_?token|access_?token)s?($|_)", re.IGNORECASE
 )
@@ -82,7 +90,8 @@ def execute(name: str, run: Run, parameters: dict[str, Any]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(8)
     os.environ.update(FLOWSTUDY_TOKEN=token, FLOWSTUDY_LOG=str(run.path / "log.txt"))
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for variable, value in _QUIET.items():
+        os.environ.setdefault(variable, value)
     started, clock = now(), time.monotonic()
     _die_with_parent()
     run.log(f"{name}: started")
