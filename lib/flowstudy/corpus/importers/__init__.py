@@ -2,9 +2,14 @@
 
     for record in load_workflows("my-workflows"):
         print(record.id, record.status, record.reason)
+    print(import_corpus("my-workflows", "my-corpus"))
 """
 
-from flowstudy.corpus.importers.load import load_workflows
-from flowstudy.corpus.importers.records import Imported, Source
+from flowstudy.corpus.importers.catalogue import extract_catalogue
+from flowstudy.corpus.importers.load import Format, load_workflows
+from flowstudy.corpus.importers.records import MAX_BYTES, Imported, Source
+from flowstudy.corpus.importers.writing import ImportReport, import_corpus
 
-__all__ = ["Imported", "Source", "load_workflows"]
+__all__ = [
+    "MAX_BYTES", "Format", "ImportReport", "Imported", "Source", "extract_catalogue", "import_corpus", "load_workflows",
+]  # fmt: skip

@@ -38,7 +38,7 @@ class References:
 
     def text(self, text: str, depth: int = 0) -> str:
         """A string with its references rewritten; text without expressions is returned as it is."""
-        if "@" not in text and not depth or len(text) > _MAX_EXPRESSION:
+        if ("@" not in text and not depth) or len(text) > _MAX_EXPRESSION:
             return text
         found = _REFERENCE.sub(lambda match: self._reference(match, depth), text)
         found = _WRAPPED.sub(r"\1", found)
@@ -55,8 +55,7 @@ class References:
     def _reference(self, match: re.Match[str], depth: int) -> str:
         of, name = match["of"], (match["name"] or "").replace("''", "'")
         keys = [(a or b or c).replace("''", "'") for a, b, c in _KEY.findall(match["path"])]
-        if any(set(key) & set("{}") for key in keys):
-            return match[0]
+        keys = [key.replace("{", "").replace("}", "") for key in keys]
         if of in ("triggerBody", "triggerOutputs", "trigger"):
             return _written("trigger", _body(keys) if of != "triggerBody" else keys)
         if of == "item":
@@ -167,7 +166,7 @@ _LOGIC: Final = frozenset({"and", "or", "not", "empty", *_OPERATORS})
 
 
 def _parsed(text: str, depth: int = 0) -> Any:
-    """A comparison written as a call, as the object that Azure's designer writes; other text as `@text` or a literal."""
+    """A comparison written as a call, as the object of Azure's designer; other text as `@text` or a literal."""
     match = _CALL.fullmatch(text) if len(text) <= _MAX_EXPRESSION and depth < 20 else None
     if match and match[1].lower() in _LOGIC:
         parts = _arguments(match[2])

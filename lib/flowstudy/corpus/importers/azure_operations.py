@@ -20,6 +20,8 @@ _CONNECTORS: Final = frozenset({
     "openapiconnectionwebhook", "openapiconnectionnotification",
 })  # fmt: skip
 _PARTS: Final = ("queries", "body", "headers")
+#: How a connector reaches its service, and where it is called back: settings, no inputs.
+_SETTINGS: Final = ("host", "path", "method", "authentication", *_PARTS)
 _EXPRESSION: Final = re.compile(r"@\{(?:[^{}']|'[^']*'|\{[^{}]*\})*\}")
 _VERSION: Final = re.compile(r"v\d+(?:\.\d+)*|\$?default|beta|api", re.IGNORECASE)
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -73,7 +75,7 @@ def operation(kind: str, body: Mapping[str, Any], connections: Mapping[str, str]
 
 
 def _open_api(host: dict[str, Any], inputs: dict[str, Any]) -> Operation:
-    scope = snake(_last(host.get("apiId") or host.get("connectionName")).removeprefix("shared_")) or "connector"
+    scope = snake(_service(_last(host.get("apiId") or host.get("connectionName")))) or "connector"
     parameters = {
         name.removeprefix("parameters/").replace("/", "."): value
         for name, value in _dict(inputs.get("parameters")).items()
@@ -82,15 +84,22 @@ def _open_api(host: dict[str, Any], inputs: dict[str, Any]) -> Operation:
 
 
 def _api(host: dict[str, Any], inputs: dict[str, Any], connections: Mapping[str, str]) -> Operation:
-    reference = str(_dict(host.get("connection")).get("name") or _dict(host.get("connection")).get("referenceName") or "")
+    connection = _dict(host.get("connection"))
+    reference = str(connection.get("name") or connection.get("referenceName") or "")
     found = _CONNECTION.search(reference)
     key = (found[1] or found[2]) if found else reference
-    service = connections.get(key.lower(), re.sub(r"[-_]\d+$", "", key))
+    service = _service(connections.get(key.lower(), key))
     words, placed = _path(inputs.get("path"))
     verb = _plain(inputs.get("method")).lower()
     definition = snake("_".join([*([verb] if verb else []), *words])) or "call"
-    rest = {k: v for k, v in inputs.items() if k not in ("host", "path", "method", *_PARTS)}
+    rest = {k: v for k, v in inputs.items() if k not in _SETTINGS}
     return Operation(definition, snake(service) or "connector", _together(placed, *_sent(inputs), _flat(rest)))
+
+
+def _service(key: str) -> str:
+    """A connection key as the service: `shared_teams`, `teams-1`, `teams_#workflowname#` and `teams_2` are `teams`."""
+    plain = re.sub(r"[-_](?:\d+|#\w+#)$", "", re.sub(r"[-_]#\w+#$", "", key.removeprefix("shared_")))
+    return re.sub(r"-5f[0-9a-f-]+$", "", plain).replace("-20", " ")
 
 
 def _path(path: Any) -> tuple[list[str], dict[str, Any]]:

@@ -60,6 +60,7 @@ def finish(
     titles: Iterable[str] = (),
     features: dict[str, Any] | None = None,
     notes: Iterable[str] = (),
+    licence: str = "",
 ) -> Imported:
     """The record of a converted flow, with the best text there is.
 
@@ -76,7 +77,7 @@ def finish(
         domain=source.domain,
         source="imported",
         features=redactor.value(found),
-        licence=source.licence,
+        licence=licence or source.licence,
     )
     complete = origin != "stand-in"
     lost = [redactor.text(item) for item in dict.fromkeys(lost)]

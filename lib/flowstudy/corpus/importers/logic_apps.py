@@ -57,7 +57,7 @@ def convert_logic_apps(document: Any, source: Source) -> Iterator[Imported]:
     """Every workflow in a parsed template or definition; one refusal when there is none."""
     found = list(_definitions(document, 0))
     if not found:
-        yield Imported(source.id, "refused", reason="no workflow definition (an object with `triggers` and `actions`) in it")
+        yield Imported(source.id, "refused", reason="no workflow definition (`triggers` and `actions`) in it")
     for place, one in enumerate(found):
         suffix = f"#{snake(one.name) or place + 1}" if len(found) > 1 else ""
         yield _convert(one, source, source.id + suffix)
@@ -84,7 +84,7 @@ def _definitions(document: Any, depth: int) -> Iterator[_Found]:
     properties = _dict(document.get("properties"))
     for holder in (properties, document):
         definition = holder.get("definition")
-        if _is_definition(definition):
+        if isinstance(definition, dict) and _is_definition(definition):
             yield _resource(document, properties, definition)
             return
     if _is_definition(document):
@@ -198,7 +198,7 @@ class _Workflow:
         self.lost.append(f"schema version {match[1]} is unknown: read as {VERSIONS[0]}")
 
     def _level(self, actions: Mapping[str, Any]) -> list[Step]:
-        return nest(actions, lambda name: self._steps(name, actions[name]), self.lost)
+        return nest(actions, lambda name: self._steps(name, actions[name]), _scope_note, self.lost)
 
     def _inside(self, action: Mapping[str, Any], key: str = "actions") -> list[Step]:
         return self._level(_dict(action.get(key)))
@@ -223,7 +223,8 @@ class _Workflow:
             handed = done.inputs.get("content" if kind == "parsejson" else "value")
             if isinstance(handed, str):
                 self._aliases[name] = handed
-        step = Step(done.definition, name, done.category, done.scope, _note(name, action), done.inputs, plumbing=plumbing)
+        note = _note(name, action)
+        step = Step(done.definition, name, done.category, done.scope, note, done.inputs, plumbing=plumbing)
         inner = [key for key in ("actions", "tools") if isinstance(action.get(key), dict) and action[key]]
         if not inner:
             return [step]
@@ -265,8 +266,8 @@ class _Workflow:
 
     def _terminate(self, action: Mapping[str, Any]) -> list[Step]:
         inputs = _dict(action.get("inputs"))
-        error = _dict(inputs.get("runError"))
-        return [Step("END", inputs={"status": inputs.get("runStatus", "Succeeded"), **{f"error.{k}": v for k, v in error.items()}})]
+        error = {f"error.{name}": value for name, value in _dict(inputs.get("runError")).items()}
+        return [Step("END", inputs={"status": inputs.get("runStatus", "Succeeded"), **error})]
 
     def _wait(self, action: Mapping[str, Any]) -> list[Step]:
         inputs = _dict(action.get("inputs"))
@@ -303,6 +304,8 @@ class _Workflow:
     def _inputs(self, inputs: Mapping[str, Any]) -> list[Input]:
         found: list[Input] = []
         for name, value in inputs.items():
+            if value == "@{listCallbackUrl()}":
+                continue
             if isinstance(value, _Condition):
                 value = condition(value.expression, self._references.text)
             else:
@@ -325,6 +328,11 @@ _MAKERS: Final = {
 def _note(name: str, action: Mapping[str, Any]) -> str:
     description = action.get("description")
     return " ".join(description.split()) if isinstance(description, str) and description.strip() else humanised(name)
+
+
+def _scope_note(name: str, action: Any) -> str | None:
+    """What a scope is called: it becomes the annotation of the TRY or CATCH around its steps."""
+    return _note(name, action) if isinstance(action, dict) and str(action.get("type")).lower() == "scope" else None
 
 
 def _dict(value: Any) -> dict[str, Any]:

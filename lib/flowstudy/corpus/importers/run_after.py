@@ -21,14 +21,19 @@ OK: Final[Statuses] = frozenset({"succeeded"})
 FAILED: Final[Statuses] = frozenset({"failed", "timedout"})
 
 
-def nest(actions: Mapping[str, Any], make: Make, lost: list[str]) -> list[Step]:
-    """The steps of one level of actions; `make` gives those of one action. Raises Refused for a cycle."""
+def nest(
+    actions: Mapping[str, Any], make: Make, note: Callable[[str, Any], str | None], lost: list[str]
+) -> list[Step]:
+    """The steps of one level of actions. Raises Refused for a cycle.
+
+    `make` gives the steps of one action, `note` the annotation of a TRY or CATCH that holds just this one.
+    """
     edges = read_edges(actions, lost)
     try:
         order = topological(list(edges), edges)
         if any(statuses != OK for before in edges.values() for statuses in before.values()):
             _turn_skipped(order, edges, lost)
-            return _Level(make, lost).steps(order, edges)
+            return _Level(make, lambda name: note(name, actions.get(name)), lost).steps(order, edges)
         return arrange(order, edges, make, lost)
     except Cycle as cycle:
         raise Refused(f"cyclic runAfter: {cycle}") from None
@@ -75,8 +80,8 @@ def _handles(before: Mapping[str, Statuses]) -> bool:
 class _Level:
     """Nests one level of actions, and the parts of it, recursively."""
 
-    def __init__(self, make: Make, lost: list[str]) -> None:
-        self._make, self._lost = make, lost
+    def __init__(self, make: Make, note: Callable[[str], str | None], lost: list[str]) -> None:
+        self._make, self._note, self._lost = make, note, lost
         self._made: dict[str, list[Step]] = {}
         self._always: dict[str, str] = {}
 
@@ -117,12 +122,16 @@ class _Level:
         except Cycle:
             self._lost.append(f"failure path of {', '.join(sorted(tried))}: it crosses another path; now in sequence")
             return names, {n: {o: s | OK if n in handlers else s for o, s in edges[n].items()} for n in names}
-        pair = [Step("TRY", children=self.steps([n for n in names if n in body], edges))]
+        pair = [Step("TRY", annotation=self._name(tried), children=self.steps([n for n in names if n in body], edges))]
         for way, part in caught.items():
             children = self.steps([n for n in names if n in part], edges)
-            pair.append(Step("CATCH", inputs={"status": ", ".join(sorted(way))}, children=children))
+            inputs = {"status": ", ".join(sorted(way))}
+            pair.append(Step("CATCH", annotation=self._name(ways[way]), inputs=inputs, children=children))
         self._made[node] = pair
         return merged
+
+    def _name(self, names: set[str]) -> str | None:
+        return self._note(next(iter(names))) if len(names) == 1 else None
 
 
 def _grown(

@@ -1,0 +1,358 @@
+"""n8n workflows: nodes and connections, as nested blocks where the graph is structured.
+
+A node with several outputs (IF, Switch, an error output) opens blocks that end where its ways meet again; a node that
+feeds several others opens a PARALLEL; SplitInBatches and what comes back to it are a FOREACH. A graph that is not made
+of such blocks, a cycle, or several triggers are refused with the nodes concerned. Disabled nodes are bridged, models
+and tools of an AI node become its inputs, positions and credentials are left out. The text of sticky notes is the
+requirement when there is no description.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flowstudy.corpus.importers.building import as_input, finish
+from flowstudy.corpus.importers.graph import Cycle, topological
+from flowstudy.corpus.importers.n8n_nodes import (
+    Links,
+    check_loop,
+    conditions,
+    is_loop,
+    is_manual,
+    is_note,
+    is_trigger,
+    node_step,
+    outputs,
+    trigger_of,
+)
+from flowstudy.corpus.importers.records import MAX_STEPS, Imported, Refused, Source
+from flowstudy.corpus.importers.redact import Redactor
+from flowstudy.corpus.importers.steps import Step, arrange, to_flow, without_plumbing
+from flowstudy.flows.schema import Flow, Input
+
+Node = dict[str, Any]
+#: For each node the nodes behind each of its outputs.
+Targets = dict[str, list[list[str]]]
+
+
+def is_n8n(document: Any) -> bool:
+    """Whether a value is an n8n workflow, bare or wrapped as templates are, or a list of them."""
+    return bool(_workflows(document))
+
+
+def convert_n8n(document: Any, source: Source) -> Iterator[Imported]:
+    """Every workflow of a parsed export."""
+    found = _workflows(document)
+    if not found:
+        yield Imported(source.id, "refused", reason="no n8n workflow (an object with `nodes` and `connections`) in it")
+    for place, (workflow, around) in enumerate(found, start=1):
+        yield _convert(workflow, around, source, source.id if len(found) == 1 else f"{source.id}#{place}")
+
+
+def _workflows(document: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Workflows with the object around each, which may hold its name and description."""
+    if isinstance(document, list):
+        return [pair for item in document if isinstance(item, dict) for pair in _workflows(item)]
+    if not isinstance(document, dict):
+        return []
+    if isinstance(document.get("nodes"), list) and isinstance(document.get("connections"), dict):
+        return [(document, {})]
+    for key in ("workflow", "data"):
+        inner = document.get(key)
+        if isinstance(inner, dict) and inner is not document:
+            return [(found, {**document, **around}) for found, around in _workflows(inner)][:1]
+    return []
+
+
+def _convert(workflow: dict[str, Any], around: dict[str, Any], source: Source, id: str) -> Imported:
+    graph = _Graph(workflow, source.drop_plumbing)
+    try:
+        flow = graph.flow()
+    except Refused as refusal:
+        return Imported(id, "refused", reason=graph.redactor.text(str(refusal)))
+    places = (around, workflow, _dict(workflow.get("meta")))
+    texts = [place[key] for place in places for key in ("description", "templateDescription") if _word(place.get(key))]
+    notes = [_word(_dict(node.get("parameters")).get("content")) for node in graph.stickies]
+    titles = [_word(place.get("name")) for place in places if _word(place.get("name"))]
+    texts += ["\n\n".join(note for note in notes if note)]
+    return finish(id, source, flow, graph.redactor, graph.lost, texts=texts, titles=titles, notes=graph.notes)
+
+
+class _Graph:
+    """Converts one workflow."""
+
+    def __init__(self, workflow: Mapping[str, Any], drop_plumbing: bool) -> None:
+        self.redactor, self.lost, self.notes, self._drop = Redactor(), list[str](), list[str](), drop_plumbing
+        named = [node for node in workflow["nodes"] if isinstance(node, dict) and isinstance(node.get("name"), str)]
+        self.stickies = [node for node in named if is_note(node)]
+        self._nodes: dict[str, Node] = {node["name"]: node for node in named if not is_note(node)}
+        self._links = Links(self._nodes, workflow["connections"])
+        self._made: dict[str, list[Step]] = {}
+
+    def flow(self) -> Flow:
+        """The flow. Raises Refused."""
+        if len(self._nodes) > MAX_STEPS:
+            raise Refused(f"more than {MAX_STEPS} nodes")
+        targets = self._bridged({name: self._links.main(name) for name in self._nodes})
+        trigger, starts = self._start(targets)
+        self._trigger_name = trigger["name"] if trigger else ""
+        reached = _reached(starts, targets)
+        self._report_missing(reached)
+        targets = {name: targets[name] for name in self._nodes if name in reached}
+        self._previous = _previous(targets, starts, self._trigger_name)
+        steps = self._blocks(list(targets), targets)
+        if self._drop:
+            steps = without_plumbing(steps)
+        kept = trigger_of(trigger, lambda name, value: as_input(name, value, self.redactor)) if trigger else None
+        flow = to_flow(kept, steps, self._writer)
+        if not (flow.trigger or flow.components):
+            raise Refused("an empty workflow: no trigger and no node")
+        return flow
+
+    def _bridged(self, targets: Targets) -> Targets:
+        """The graph without disabled nodes: what leads to one leads on to what comes after it."""
+        off = [name for name, node in self._nodes.items() if node.get("disabled") is True]
+        for name in off:
+            after = [t for way in targets.pop(name)[:1] for t in way if t != name]
+            for ways in targets.values():
+                for way in ways:
+                    if name in way:
+                        way[:] = dict.fromkeys(t for other in way for t in (after if other == name else [other]))
+            del self._nodes[name]
+            self.notes.append(f"disabled node {name} is left out")
+        return targets
+
+    def _start(self, targets: Targets) -> tuple[Node | None, list[str]]:
+        """The trigger, and the nodes that it starts. Without a trigger: the nodes that nothing leads to."""
+        behind = {t for ways in targets.values() for way in ways for t in way}
+        triggers = [n for n, node in self._nodes.items() if is_trigger(node) and n not in behind]
+        real = [name for name in triggers if not is_manual(self._nodes[name])]
+        if len(triggers) > 1 and len(real) == 1:
+            for name in sorted(set(triggers) - set(real)):
+                if not _reached([name], targets) - {name} <= _reached(real, targets):
+                    raise Refused(f"several triggers: {', '.join(triggers)}")
+                self.lost.append(f"trigger {name}: a flow has one trigger; it starts steps of {real[0]}")
+            triggers = real
+        if len(triggers) > 1:
+            raise Refused(f"several triggers: {', '.join(triggers[:6])}")
+        if not triggers:
+            helpers = self._links.helpers
+            return None, [n for n in self._nodes if n not in behind and n not in helpers]
+        return self._nodes[triggers[0]], list(dict.fromkeys(t for way in targets[triggers[0]] for t in way))
+
+    def _report_missing(self, reached: set[str]) -> None:
+        missing = [n for n in self._nodes if n not in reached and n not in self._links.helpers]
+        missing = [n for n in missing if not is_trigger(self._nodes[n])]
+        if missing:
+            self.lost.append(f"nodes that no trigger leads to: {', '.join(missing[:8])}")
+
+    def _blocks(self, names: list[str], targets: Targets) -> list[Step]:
+        """The steps of a graph that is entered only at its sources. Raises Refused where it is not structured."""
+        targets = self._without_loops(names, targets)
+        names = [name for name in names if name in targets]
+        try:
+            order = topological(names, _before(targets))
+        except Cycle as cycle:
+            raise Refused(f"a cycle that is not a loop over items: {cycle}") from None
+        for name in reversed(order):
+            if name in targets and name not in self._made and len(targets[name]) > 1:
+                self._open(name, order, targets)
+        before = _before(targets)
+        left: list[str] = []
+        steps = arrange([n for n in order if n in targets], before, self._steps, left)
+        if left:
+            raise Refused(f"not series-parallel: {left[0].removeprefix('parallel order of ').split(': it is')[0]}")
+        return steps
+
+    def _steps(self, name: str) -> list[Step]:
+        return self._made.get(name) or [self._step(name)]
+
+    def _step(self, name: str) -> Step:
+        return node_step(self._nodes[name], self._links.attached(name))
+
+    def _without_loops(self, names: list[str], targets: Targets) -> Targets:
+        """The graph with every SplitInBatches and its body as one node, inner loops first."""
+        loops = [name for name in names if name in targets and name not in self._made and is_loop(self._nodes[name])]
+        bodies = {name: self._body(name, targets) for name in loops}
+        for name in sorted(loops, key=lambda loop: len(bodies[loop])):
+            done = outputs(self._nodes[name], targets[name])[0]
+            body = {n for n in bodies[name] if n in targets}
+            check_loop(self._nodes[name], [self._nodes[n] for n in body])
+            outside = {t for n in body for way in targets[n] for t in way} - body - {name}
+            entered = [n for n, ways in targets.items() if n not in body | {name} and any(body & set(w) for w in ways)]
+            if outside or entered:
+                concerned = sorted(outside or set(entered))[:4]
+                raise Refused(f"the loop {name} is left or entered on the way: {', '.join(concerned)}")
+            inner = {n: [[t for t in way if t != name] for way in targets[n]] for n in names if n in body}
+            step = self._step(name)
+            step.children = self._blocks([n for n in names if n in body], inner)
+            self._made[name] = [step]
+            targets = {n: ways for n, ways in targets.items() if n not in body}
+            targets[name] = [[t for t in done if t != name]]
+        return targets
+
+    def _body(self, name: str, targets: Targets) -> set[str]:
+        """What the loop output leads to before it comes back or the loop is done."""
+        done, loop = outputs(self._nodes[name], targets[name])
+        ways = {**targets, name: []}
+        return _reached(loop, ways) - _reached(done, ways) - {name}
+
+    def _open(self, name: str, order: list[str], targets: Targets) -> None:
+        """Put the ways from a node with several outputs into blocks, and them and the node into one node."""
+        ways = targets[name]
+        before = _before(targets)
+        regions = [_region(name, place, order, targets, before) for place in range(len(ways))]
+        taken = set().union(*regions)
+        if len(taken) < sum(map(len, regions)):
+            raise Refused(f"the ways out of {name} cross")
+        exits = [
+            {t for t in way if t not in taken} | {t for n in region for w in targets[n] for t in w if t not in taken}
+            for way, region in zip(ways, regions, strict=True)
+        ]
+        meeting = set().union(*exits)
+        for place, reached in enumerate(exits):
+            if reached != meeting:
+                self._check_short(name, place, reached, exits)
+        blocks = [
+            self._blocks([n for n in order if n in region], {n: _inside(targets[n], region) for n in region})
+            for region in regions
+        ]
+        self._made[name] = self._branching(name, blocks)
+        for gone in taken:
+            del targets[gone]
+        targets[name] = [sorted(meeting, key=order.index)]
+
+    def _check_short(self, name: str, place: int, reached: set[str], exits: list[set[str]]) -> None:
+        """A way that ends while others meet is told in `lost`; a way that leads to some of the steps is refused."""
+        others = set().union(*exits) - reached
+        if reached or sum(map(bool, exits)) < 2:
+            shown = ", ".join(sorted(others)[:4])
+            raise Refused(f"not structured: only some of the ways out of {name} lead to {shown}")
+        self.lost.append(f"output {place + 1} of {name} ends there; in the flow the steps after the block follow")
+
+    def _branching(self, name: str, blocks: list[list[Step]]) -> list[Step]:
+        node, step = self._nodes[name], self._step(name)
+        tests = conditions(node)
+        if step.definition == "IF":
+            step.children = blocks[0]
+            return [step, *([Step("ELSE", children=blocks[1])] if len(blocks) > 1 and blocks[1] else [])]
+        if str(node.get("onError")) == "continueErrorOutput":
+            return [Step("TRY", children=[step, *blocks[0]]), Step("CATCH", children=blocks[-1])]
+        tests = tests or []
+        cases = [
+            Step("CASE", inputs={"value": tests[i] if i < len(tests) else f"output {i}"}, children=block)
+            if i < len(tests) or not tests
+            else Step("DEFAULT", children=block)
+            for i, block in enumerate(blocks)
+            if block or i < len(tests)
+        ]
+        if step.definition == "SWITCH":
+            step.children = cases
+            return [step]
+        return [step, Step("SWITCH", inputs={"value": f"output of {name}"}, children=cases)]
+
+    def _writer(self, orders: Mapping[str, int]) -> Callable[[Step], tuple[str | None, list[Input]]]:
+        references = _References(orders, self._trigger_name, self._previous)
+
+        def write(step: Step) -> tuple[str | None, list[Input]]:
+            values = ((key, references.value(value, step.name)) for key, value in step.inputs.items())
+            inputs = [as_input(key, value, self.redactor) for key, value in values]
+            return step.annotation and self.redactor.text(step.annotation), inputs
+
+        return write
+
+
+def _reached(starts: list[str], targets: Targets) -> set[str]:
+    found: set[str] = set()
+    stack = [name for name in starts if name in targets]
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.add(name)
+            stack += [t for way in targets[name] for t in way if t in targets]
+    return found
+
+
+def _before(targets: Targets) -> dict[str, set[str]]:
+    before: dict[str, set[str]] = {name: set() for name in targets}
+    for name, ways in targets.items():
+        for way in ways:
+            for target in way:
+                if target in before:
+                    before[target].add(name)
+    return before
+
+
+def _region(name: str, place: int, order: list[str], targets: Targets, before: dict[str, set[str]]) -> set[str]:
+    """The nodes that only output `place` of a node leads to."""
+    only_here = set(targets[name][place]) - {t for i, way in enumerate(targets[name]) if i != place for t in way}
+    region: set[str] = set()
+    for node in order:
+        own = before.get(node)
+        if own and own <= region | {name} and (name not in own or node in only_here):
+            region.add(node)
+    return region
+
+
+def _inside(ways: list[list[str]], region: set[str]) -> list[list[str]]:
+    return [[t for t in way if t in region] for way in ways]
+
+
+def _previous(targets: Targets, starts: list[str], trigger: str) -> dict[str, str]:
+    """For each node the one node (or trigger) that feeds it; nodes fed by several are absent."""
+    before = _before(targets)
+    for name in starts:
+        before.setdefault(name, set()).add(trigger)
+    return {name: next(iter(others)) for name, others in before.items() if len(others) == 1}
+
+
+@dataclass
+class _References:
+    """Rewrites `$('Node').item.json.x`, `$node["Node"].json.x` and `$json.x` as data references."""
+
+    orders: Mapping[str, int]
+    trigger: str
+    previous: Mapping[str, str]
+
+    def value(self, value: Any, step: str) -> Any:
+        """Any JSON value with the expressions in it rewritten."""
+        if isinstance(value, str):
+            return self._text(value, step) if "$" in value else value
+        if isinstance(value, dict):
+            return {key: self.value(item, step) for key, item in value.items()}
+        return [self.value(item, step) for item in value] if isinstance(value, list) else value
+
+    def _text(self, text: str, step: str) -> str:
+        found = _EXPRESSION.sub(lambda match: self._reference(match, step), text)
+        return found[1:] if found.startswith("=") and found != text and "$" not in found else found
+
+    def _reference(self, match: re.Match[str], step: str) -> str:
+        name = match["a"] or match["b"] or self.previous.get(step, "")
+        keys = [a or b for a, b in re.findall(r"\[\s*[\"']?([^\"'\]]+)[\"']?\s*\]|\.([A-Za-z_]\w*)", match["path"])]
+        if name and name == self.trigger:
+            head = "trigger"
+        elif name in self.orders:
+            head = f"step.{self.orders[name]}"
+        else:
+            return match[0]
+        if any(set(key) & set("{}") for key in keys):
+            return match[0]
+        return "{{" + ".".join([head, *keys]) + "}}"
+
+
+_PATH: Final = r"(?P<path>(?:\??\.[A-Za-z_]\w*(?![\w(])|\[\s*(?:\"[^\"]+\"|'[^']+'|\d+)\s*\])*)"
+_EXPRESSION: Final = re.compile(
+    r"\{\{\s*(?:\$\(\s*[\"'](?P<a>[^\"']+)[\"']\s*\)\.(?:item|first\(\)|last\(\))\.json"
+    rf"|\$node\[\s*[\"'](?P<b>[^\"']+)[\"']\s*\]\.json|\$json){_PATH}\s*\}}\}}"
+)
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _word(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""

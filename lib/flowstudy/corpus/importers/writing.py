@@ -1,0 +1,135 @@
+"""An imported corpus on disk: `corpus.jsonl` and `catalogue.yaml` in one folder, ready for a study."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from flowstudy.corpus.example import Example
+from flowstudy.corpus.importers.catalogue import Seen
+from flowstudy.corpus.importers.flow_bench import flow_bench_catalogue, is_flow_bench_catalogue
+from flowstudy.corpus.importers.load import Format, load_workflows
+from flowstudy.corpus.importers.reading import check_file, files_in, read_document
+from flowstudy.corpus.importers.records import NO_TEXT, Imported, Refused
+from flowstudy.corpus.store import write_corpus
+from flowstudy.flows.catalogue import Catalogue
+
+_SHOWN: Final = 12
+_CATALOGUE_BYTES: Final = 8 * 1024 * 1024
+
+
+@dataclass
+class ImportReport:
+    """What an import did. `reasons` counts why records are not `converted`; str() is for people."""
+
+    source: str
+    folder: str
+    statuses: Counter[str] = field(default_factory=Counter)
+    reasons: dict[str, Counter[str]] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
+    written: int = 0
+    without_text: int = 0
+    redacted: int = 0
+    steps: int = 0
+    triggers: int = 0
+
+    def __str__(self) -> str:
+        total = sum(self.statuses.values())
+        counts = ", ".join(f"{self.statuses[name]:,} {name}" for name in ("converted", "partly", "refused"))
+        lines = [f"Imported {self.source}: {total:,} workflows, {counts}"]
+        for status, reasons in self.reasons.items():
+            lines.append(f"  {status}:")
+            lines += [f"    {count:>6,} x {reason}" for reason, count in reasons.most_common(_SHOWN)]
+            if len(reasons) > _SHOWN:
+                lines.append(f"           ... and {len(reasons) - _SHOWN:,} other reasons")
+        lines += [f"  note: {count:,} x {note}" for note, count in self.notes.most_common(5)]
+        lines.append(f"  masked: {self.redacted:,} secrets and e-mail addresses")
+        if self.without_text:
+            lines.append(f"  left out of the corpus: {self.without_text:,} without a requirement text")
+        lines.append(f"  {self.folder}/corpus.jsonl: {self.written:,} examples")
+        lines.append(f"  {self.folder}/catalogue.yaml: {self.steps:,} steps, {self.triggers:,} triggers")
+        return "\n".join(lines)
+
+
+def import_corpus(
+    source: str | Path,
+    folder: str | Path,
+    format: Format = "auto",
+    *,
+    drop_plumbing: bool = False,
+    domain: str = "imported",
+    licence: str = "",
+    without_text: bool = False,
+) -> ImportReport:
+    """Write the examples of `source` to `folder/corpus.jsonl` and what they use to `folder/catalogue.yaml`.
+
+    Examples stream; memory holds the catalogue and the ids. Workflows without a requirement text go into the corpus
+    only if `without_text`; the catalogue has their steps all the same. A repeated id gets a number behind it.
+    Raises OSError when the folder cannot be written.
+    """
+    target = Path(folder)
+    report = ImportReport(str(source), str(folder))
+    seen = Seen(domain)
+    records = load_workflows(source, format, drop_plumbing=drop_plumbing, domain=domain, licence=licence)
+    report.written = write_corpus(target / "corpus.jsonl", _examples(records, report, seen, without_text))
+    catalogue = _with_descriptions(seen.catalogue, Path(source))
+    report.steps, report.triggers = len(catalogue.steps()), len(catalogue.triggers)
+    _write_catalogue(target / "catalogue.yaml", catalogue)
+    return report
+
+
+def _examples(records: Iterator[Imported], report: ImportReport, seen: Seen, without_text: bool) -> Iterator[Example]:
+    ids: Counter[str] = Counter()
+    for record in records:
+        _count(record, report)
+        seen.add(record)
+        if record.example is None:
+            continue
+        if record.reason.startswith(NO_TEXT) and not without_text:
+            report.without_text += 1
+            continue
+        example = record.example
+        ids[example.id] += 1
+        if ids[example.id] > 1:
+            example = example.model_copy(update={"id": f"{example.id[:190]}~{ids[example.id]}"})
+        yield example
+
+
+def _count(record: Imported, report: ImportReport) -> None:
+    report.statuses[record.status] += 1
+    report.redacted += record.redacted
+    report.notes.update(record.notes)
+    if record.status != "converted":
+        reasons = report.reasons.setdefault(record.status, Counter())
+        if len(reasons) < 10_000 or record.reason in reasons:
+            reasons[record.reason] += 1
+
+
+def _with_descriptions(catalogue: Catalogue, source: Path) -> Catalogue:
+    """The catalogue with the entries of a Flow-Bench catalogue that lies in the source folder."""
+    for file in files_in(source) if source.is_dir() else files_in(source.parent / "ootb_catalog.json"):
+        try:
+            check_file(file)
+            if file.suffix.lower() != ".json" or file.stat().st_size > _CATALOGUE_BYTES:
+                continue
+            if "catalog" not in file.name.lower():
+                continue
+            document = read_document(file).value
+        except (Refused, OSError):
+            continue
+        if is_flow_bench_catalogue(document):
+            for key, step in flow_bench_catalogue(document).actions.items():
+                catalogue.actions.setdefault(key, step).description = step.description
+    return catalogue
+
+
+def _write_catalogue(path: Path, catalogue: Catalogue) -> None:
+    raw: dict[str, Any] = catalogue.model_dump(exclude_defaults=True)
+    temporary = path.with_suffix(".yaml.tmp")
+    temporary.write_text(yaml.safe_dump(raw, sort_keys=True, allow_unicode=True, width=120), encoding="utf-8")
+    temporary.replace(path)
