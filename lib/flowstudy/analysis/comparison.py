@@ -21,8 +21,10 @@ from flowstudy.analysis.statistics import (
     detectable_difference,
     holm,
     mean_interval,
+    nested_interval,
     paired_difference,
     permutation_p,
+    relative_difference,
 )
 
 Sources = Mapping[str, Hashable]
@@ -82,8 +84,8 @@ def compare(
 
     One row per pair and group: system, other, *by, measure, n (examples both have), left_out (only one has),
     mean, mean_other, difference (system - other) with low and high, percent (relative to other; NaN when that
-    is 0), p and p_holm (over all rows), wins, ties, losses (examples), detectable (smallest difference that this
-    n finds in 4 of 5 studies), few, reason. One system only: an empty table.
+    is 0) with percent_low and percent_high, p and p_holm (over all rows), wins, ties, losses (examples), detectable
+    (smallest difference that this n finds in 4 of 5 studies), few, reason. One system only: an empty table.
     """
     rows = []
     for key, group in scores.groupby(list(by), sort=True, observed=True) if by else [((), scores)]:
@@ -92,7 +94,8 @@ def compare(
             row = _compare_two(table[system], table[other], sources, seed, level, resamples)
             rows.append({"system": system, "other": other, **dict(zip(by, key, strict=True)), "measure": measure} | row)
     columns = ["system", "other", *by, "measure", "n", "left_out", "mean", "mean_other", "difference", "low", "high"]
-    columns += ["percent", "p", "p_holm", "wins", "ties", "losses", "detectable", "few", "reason"]
+    columns += ["percent", "percent_low", "percent_high", "p", "p_holm", "wins", "ties", "losses", "detectable"]
+    columns += ["few", "reason"]
     result = pd.DataFrame(rows, columns=columns)
     result["p_holm"] = holm(result["p"].to_numpy(dtype=float))
     return result
@@ -115,6 +118,9 @@ def _compare_two(
     interval = paired_difference(
         x.to_numpy(), y.to_numpy(), clusters=clusters, level=level, seed=seed, resamples=resamples
     )
+    relative = relative_difference(
+        x.to_numpy(), y.to_numpy(), clusters=clusters, level=level, seed=seed, resamples=min(resamples, RESAMPLES)
+    )
     test = permutation_p(x.to_numpy(), y.to_numpy(), clusters=clusters, seed=seed)
     difference = (x - y).round(9)
     mean_other = float(y.mean()) if len(y) else math.nan
@@ -131,7 +137,9 @@ def _compare_two(
         "difference": interval.value,
         "low": interval.low,
         "high": interval.high,
-        "percent": 100 * interval.value / mean_other if mean_other else math.nan,
+        "percent": relative.value,
+        "percent_low": relative.low,
+        "percent_high": relative.high,
         "p": test.p,
         "wins": int((difference > 0).sum()),
         "ties": int((difference == 0).sum()),
@@ -140,6 +148,32 @@ def _compare_two(
         "few": interval.n < FEW,
         "reason": "; ".join(note for note in notes if note),
     }
+
+
+def repeat_spread(
+    scores: pd.DataFrame, measure: str = PRIMARY, *, sources: Sources | None = None, seed: int = 0,
+    level: float = 0.95, resamples: int = RESAMPLES,
+) -> pd.DataFrame:  # fmt: skip
+    """How much of a system's uncertainty comes from answering again: one row per system.
+
+    Columns: system, n (examples), repeats (the most per example), mean, low and high of the nested bootstrap
+    (examples, then repeats in each), between and within (standard deviations between examples' means and between the
+    repeats of one; NaN with one repeat), share_within (of the variance of the mean, 0 to 1), reason.
+    """
+    rows = []
+    for system, group in scores[scores["measure"] == measure].groupby("system", sort=True, observed=True):
+        kept = group[group["value"].notna()].sort_values(["example", "repeat"])
+        cells = kept.groupby("example", observed=True)["value"]
+        values, counts = [cell.to_numpy() for _, cell in cells], cells.size()
+        interval = nested_interval(values, clusters=_clusters(counts.index, sources), seed=seed, level=level,
+                                   resamples=resamples)  # fmt: skip
+        inner = cells.var().dropna()
+        between, within = cells.mean().var(), float(inner.mean()) if len(inner) else math.nan
+        noise = (within / counts).mean() / between if between else math.nan
+        rows.append((system, interval.n, int(counts.max()) if len(counts) else 0, *interval[:3], math.sqrt(between),
+                     math.sqrt(within), min(1.0, noise) if noise == noise else math.nan, interval.reason))  # fmt: skip
+    columns = ["system", "n", "repeats", "mean", "low", "high", "between", "within", "share_within", "reason"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def best_chances(

@@ -135,7 +135,8 @@ class _Case:
         turned = {"difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
         turned |= {"wins": row["losses"], "losses": row["wins"], "mean": row["mean_other"], "mean_other": row["mean"]}
         percent = 100 * turned["difference"] / row["mean"] if row["mean"] else math.nan
-        return row | turned | {"system": system, "other": other, "percent": percent}
+        ends = {"percent_low": math.nan, "percent_high": math.nan}
+        return row | turned | {"system": system, "other": other, "percent": percent} | ends
 
     def _ahead(self, row: Mapping[str, float]) -> bool:
         return row["difference"] >= self.margin and row["low"] > 0 and row["p_holm"] < 0.05

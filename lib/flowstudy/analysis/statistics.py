@@ -93,6 +93,88 @@ def paired_difference(
     return mean_interval(_differences(a, b), clusters=clusters, level=level, seed=seed, resamples=resamples)
 
 
+def relative_difference(
+    a: Values,
+    b: Values,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Mean of a - b in percent of the mean of b, over the examples that both have, with its interval.
+
+    Numerator and denominator are resampled together. NaN where b averages 0; no interval where a resample could
+    average 0 (fewer than 10 examples of b above it) or where nothing varies.
+    """
+    _check_level(level)
+    left, right = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    both = np.isfinite(_differences(left, right))
+    groups = None if clusters is None else [c for c, keep in zip(clusters, both, strict=True) if keep]
+    gaps, _ = _by_cluster((left - right)[both], groups)
+    bases, _ = _by_cluster(right[both], groups)
+    n = int(both.sum())
+    if n == 0 or bases.sum() == 0:
+        return Interval(math.nan, math.nan, math.nan, n, reason="nothing to relate to: the other scores 0 everywhere")
+    value = 100 * float(gaps.sum() / bases.sum())
+    if np.count_nonzero(bases) < FEW:
+        return Interval(value, math.nan, math.nan, n, reason=f"fewer than {FEW} examples to relate to: no interval")
+    if np.ptp(gaps / np.where(bases == 0, math.nan, bases)) == 0 or not gaps.any():
+        return Interval(value, math.nan, math.nan, n, reason="the same relation everywhere: nothing to resample")
+    low, high = _bootstrap(gaps, bases, "BCa" if gaps.size >= _BCA_FROM else "percentile", level, resamples, seed)
+    return Interval(value, 100 * low, 100 * high, n)
+
+
+def nested_interval(
+    repeats: Sequence[Values],
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """Mean over examples of the mean over their repeats; sources (or examples) are resampled, then repeats in each.
+
+    `repeats` holds one sequence of values per example (NaN left out). A percentile interval. Resampling examples alone,
+    as `mean_interval` does with averaged repeats, already holds the spread between repeats (Davison and Hinkley,
+    Bootstrap Methods, 1997, section 3.8); resampling both counts it once more, so this one is somewhat wider: the
+    gap between the two says how much the repeats matter. One repeat each: both are the same but for chance.
+    """
+    _check_level(level)
+    cells = [np.asarray(values, dtype=float) for values in repeats]
+    cells = [cell[np.isfinite(cell)] for cell in cells]
+    kept = [i for i, cell in enumerate(cells) if cell.size]
+    if not kept:
+        return Interval(math.nan, math.nan, math.nan, 0, reason="no example has this score")
+    known = [cells[i] for i in kept]
+    codes, size = _codes(len(kept), None if clusters is None else [clusters[i] for i in kept])
+    mean = float(np.mean([cell.mean() for cell in known]))
+    if size < 2 or np.ptp(np.concatenate(known)) == 0:
+        what = "one source" if size < 2 else "all scores are equal"
+        return Interval(mean, math.nan, math.nan, len(kept), reason=f"{what}: no interval")
+    low, high = np.percentile(_nested(known, codes, size, seed, resamples), [50 * (1 - level), 50 * (1 + level)])
+    method = f"nested percentile bootstrap, {resamples} resamples"
+    return Interval(mean, float(low), float(high), len(kept), method)
+
+
+def _nested(
+    cells: list[npt.NDArray[np.float64]], codes: npt.NDArray[np.intp], size: int, seed: int, resamples: int
+) -> npt.NDArray[np.float64]:
+    """Means of resampled sources with resampled repeats; a row of `values` per example, gaps at its end."""
+    counts = np.array([cell.size for cell in cells])
+    values = np.zeros((counts.size, counts.max()))
+    inside = np.arange(counts.max()) < counts[:, None]
+    values[inside] = np.concatenate(cells)
+    rng, found = seeded(seed, "nested"), np.empty(resamples)
+    for number in range(resamples):
+        weights = np.bincount(rng.integers(0, size, size), minlength=size)[codes]
+        drawn = np.repeat(np.arange(counts.size), weights)
+        picks = (rng.random((drawn.size, counts.max())) * counts[drawn, None]).astype(np.intp)
+        again = np.where(inside[drawn], values[drawn[:, None], picks], 0.0).sum(axis=1) / counts[drawn]
+        found[number] = again.mean()
+    return found
+
+
 def permutation_p(
     a: Values, b: Values, *, clusters: Sequence[Hashable] | None = None, seed: int = 0, resamples: int = 9999
 ) -> PValue:
