@@ -32,7 +32,7 @@ study: env  ## run the study: PROFILE=quick|laptop|gpu CORPUS=file.jsonl SYSTEMS
 	@$(CLI) study --profile '$(PROFILE)' --corpus '$(CORPUS)' --systems '$(SYSTEMS)' --run '$(RUN)'
 
 test: env lint  ## lint, types and every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: env
 	@$(BIN)/ruff check .
