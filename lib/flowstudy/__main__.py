@@ -1,4 +1,4 @@
-"""The command line: `python -m flowstudy study|notebook|corpus-check|clean-run`. `make` lists the usual uses."""
+"""The command line: `flowstudy study|notebook|corpus-check|compare|clean-run`. `make` lists the usual uses."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("corpus-check", help="every check on a corpus, one page")
     check.add_argument("corpus", nargs="?", default="shipped")
     check.set_defaults(call=_corpus_check)
+
+    compare = commands.add_parser("compare", help="what changed between two runs, one page")
+    compare.add_argument("run_a", help="name below runs/, or a path")
+    compare.add_argument("run_b")
+    compare.set_defaults(call=_compare)
 
     clean = commands.add_parser("clean-run", help="delete a run folder")
     clean.add_argument("--run", required=True)
@@ -91,6 +96,18 @@ def _corpus_check(options: argparse.Namespace) -> int:
     report = check_corpus(shipped_corpus() if options.corpus == "shipped" else options.corpus)
     print(report)
     return 0 if report.ok else 1
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from flowstudy.compare import compare_runs
+    from flowstudy.run_folder import project_root
+
+    given = (Path(name) for name in (options.run_a, options.run_b))
+    paths = [path if path.is_dir() else project_root() / _run_path(str(path)) for path in given]
+    print(compare_runs(*paths), end="")
+    return 0
 
 
 def _clean_run(options: argparse.Namespace) -> int:

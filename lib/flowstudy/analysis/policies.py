@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,12 @@ from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.hybrid import JUDGED, POLICIES, Hybrid, apply_policy, pair_up
 from flowstudy.systems.records import Prediction
 
-POLICY_COLUMNS = (
-    "policy", "system", "rule", "threshold", "escalated", "from_second", "n", "left_out", "mean", "low", "high",
-    "over_random", "over_random_low", "over_random_high", "cost_per_1000", "cost_per_1000_low", "cost_per_1000_high",
-    "latency_p50", "latency_p95", "missing", "reason",
+_MONEY: Final = (
+    "cost_per_1000", "cost_per_1000_low", "cost_per_1000_high", "latency_p50", "latency_p95", "missing",
+)  # fmt: skip
+POLICY_COLUMNS: Final = (
+    "policy", "system", "first", "second", "rule", "threshold", "escalated", "from_second", "n", "left_out",
+    "mean", "low", "high", "over_random", "over_random_low", "over_random_high", *_MONEY, "reason",
 )  # fmt: skip
 
 
@@ -98,7 +101,7 @@ def policy_table(
             row |= {"n": quality.n, "mean": quality.value, "low": quality.low, "high": quality.high}
             row |= dict(zip(("over_random", "over_random_low", "over_random_high"), gain[:3], strict=True))
             priced = money[money["system"] == report.system].iloc[0]
-            row |= {name: priced[name] for name in POLICY_COLUMNS[14:20]}
+            row |= {name: priced[name] for name in _MONEY}
         rows.append(row)
     return pd.DataFrame(rows, columns=list(POLICY_COLUMNS))
 
