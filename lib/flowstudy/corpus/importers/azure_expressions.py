@@ -139,8 +139,8 @@ def _words(tree: Any, write: Callable[[str], str]) -> str:
     if name in _OPERATORS and len(parts) == 2:
         sign = _OPERATORS[name][0]
         return f"{_text(parts[0], write)} {str(sign).lower()} {_text(parts[1], write)}"
-    if name and isinstance(tree, dict):
-        return f"{name}({', '.join(_text(part, write) for part in parts)})"
+    if isinstance(tree, dict):
+        return f"{name}({', '.join(_text(part, write) for part in parts)})" if name else json.dumps(tree)
     return _text(tree, write)
 
 

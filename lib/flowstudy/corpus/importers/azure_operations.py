@@ -24,7 +24,7 @@ _PARTS: Final = ("queries", "body", "headers")
 _SETTINGS: Final = ("host", "path", "method", "authentication", *_PARTS)
 _EXPRESSION: Final = re.compile(r"@\{(?:[^{}']|'[^']*'|\{[^{}]*\})*\}")
 _VERSION: Final = re.compile(r"v\d+(?:\.\d+)*|\$?default|beta|api", re.IGNORECASE)
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 _CONNECTION: Final = re.compile(r"\['([^']+)'\]\s*(?:\?)?\['connectionId'\]|managedApis/([\w-]+)")
 
 
@@ -43,9 +43,8 @@ def snake(text: str, most: int = 60) -> str:
     >>> snake("PostMessage-ToChannel V3"), snake("/Incidents/@{x}/Comment")
     ('post_message_to_channel_v3', 'incidents_x_comment')
     """
-    words = _WORD.findall(re.sub(r"\b([Vv])(\d)", r"v\2", text)) if text.isascii() else re.findall(r"\w+", text.lower())
-    joined = re.sub(r"_v_(\d)", r"_v\1", "_".join(word.lower() for word in words))
-    return joined[:most].strip("_")
+    words = _WORD.findall(text) if text.isascii() else re.findall(r"[^\W_]+", text)
+    return "_".join(word.lower() for word in words)[:most].strip("_")
 
 
 def operation(kind: str, body: Mapping[str, Any], connections: Mapping[str, str]) -> Operation:

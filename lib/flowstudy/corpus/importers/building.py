@@ -39,9 +39,9 @@ def humanised(name: str) -> str:
 
 
 def cleaned(text: str) -> str:
-    """A text without HTML tags and runs of blanks, cut to MAX_TEXT characters."""
+    """A text without HTML tags, marks of headings and runs of blanks, cut to MAX_TEXT characters."""
     text = _TAG.sub(" ", text[: MAX_TEXT * 4].replace("\r", "\n"))
-    lines = (" ".join(line.split()) for line in text.split("\n"))
+    lines = (" ".join(re.sub(r"^\s*#+\s", "", line).split()) for line in text.split("\n"))
     text = re.sub(r"\n{2,}", "\n\n", "\n".join(lines)).strip()
     if len(text) <= MAX_TEXT:
         return text

@@ -23,7 +23,7 @@ from typing import Any, Final
 from flowstudy.corpus.importers.azure_expressions import References, condition
 from flowstudy.corpus.importers.azure_operations import PLUMBING, operation, snake
 from flowstudy.corpus.importers.building import as_input, finish, humanised
-from flowstudy.corpus.importers.records import Imported, Refused, Source
+from flowstudy.corpus.importers.records import MAX_LEVELS, Imported, Refused, Source
 from flowstudy.corpus.importers.redact import Redactor
 from flowstudy.corpus.importers.run_after import nest
 from flowstudy.corpus.importers.steps import Step, to_flow, without_plumbing
@@ -174,6 +174,7 @@ class _Workflow:
         self._found, self._drop = found, drop_plumbing
         self._aliases: dict[str, str] = {}
         self._references = References({}, {})
+        self._depth = 0
         self.redactor = Redactor()
         self.lost: list[str] = []
 
@@ -198,7 +199,12 @@ class _Workflow:
         self.lost.append(f"schema version {match[1]} is unknown: read as {VERSIONS[0]}")
 
     def _level(self, actions: Mapping[str, Any]) -> list[Step]:
-        return nest(actions, lambda name: self._steps(name, actions[name]), _scope_note, self.lost)
+        if self._depth == MAX_LEVELS:
+            raise Refused(f"nested deeper than {MAX_LEVELS} levels")
+        self._depth += 1
+        steps = nest(actions, lambda name: self._steps(name, actions[name]), _scope_note, self.lost)
+        self._depth -= 1
+        return steps
 
     def _inside(self, action: Mapping[str, Any], key: str = "actions") -> list[Step]:
         return self._level(_dict(action.get(key)))

@@ -14,6 +14,7 @@ from typing import Any, Final
 from flowstudy.corpus.importers.building import as_input, finish
 from flowstudy.corpus.importers.logic_apps import convert_logic_apps, is_logic_apps
 from flowstudy.corpus.importers.n8n import convert_n8n, is_n8n
+from flowstudy.corpus.importers.reading import parse_json
 from flowstudy.corpus.importers.records import Imported, Refused, Source
 from flowstudy.corpus.importers.redact import Redactor
 from flowstudy.flows.outline import to_outline
@@ -124,7 +125,12 @@ def _masked(flow: Flow, text: Callable[[str], str], value: Callable[[str, Any], 
 
 
 def _plain_logic(value: Any) -> Any:
-    """A flow object whose flow logic has our names: `For Each` is FOREACH, `End Flow` is END."""
+    """A flow object (or its JSON text) whose flow logic has our names: `For Each` is FOREACH, `End Flow` is END."""
+    if isinstance(value, str):
+        try:
+            value = parse_json(re.sub(r"^\s*```\w*\n|\n```\s*$", "", value))
+        except Refused:
+            return value
     components = value.get("components") if isinstance(value, dict) else None
     if not isinstance(components, list):
         return value

@@ -13,6 +13,8 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 #: Workflows with more steps, or deeper nesting, are refused.
 MAX_STEPS: Final = 5_000
 MAX_DEPTH: Final = 100
+#: Deepest nesting of actions in a source; the deepest public one has 11 levels.
+MAX_LEVELS: Final = 40
 
 Status = Literal["converted", "partly", "refused"]
 
