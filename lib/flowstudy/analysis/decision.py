@@ -8,8 +8,9 @@ matter to anyone):
    question cannot be answered.
 2. A hybrid that beats both by at least the margin, its interval above zero and Holm's p below 0.05, is the answer.
 3. Of the two, the one that is ahead by at least the margin, its interval on one side of zero and p below 0.05.
-4. If the whole interval lies within the margin they are as good as each other: the cheaper one for a year at the
-   assumed volume, training and labels included. With a price missing, it cannot be told.
+4. If the whole interval lies within the margin, or no example differs, they are as good as each other: the cheaper
+   one for a year at the assumed volume, training and labels included. With a price missing, or with no score above
+   0, it cannot be told.
 5. Otherwise it cannot be told yet; how many more examples would tell is computed from the spread seen.
 """
 
@@ -117,7 +118,10 @@ class _Case:
             return self._say("fine-tune", f"{tuned} beats {prompted} by {_gap(row)}.")
         if self._ahead(self._versus(prompted, tuned)):
             return self._say("prompt", f"{prompted} beats {tuned} by {_gap(self._versus(prompted, tuned))}.")
-        if -self.margin < row["low"] and row["high"] < self.margin:
+        if not row["mean"] and not row["mean_other"]:
+            return self._cannot(f"neither {tuned} nor {prompted} scores above 0: there is nothing to choose between.")
+        same = row["ties"] == row["n"]
+        if same or (-self.margin < row["low"] and row["high"] < self.margin):
             return self._by_cost(tuned, prompted, row)
         return self._too_close(tuned, prompted, row)
 
@@ -185,7 +189,8 @@ class _Case:
         if answer == "hybrid":
             wanted = [(hybrid, tuned), (hybrid, prompted), *wanted]
         pairs = dict.fromkeys((a, b) for a, b in wanted if a and b)
-        return [_finding(self._versus(a, b), title(self.measure)) for a, b in pairs]
+        rows = [self._versus(a, b) for a, b in pairs]
+        return [_finding(row, title(self.measure)) for row in rows if row["n"]]
 
     def _doubts(self) -> list[str]:
         """What could overturn the answer, the largest first."""
@@ -229,8 +234,7 @@ def _gap(row: Mapping[str, float]) -> str:
 
 
 def _range(row: Mapping[str, float]) -> str:
+    gap, low, high = (f"{round(row[name], 3) + 0.0:+.3f}".replace("-", "−") for name in ("difference", "low", "high"))
     if row["low"] != row["low"]:
-        return f"{row['difference']:+.3f} without an interval".replace("-", "−")
-    words = f"{row['difference']:+.3f}, 95 % interval {row['low']:+.3f} to {row['high']:+.3f}"
-    return words.replace("-", "−")
-
+        return f"{gap}, the same on every example" if row["ties"] == row["n"] else f"{gap} without an interval"
+    return f"{gap}, 95 % interval {low} to {high}"
