@@ -483,8 +483,6 @@ JSON = st.recursive(
 @given(JSON)
 def test_no_json_whatever_makes_a_converter_crash(document):
     for convert_any in (convert_logic_apps, convert_n8n, convert_flow_bench, convert_published):
-        if convert_any is convert_flow_bench and not isinstance(document, dict):
-            continue
         for record in convert_any(document, Source("x")):
             assert record.status in ("converted", "partly", "refused")
             assert record.reason or record.status == "converted"
@@ -563,6 +561,18 @@ def test_a_huge_file_is_refused_unread_and_a_long_line_is_passed_over(tmp_path):
     found = list(load_workflows(write(tmp_path / "lines.jsonl", raw)))
     assert [r.id for r in found] == [f"lines.jsonl:{n}" for n in (1, 2, 4, 5)]
     assert [r.status for r in found] == ["converted", "refused", "refused", "converted"]
+
+
+def test_yaml_that_grows_by_aliases_is_harmless(tmp_path):
+    levels = [f"l{n}: &l{n} [" + ", ".join([f"*l{n - 1}"] * 9) + "]" for n in range(1, 12)]
+    bomb = (
+        "l0: &l0 [x]\n"
+        + "\n".join(levels)
+        + "\ntests: [{_metadata: {uid: *l11, tags: [*l11]}, input: {}, expected_output: *l11}]"
+    )
+    assert only(write(tmp_path / "x.yaml", bomb)).reason == "no expected sequence of steps"
+    assert "no Flow-Bench tests" in only(write(tmp_path / "y.yml", "a: [1, 2]")).reason
+    assert "not YAML" in only(write(tmp_path / "z.yml", "a: [1, 2")).reason
 
 
 def test_links_and_special_files_are_not_followed(tmp_path):

@@ -62,10 +62,14 @@ def flow_bench_catalogue(document: Any, name: str = "flow-bench") -> Catalogue:
 
 def convert_flow_bench(document: Any, source: Source) -> Iterator[Imported]:
     """Every test of a parsed file, in order."""
-    tests = [document] if _is_test(document) else document.get("tests") or []
+    tests = [document] if _is_test(document) else document.get("tests") if isinstance(document, dict) else document
+    if not isinstance(tests, list):
+        tests = []
+        yield Imported(source.id, "refused", reason="no Flow-Bench tests (an object with a list of `tests`) in it")
     for place, test in enumerate(tests, start=1):
         metadata = test.get("_metadata") if isinstance(test, dict) else None
-        number = metadata.get("uid", place) if isinstance(metadata, dict) else place
+        uid = metadata.get("uid") if isinstance(metadata, dict) else None
+        number = uid if isinstance(uid, (int, str)) else place
         id = f"{source.id}#{number}"
         try:
             yield _convert(test, source, id)
@@ -106,7 +110,7 @@ def _sequences(value: Any) -> list[str]:
 def _tags(test: Mapping[str, Any]) -> list[str]:
     metadata = test.get("_metadata")
     tags = metadata.get("tags") if isinstance(metadata, dict) else None
-    return [str(tag) for tag in tags if not str(tag).isdigit()] if isinstance(tags, list) else []
+    return [tag for tag in tags if isinstance(tag, str) and not tag.isdigit()] if isinstance(tags, list) else []
 
 
 def _api(name: str) -> tuple[str, str]:

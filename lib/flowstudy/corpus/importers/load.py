@@ -14,6 +14,7 @@ from flowstudy.corpus.importers.published import convert_published, is_published
 from flowstudy.corpus.importers.reading import (
     LINES,
     PAIRS,
+    YAML,
     Document,
     Texts,
     check_file,
@@ -86,6 +87,8 @@ def _file(file: Path, source: Source, format: Format, texts: Texts, given: bool)
     if lines:
         yield from _lines(file, source, format)
         return
+    if format == "auto" and file.suffix.lower() in YAML:
+        format = "flow_bench"  # the only format in YAML; others would walk into what its aliases may hide
     document = read_document(file)
     text, origin = texts.beside(file)
     yield from _converted(document, replace(source, text=text, text_from=origin), format)

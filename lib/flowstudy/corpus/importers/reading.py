@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from flowstudy.corpus.importers.records import MAX_BYTES, Refused
+from flowstudy.corpus.importers.records import MAX_BYTES, MAX_YAML_BYTES, Refused
 
 SUFFIXES: Final = frozenset({".json", ".jsonl", ".ndjson", ".yaml", ".yml"})
+YAML: Final = frozenset({".yaml", ".yml"})
 LINES: Final = frozenset({".jsonl", ".ndjson"})
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 #: A file that gives the requirement of the definitions around it: lines with `requirement` and `definition`.
@@ -58,9 +59,10 @@ def check_file(path: Path, *, given: bool = False, lines: bool = False) -> None:
         raise Refused("a symbolic link: links are not followed")
     if not stat.S_ISREG(status.st_mode):
         raise Refused("not a regular file")
-    if status.st_size > MAX_BYTES and not lines:
+    most = MAX_YAML_BYTES if path.suffix.lower() in YAML else MAX_BYTES
+    if status.st_size > most and not lines:
         size = f"{status.st_size / 2**20:,.0f} MiB"
-        raise Refused(f"too large: expected at most {MAX_BYTES // 2**20} MiB, got {size}; split the file")
+        raise Refused(f"too large: expected at most {most // 2**20} MiB, got {size}; split the file")
 
 
 def read_document(path: Path) -> Document:
@@ -70,7 +72,7 @@ def read_document(path: Path) -> Document:
     except OSError as error:
         raise Refused(f"cannot be read: {error.strerror or error}") from None
     text, notes = decode(raw)
-    if path.suffix.lower() in (".yaml", ".yml"):
+    if path.suffix.lower() in YAML:
         return Document(parse_yaml(text), notes)
     return Document(parse_json(text), notes)
 

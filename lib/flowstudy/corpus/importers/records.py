@@ -10,6 +10,8 @@ from flowstudy.corpus.example import Example
 
 #: Larger JSON and YAML files, and longer lines of JSON Lines files, are refused without being read.
 MAX_BYTES: Final = 32 * 1024 * 1024
+#: YAML takes many times its size in memory and time; larger YAML files are refused.
+MAX_YAML_BYTES: Final = 8 * 1024 * 1024
 #: Workflows with more steps, or deeper nesting, are refused.
 MAX_STEPS: Final = 5_000
 MAX_DEPTH: Final = 100
