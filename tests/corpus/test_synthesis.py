@@ -59,7 +59,7 @@ def test_no_requirement_repeats():
 
 def test_all_constructs_and_features_occur(examples):
     seen = {c.definition for e in examples for c in e.flow.components if c.is_logic}
-    assert seen >= FLOW_LOGIC - {"END", "DEFAULT"}
+    assert seen >= FLOW_LOGIC - {"END", "DEFAULT", "BLOCK"}
     assert 0.05 < sum(bool(e.features["implicit_step"]) for e in examples) / len(examples) < 0.6
     assert {e.flow.trigger.type for e in examples if e.flow.trigger} >= {"record_create", "daily", "email"}
 

@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +39,7 @@ class _Server:
         self.folder, self.gather_s, self.most, self.device = folder, gather_s, most, device
         self.fingerprint = fingerprint(folder)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._generator: Generator | None = None
         self._thread = threading.Thread(target=self._work, name=f"slm {folder.name}", daemon=True)
         self._thread.start()
 
@@ -51,18 +52,15 @@ class _Server:
         self._jobs.put(None)
 
     def _work(self) -> None:
-        generator: Generator | None = None
-        while (first := self._jobs.get()) is not None:
-            batch, stop = self._gather(first)
-            try:
-                generator = generator or Generator(self.folder, device=self.device)
-                self._answer(generator, batch)
-            except Exception as error:  # noqa: BLE001 - whatever torch raises must reach the caller, not end the thread
+        with ThreadPoolExecutor(1, f"slm {self.folder.name}") as model_thread:
+            while (first := self._jobs.get()) is not None:
+                batch, stop = self._gather(first)
+                failure = model_thread.submit(self._answer, batch).exception()
                 for job in batch:
-                    if not job.answer.done():
-                        job.answer.set_exception(error)
-            if stop:
-                return
+                    if failure is not None and not job.answer.done():
+                        job.answer.set_exception(failure)
+                if stop:
+                    return
 
     def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
         """Everything that waits, or comes within `gather_s` seconds; True when the server is to stop after it."""
@@ -77,7 +75,9 @@ class _Server:
             batch.append(job)
         return batch, False
 
-    def _answer(self, generator: Generator, batch: Sequence[_Job]) -> None:
+    def _answer(self, batch: Sequence[_Job]) -> None:
+        """Runs in the model's own thread, whose future carries whatever torch raises to those who asked."""
+        generator = self._generator = self._generator or Generator(self.folder, device=self.device)
         for settings in dict.fromkeys(job.settings for job in batch):
             group = [job for job in batch if job.settings == settings and job.answer.set_running_or_notify_cancel()]
             fits = [job for job in group if not _too_long(generator, job)]
