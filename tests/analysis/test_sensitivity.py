@@ -51,7 +51,15 @@ def test_all_scores_equal_share_a_rank(scores_of):
 def test_three_equal_systems_have_no_leader_to_name_alone(scores_of):
     one = scores_of({"a": 0.7})
     equal = pd.concat([one, one.assign(system="b"), one.assign(system="c")])
-    assert verdict(ranking_table(equal, BOTH), swaps(equal, BOTH)).startswith("a and b and c leads under all 2")
+    assert verdict(ranking_table(equal, BOTH), swaps(equal, BOTH)).startswith("a and b and c lead under all 2")
+
+
+def test_a_shared_lead_is_a_lead(scores_of):
+    scores = scores_of({"a": 0.7, "b": 0.6})
+    lead = scores[(scores["system"] == "a") & (scores["measure"] == OUTLINE)]
+    shared = pd.concat([scores[(scores["system"] != "b") | (scores["measure"] != OUTLINE)], lead.assign(system="b")])
+    words = verdict(ranking_table(shared, BOTH), swaps(shared, BOTH))
+    assert words == "a leads or shares the lead under all 2 ways of measuring. No two systems change places."
 
 
 def test_one_system_no_overlap_and_nothing(scores_of):

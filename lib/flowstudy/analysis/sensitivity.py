@@ -7,7 +7,7 @@ similar strings. All means are over the same examples: those that every system h
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -116,13 +116,14 @@ def verdict(ranking: pd.DataFrame, changed: pd.DataFrame) -> str:
     systems, choices = known["system"].nunique(), known["measure"].nunique()
     if systems < 2 or choices < 2:
         return f"Nothing to say about the order: {systems} systems under {choices} measures."
-    leads = known["rank"] == known.groupby("measure")["rank"].transform("min")
-    leaders = known[leads].groupby("choice", sort=False)["system"].agg(lambda s: " and ".join(sorted(s)))
+    tops = known[known["rank"] == known.groupby("measure")["rank"].transform("min")]
+    leaders = tops.groupby("choice", sort=False)["system"].agg(frozenset)
     best = leaders.iloc[0]
-    other = leaders[leaders != best]
-    lead = f"{best} leads under {'all' if other.empty else choices - len(other)} {'of ' if len(other) else ''}{choices}"
-    words = f"{lead} ways of measuring"
-    words += "." if other.empty else f"; not under: {', '.join(f'{c} ({s})' for c, s in other.items())}."
+    other = leaders[[not best & found for found in leaders]]
+    count = f"all {choices}" if other.empty else f"{choices - len(other)} of {choices}"
+    shares = " or shares the lead" if any(best < found for found in leaders) else ""
+    words = f"{_names(best)} {'leads' if len(best) == 1 else 'lead'}{shares} under {count} ways of measuring"
+    words += "." if other.empty else f"; not under: {', '.join(f'{c} ({_names(s)})' for c, s in other.items())}."
     if changed.empty:
         return f"{words} No two systems change places."
     sure = changed[changed["sure"]]
@@ -130,6 +131,10 @@ def verdict(ranking: pd.DataFrame, changed: pd.DataFrame) -> str:
     if sure.empty:
         return f"{words} {', '.join(pairs)} change places, but never by more than chance explains."
     return f"{words} {', '.join(pairs)} change places by more than chance explains: say which measure you mean."
+
+
+def _names(systems: Iterable[str]) -> str:
+    return " and ".join(sorted(map(str, systems)))
 
 
 def _common(scores: pd.DataFrame, measures: Sequence[str]) -> dict[str, pd.DataFrame]:

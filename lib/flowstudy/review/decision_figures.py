@@ -6,6 +6,7 @@ Like `review.figures`: each takes a table of `flowstudy.analysis`; nothing to dr
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any, Final
 
 import pandas as pd
@@ -87,11 +88,11 @@ def policies(table: pd.DataFrame, measure: str = PRIMARY) -> Any:
             x=[row["mean"]], y=[names[-1]], mode="markers+text", text=[f"{row['mean']:.3f}"], showlegend=False,
             error_x={**_whisker(row, "mean"), "color": ink}, textposition="top center", textfont={"size": 12},
             marker={"size": 12, "color": ink, "symbol": "circle-open" if policy in ("oracle", "random") else "circle"},
-            hovertemplate=f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})<extra></extra>",
+            cliponaxis=False, hovertemplate=f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})<extra></extra>",
         ))  # fmt: skip
         if policy in ends:
-            figure.add_vline(x=row["mean"], line={"color": "#C3CAD4", "width": 1.5, "dash": "dot"})
-    figure.update_xaxes(title_text=_axis(measure), range=_unit_range(rows))
+            figure.add_vline(x=row["mean"], layer="below", line={"color": "#C3CAD4", "width": 1.5, "dash": "dot"})
+    figure.update_xaxes(title_text=_axis(measure), range=[min(-0.03, _unit_range(rows)[0]), 1.04])
     subtitle = f"{_text(first)} backed by {_text(second)}, 95 % interval; hollow: a control and a bound, no systems"
     return _finish(figure, "What routing gains", subtitle, names, markup=True, row=50)
 
@@ -104,7 +105,7 @@ def ranking(table: pd.DataFrame) -> Any:
     if rows["system"].nunique() < 2 or rows["choice"].nunique() < 2:
         raise NothingToDraw("no figure of rankings: it needs two systems and two measures on the same examples")
     choices, colours = list(dict.fromkeys(rows["choice"])), system_colours(rows["system"])
-    labels = [choice.replace(", ", ",<br>", 1) for choice in choices]
+    labels = ["<br>".join(textwrap.wrap(_text(choice), 16)) for choice in choices]
     figure = go.Figure()
     for system in dict.fromkeys(rows["system"]):
         own = rows[rows["system"] == system].set_index("choice").reindex(choices)
@@ -124,7 +125,7 @@ def ranking(table: pd.DataFrame) -> Any:
         )
     count = rows["system"].nunique()
     figure.update_yaxes(title_text="rank (1 is best)", range=[count + 0.5, 0.4], tickvals=list(range(1, count + 1)))
-    figure.update_xaxes(range=[-0.4, len(choices) - 1 + 0.25])
+    figure.update_xaxes(range=[-0.4, len(choices) - 1 + 0.25], tickangle=0)
     figure.update_layout(height=170 + 62 * count, margin={"r": 150}, template=template())
     return _heading(figure, "Does the measure change the order?", "systems by mean under each way of measuring; "
                     "the figures are the means")
