@@ -49,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("run_b")
     compare.set_defaults(call=_compare)
 
+    load = commands.add_parser("import", help="turn workflow files of another platform into a corpus")
+    load.add_argument("source", help="a file or folder: Logic Apps, Power Automate, n8n, Flow-Bench, JSON Lines")
+    load.add_argument("--to", required=True, help="folder for corpus.jsonl and catalogue.yaml")
+    load.add_argument("--format", default="auto")
+    load.add_argument("--drop-plumbing", action="store_true", help="leave out set-variable, parse and compose steps")
+    load.set_defaults(call=_import)
+
     clean = commands.add_parser("clean-run", help="delete a run folder")
     clean.add_argument("--run", required=True)
     clean.set_defaults(call=_clean_run)
@@ -107,6 +114,13 @@ def _compare(options: argparse.Namespace) -> int:
     given = (Path(name) for name in (options.run_a, options.run_b))
     paths = [path if path.is_dir() else project_root() / _run_path(str(path)) for path in given]
     print(compare_runs(*paths), end="")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    from flowstudy.corpus.importers import import_corpus
+
+    print(import_corpus(options.source, options.to, options.format, drop_plumbing=options.drop_plumbing))
     return 0
 
 

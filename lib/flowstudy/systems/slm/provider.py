@@ -143,18 +143,12 @@ def _handler(litellm: Any) -> Any:
 
         def completion(self, model: str, messages: list, *args: Any, **options: Any) -> Any:
             settings, answer = self._ask(model, messages, options.get("optional_params") or {})
-            return self._reply(model, settings, self._result(answer.result))
+            return self._reply(model, settings, self._result(answer.exception() or answer.result()))
 
         async def acompletion(self, model: str, messages: list, *args: Any, **options: Any) -> Any:
             settings, answer = self._ask(model, messages, options.get("optional_params") or {})
-            waited = asyncio.wrap_future(answer)
-            try:
-                completion = await waited
-            except ModelError as error:
-                raise CustomLLMError(status_code=400, message=str(error)) from None
-            except Exception as error:  # noqa: BLE001 - torch raises what it likes; the caller gets one class
-                raise CustomLLMError(status_code=500, message=f"{type(error).__name__}: {error}") from None
-            return self._reply(model, settings, completion)
+            (result,) = await asyncio.gather(asyncio.wrap_future(answer), return_exceptions=True)
+            return self._reply(model, settings, self._result(result))
 
         def _ask(self, model: str, messages: list, params: dict[str, Any]) -> tuple[Settings, Future[Completion]]:
             server = _SERVED.get(model)
@@ -166,13 +160,13 @@ def _handler(litellm: Any) -> Any:
             return settings, server.ask(render_messages(messages), settings)
 
         @staticmethod
-        def _result(result: Any) -> Completion:
-            try:
-                return result()
-            except ModelError as error:
-                raise CustomLLMError(status_code=400, message=str(error)) from None
-            except Exception as error:  # noqa: BLE001 - as above
-                raise CustomLLMError(status_code=500, message=f"{type(error).__name__}: {error}") from None
+        def _result(result: Completion | BaseException) -> Completion:
+            """Torch raises what it likes; the caller gets one class."""
+            if isinstance(result, Completion):
+                return result
+            if isinstance(result, ModelError):
+                raise CustomLLMError(status_code=400, message=str(result))
+            raise CustomLLMError(status_code=500, message=f"{type(result).__name__}: {result}")
 
         @staticmethod
         def _reply(model: str, settings: Settings, completion: Completion) -> Any:
