@@ -11,7 +11,7 @@ STAMP := $(VENV)/.flowstudy-$(shell sha256sum pyproject.toml Makefile | sha256su
 CLI := $(BIN)/python -m flowstudy
 
 .DEFAULT_GOAL := help
-.PHONY: help env study test lint lab corpus-check bench seed-slm clean-run
+.PHONY: help env study test lint lab corpus-check import compare bench seed-slm clean-run
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
@@ -50,6 +50,12 @@ bench: env  ## time FlowSim against zss and apted
 
 seed-slm: env  ## train the shipped seed model again (long)
 	@$(BIN)/python -m flowstudy.systems.slm.seed
+
+import: env  ## turn another platform's workflow files into a corpus: SOURCE=folder TO=folder
+	@$(CLI) import '$(SOURCE)' --to '$(TO)'
+
+compare: env  ## what changed between two runs: A=run B=run
+	@$(CLI) compare '$(A)' '$(B)'
 
 clean-run: env  ## delete a run: RUN=name
 	@$(CLI) clean-run --run '$(RUN)'

@@ -19,9 +19,9 @@ NOTEBOOKS: Final[dict[str, tuple[str, ...]]] = {
     "01_explore_data": ("flows", "corpus", "review"),
     "02_fine_tune": ("flows", "metrics", "corpus", "systems"),
     "03_prompt": ("flows", "corpus", "systems"),
-    "04_score": ("flows", "metrics", "corpus", "analysis", "review"),
+    "04_score": ("flows", "metrics", "corpus", "systems", "analysis", "review"),
     "05_tag_errors": ("flows", "metrics", "corpus", "analysis", "review"),
-    "06_decide": ("flows", "metrics", "corpus", "analysis", "review"),
+    "06_decide": ("flows", "metrics", "corpus", "systems", "analysis", "review"),
 }
 
 
