@@ -50,6 +50,12 @@ def test_a_bad_line_is_named(text: str, line: int) -> None:
     assert error.value.line == line and f"line {line}" in str(error.value)
 
 
+def test_spaces_around_the_equals_sign_are_optional() -> None:
+    """A small model leaves them out where a value is a pointer."""
+    tight = "trigger daily | time =9:00\naction log | message=a=b | level:=3"
+    assert from_outline(tight) == from_outline("trigger daily | time = 9:00\naction log | message = a=b | level := 3")
+
+
 def test_signature_survives() -> None:
     signature = {"items": [{"name": "user", "type": "reference", "reference": "sys_user"}]}
     flow = parse_flow({"trigger": None, "components": [], "inputs": signature}).flow

@@ -23,7 +23,7 @@ _PLAIN_VALUE: Final = re.compile(  # no space at either end, no separator, no co
     r"(?! )(?!.* $)(?!.* [|#] )(?!.* [|#]$)(?![|#] )(?![|#]$)[^\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+"
 )
 _SPLIT: Final = re.compile(r" (\||#) ")
-_INPUT: Final = re.compile(r'("(?:[^"\\]|\\.)*"|[^"= ][^= ]*?) ?(:?=)(?: |$)')
+_INPUT: Final = re.compile(r'("(?:[^"\\]|\\.)*"|[^"= ][^= ]*?) ?(:?=) ?')
 
 
 class OutlineError(ValueError):
