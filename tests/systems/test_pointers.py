@@ -3,6 +3,9 @@
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.outline import OutlineError, to_outline
 from flowstudy.flows.schema import Component, Flow, Input, Trigger
@@ -16,8 +19,6 @@ from flowstudy.systems.pointers import (
     words,
 )
 from flowstudy.systems.records import Suggestion
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CATALOGUE = Catalogue.model_validate(
     {
@@ -45,7 +46,7 @@ SUGGESTIONS = [
         ("column", "incident.priority"), ("column", "incident.caller"),
     )
 ]  # fmt: skip
-REQUIREMENT = "When a critical incident is created, escalate it (urgency high) and notify Ann Lee: \"Server 12 down\"."
+REQUIREMENT = 'When a critical incident is created, escalate it (urgency high) and notify Ann Lee: "Server 12 down".'
 FLOW = Flow(
     trigger=Trigger(
         type="record_create",
@@ -116,6 +117,12 @@ def test_words_number_values_without_the_punctuation_around_them():
 def test_bad_pointers_say_what_was_expected(text, message):
     with pytest.raises(PointerError, match=re.escape(message)):
         resolve(text, SUGGESTIONS, REQUIREMENT, CATALOGUE)
+
+
+def test_spaces_before_pointers_do_not_count():
+    spaced = "1 <w6><w9> action notify | to = <w11><w13> | message = <s3>"
+    tight = "1<w6><w9> action notify | to =<w11><w13> | message =<s3>"
+    assert resolve(tight, SUGGESTIONS, REQUIREMENT) == resolve(spaced, SUGGESTIONS, REQUIREMENT)
 
 
 def test_text_that_is_no_outline_is_an_outline_error():

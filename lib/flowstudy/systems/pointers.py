@@ -29,6 +29,7 @@ MAX_WORDS, MAX_SUGGESTIONS, MAX_INPUTS, MAX_CHOICES = 256, 64, 12, 16
 _STEP_KINDS: Final = frozenset({"trigger", "action", "subflow"})
 _WORD: Final = re.compile(r"[\w$€£#@%+&]+(?:[-'’.@&+]\w+|[:,]\d+)*%?")
 _LINE: Final = re.compile(r"( *)(?:(\d+)(?: |(?=<)))?(?:(<w\d+><w\d+>) ?)?(.*)")
+_TIGHT: Final = re.compile(r"( \| [^ |\"]+ :?=)(?=<)")  # `table =<s3>`: a tokenizer may have swallowed the space
 _HEAD: Final = re.compile(r"<s(\d+)>")
 _VALUE_POINTER: Final = re.compile(r"<w(\d+)>(?:<w(\d+)>)?|<([sc])(\d+)>|<\\(\\*[swic]\d+>)")
 _LOOKALIKE: Final = re.compile(r"<(\\*[swic]\d+>)")
@@ -331,6 +332,7 @@ def _resolve_head(to: _Pointing, line: str, number: int) -> tuple[str, StepDef |
     if match is None:
         return line, None
     indent, _, note, body = match.groups()
+    body = _TIGHT.sub(r"\1 ", body)
     head, step = _HEAD.match(body), None
     if head is not None:
         item = _suggestion(to, int(head[1]), f"line {number}")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flowstudy.systems.slm.guide import Guide, Vocabulary
 from flowstudy.systems.slm.template import template_hash
 
 
@@ -53,11 +54,14 @@ class Generator:
         self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
         self.context = int(getattr(model.config, "max_position_embeddings", 2048))
         self._end = _ends(model, tokenizer)
+        self._pointers, self._texts = Vocabulary(tokenizer), dict[int, str]()
 
     def generate(
-        self, prompts: Sequence[str], max_new_tokens: int = 512, *, temperature: float = 0.0, seed: int = 0
-    ) -> list[Completion]:
-        """One answer for each rendered prompt, in the same order.
+        self, prompts: Sequence[str], max_new_tokens: int = 512, *, temperature: float = 0.0, seed: int = 0,
+        guided: bool = True,
+    ) -> list[Completion]:  # fmt: skip
+        """One answer for each rendered prompt, in the same order. `guided`: pointers that point at nothing are not
+        written (see `guide`); prompts without numbered suggestions are not concerned.
 
         Raises ModelError naming the prompt (by place) that does not leave room for an answer.
         """
@@ -69,7 +73,8 @@ class Generator:
         answers: dict[int, Completion] = {}
         while order:
             batch = self._take(order, encoded, max_new_tokens)
-            found = self._batch([encoded[place] for place in batch], max_new_tokens, temperature, seed)
+            guides = [Guide(prompts[place], self._pointers) for place in batch] if guided else []
+            found = self._batch([encoded[place] for place in batch], guides, max_new_tokens, temperature, seed)
             answers.update(zip(batch, found, strict=True))
         return [answers[place] for place in range(len(encoded))]
 
@@ -81,7 +86,9 @@ class Generator:
         taken, order[:] = order[:count], order[count:]
         return taken
 
-    def _batch(self, rows: list[list[int]], most: int, temperature: float, seed: int) -> list[Completion]:
+    def _batch(
+        self, rows: list[list[int]], guides: list[Guide], most: int, temperature: float, seed: int
+    ) -> list[Completion]:
         import torch
 
         width = max(map(len, rows))
@@ -101,12 +108,15 @@ class Generator:
                 )  # fmt: skip
                 cache = out.past_key_values
                 spread = torch.log_softmax(out.logits[:, -1].float(), dim=-1)
-                chosen = spread.argmax(-1) if temperature <= 0 else _sample(spread, temperature, dice)
+                allowed = _without(spread, guides)
+                chosen = allowed.argmax(-1) if temperature <= 0 else _sample(allowed, temperature, dice)
                 for row, token, chance in zip(
                     range(len(rows)), chosen.tolist(), spread.gather(-1, chosen[:, None])[:, 0].tolist(), strict=True
                 ):
                     if row in open_rows:
                         written[row].append(token)
+                        if guides:
+                            guides[row].wrote(token, self._text_of(token))
                         chances[row].append(chance)
                         if token in self._end:
                             open_rows.discard(row)
@@ -116,11 +126,27 @@ class Generator:
                 mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         return [self._completion(*parts) for parts in zip(rows, written, chances, strict=True)]
 
+    def _text_of(self, token: int) -> str:
+        if token not in self._texts:
+            self._texts[token] = self.tokenizer.decode([token])
+        return self._texts[token]
+
     def _completion(self, prompt: list[int], tokens: list[int], chances: list[float]) -> Completion:
         ended = bool(tokens) and tokens[-1] in self._end
         text = self.tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True)
         mean = sum(chances) / len(chances) if chances else None
         return Completion(text, "stop" if ended else "length", len(prompt), len(tokens), mean, chances)
+
+
+def _without(spread: Any, guides: list[Guide]) -> Any:
+    """The log-probabilities with what the guides block at minus infinity."""
+    blocked = [guide.blocked() for guide in guides]
+    if not any(blocked):
+        return spread
+    allowed = spread.clone()
+    for row, ids in enumerate(blocked):
+        allowed[row, ids] = float("-inf")
+    return allowed
 
 
 def _sample(spread: Any, temperature: float, dice: Any) -> Any:

@@ -216,7 +216,7 @@ def _packs(tokenizer: Any, plan: SeedPlan, step: int) -> Iterator[Any]:
         nonlocal waiting
         length = rng.choice(plan.lengths)
         rows, labels = [], []
-        drilling = rng.random() < (plan.drills if share < 0.55 else plan.drills * 0.25)
+        drilling = rng.random() < (plan.drills if share < 0.75 else plan.drills / 3)
         for _ in range(max(1, plan.tokens // length)):
             if drilling:
                 if not exercises:

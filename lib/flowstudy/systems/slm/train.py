@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
+from flowstudy.progress import progress
 from flowstudy.systems.slm import SEED_MODEL
 from flowstudy.systems.slm.data import Pair, pairs
 from flowstudy.systems.slm.engines import Engine, Loaded, Lora, Method, load_base
@@ -164,7 +165,8 @@ def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: A
     report.resumed_from = int(last.name.rpartition("-")[2]) if last else 0
     started = time.monotonic()
     try:
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        with progress(f"fine-tuning with {report.engine}", settings.max_steps - report.resumed_from) as watch.tick:
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
     except (OSError, ValueError, KeyError, EOFError, RuntimeError) as error:
         if last is None or "out of memory" in str(error).lower():
             raise

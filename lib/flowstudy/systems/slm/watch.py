@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowstudy.systems.slm.template import template_hash
 
 if TYPE_CHECKING:
+    from flowstudy.progress import Tick
     from flowstudy.systems.slm.engines import Loaded
     from flowstudy.systems.slm.judge import Judge
     from flowstudy.systems.slm.train import TrainingReport
@@ -64,6 +65,7 @@ class Watch:
         self.every, self.patience = every, patience
         self.until = time.monotonic() + max_minutes * 60
         self.best, self.tired, self.judging_s = -1.0, 0, 0.0
+        self.tick: Tick | None = None
         self._read_curve()
 
     def _read_curve(self) -> None:
@@ -87,6 +89,8 @@ class Watch:
 
     def stepped(self, state: Any, control: Any) -> Any:
         """After every update: stop when the time is up, judge when it is time to."""
+        if self.tick is not None:
+            self.tick(note=f"loss {self.report.last_loss}, validation FlowSim {max(self.best, 0):.3f}")
         if time.monotonic() > self.until and state.global_step < state.max_steps:
             self.report.stopped = f"time limit after {state.global_step} of {state.max_steps} steps"
             control.should_training_stop = control.should_save = True

@@ -1,0 +1,84 @@
+"""Under guidance a model cannot write a pointer that points at nothing, whatever it would prefer."""
+
+import random
+
+import pytest
+
+from flowstudy.corpus.environments import shipped_catalogue
+from flowstudy.corpus.synthesis import generate
+from flowstudy.systems.pointers import PointerError, resolve
+from flowstudy.systems.retrieval import retrieve
+from flowstudy.systems.slm.data import completed, pair
+from flowstudy.systems.slm.guide import Guide, Vocabulary, read_offers
+from flowstudy.systems.slm.tokenizer import pointer_tokens
+
+
+class PointerTokenizer:
+    """Every pointer is a token; all other text is one token per character."""
+
+    unk_token_id = -1
+    known = {token: 200_000 + n for n, token in enumerate(pointer_tokens())}  # noqa: RUF012
+
+    def convert_tokens_to_ids(self, token):
+        return self.known.get(token, self.unk_token_id)
+
+
+VOCABULARY = Vocabulary(PointerTokenizer())
+NAMES = {i: token for token, i in PointerTokenizer.known.items()}
+
+
+def prompts(n=20):
+    catalogue = shipped_catalogue("hr")
+    for example in generate(catalogue, n, seed=2):
+        offered = completed(retrieve("lexical", example, catalogue, 6), example, catalogue, random.Random(0))
+        yield example, offered, catalogue, pair(example, catalogue, offered)
+
+
+def tokens(text):
+    while text:
+        end = text.find(">") + 1 if text[0] == "<" and text[: text.find(">") + 1] in PointerTokenizer.known else 1
+        yield text[:end]
+        text = text[end:]
+
+
+def test_what_a_flow_needs_is_never_blocked():
+    for *_, made in prompts():
+        guide = Guide(made.prompt, VOCABULARY)
+        assert guide.active
+        for token in tokens(made.completion):
+            number = PointerTokenizer.known.get(token, ord(token[0]))
+            assert number not in guide.blocked(), (token, made)
+            guide.wrote(number, token)
+
+
+def test_random_pointers_that_are_not_blocked_point_at_something():
+    rng = random.Random(0)
+    for example, offered, catalogue, made in prompts():
+        guide, text = Guide(made.prompt, VOCABULARY), ""
+        for template in ("s", "i", "s", "c", "\n", "s", "i", "w", "w", "i", "c"):
+            if template == "\n":
+                guide.wrote(10, "\n")
+                text += "\n1 "
+                continue
+            free = sorted(set(VOCABULARY.ids[template]) - set(guide.blocked()))
+            if free:
+                chosen = rng.choice(free)
+                guide.wrote(chosen, NAMES[chosen])
+                text += NAMES[chosen]
+        try:
+            resolve(text, offered, example.requirement, catalogue)
+        except PointerError as error:
+            pytest.fail(f"{text}: {error}")
+        except ValueError:
+            continue
+
+
+def test_offers_are_read_with_their_inputs_and_choices():
+    block = "<s0> action notify <i0> to <i1> how <c0> mail <c1> sms\n<s1> table a <s2> b <c0> x <s3> c\n"
+    assert [(o.kind, o.inputs, o.choices) for o in read_offers(block)] == [
+        ("action", [0, 2], 0), ("table", [], 0), ("column", [], 1), ("column", [], 0),
+    ]  # fmt: skip
+
+
+def test_other_prompts_are_not_guided():
+    assert Guide("Write a poem.\n", VOCABULARY).blocked() == []
