@@ -57,9 +57,7 @@ def test_the_rules(scores_of, means, answer):
 
 
 def test_equal_quality_is_decided_by_money(scores_of):
-    scores = scores_of(
-        {"tuned": 0.7, "llm": 0.7}, n=300, noise=0.01, costs={"llm": 0.01}, seconds={"tuned": 2.0}
-    )
+    scores = scores_of({"tuned": 0.7, "llm": 0.7}, n=300, noise=0.01, costs={"llm": 0.01}, seconds={"tuned": 2.0})
     assert decide(scores, KINDS, assumptions=CHEAP).answer == "fine-tune"
     dear = CHEAP.model_copy(update={"label_usd_per_example": 300})
     assert decide(scores, KINDS, assumptions=dear).answer == "prompt"

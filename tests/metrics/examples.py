@@ -33,14 +33,10 @@ def flows(draw, most=6):
         definition = draw(st.sampled_from(["IF", "FOREACH"] if logic else ["send_email", "log", "create_task"]))
         block = path[-1] if path else None
         category = "flowlogic" if logic else draw(st.sampled_from(["action", "subflow"]))
-        steps.append(
-            Component(category=category, definition=definition, order=order, block=block, inputs=draw(INPUTS))
-        )
+        steps.append(Component(category=category, definition=definition, order=order, block=block, inputs=draw(INPUTS)))
         if logic:
             path.append(order)
-    return Flow(
-        trigger=draw(st.none() | TRIGGERS), components=steps, outputs=draw(st.none() | SIGNATURES), inputs=None
-    )
+    return Flow(trigger=draw(st.none() | TRIGGERS), components=steps, outputs=draw(st.none() | SIGNATURES), inputs=None)
 
 
 ODD = st.sampled_from(

@@ -104,7 +104,7 @@ def test_where_the_published_code_raises():
     assert (found.status, found.similarity, found.edits) == ("undefined", 0, ())
 
 
-HOSTILE_TEXT = '<img src=x onerror=alert(1)>"\'&\ud800\n</td>'
+HOSTILE_TEXT = "<img src=x onerror=alert(1)>\"'&\ud800\n</td>"
 
 
 def test_html_is_escaped_and_has_more_than_colour():

@@ -64,8 +64,10 @@ def test_queries_decompose_as_published(query):
             children[above].append(node)
 
     def same(node, other):
-        return found.labels[node] == other.label and len(children[node]) == len(other.children) and all(
-            map(same, children[node], other.children)
+        return (
+            found.labels[node] == other.label
+            and len(children[node]) == len(other.children)
+            and all(map(same, children[node], other.children))
         )
 
     assert same(0, wanted)

@@ -86,9 +86,12 @@ def test_nothing_to_draw_is_a_sentence(scores):
     ):
         with pytest.raises(NothingToDraw, match="no figure of"):
             draw()
-    assert "not drawn, no price: a" in figures.frontier(
-        economics_table(make_scores({"a": 0.5, "b": 0.6}, costs={"a": float("nan")}), Assumptions())
-    ).layout.title.text
+    assert (
+        "not drawn, no price: a"
+        in figures.frontier(
+            economics_table(make_scores({"a": 0.5, "b": 0.6}, costs={"a": float("nan")}), Assumptions())
+        ).layout.title.text
+    )
 
 
 def test_saved_without_chrome_says_so_and_goes_on(scores, tmp_path, no_chrome):

@@ -46,9 +46,9 @@ def test_reopening_goes_on_where_it_stopped(session, items):
     tagger = Tagger(session)
     tagger.press("Enter")
     tagger.press("s")
-    session.write_note("why, \"though\" <b>")
+    session.write_note('why, "though" <b>')
     again = Session(items, session.store, "ana")
-    assert (again.position, again.done, again.note) == (2, 2, "why, \"though\" <b>")
+    assert (again.position, again.done, again.note) == (2, 2, 'why, "though" <b>')
     assert Session(items, session.store, "bo").done == 0
 
 

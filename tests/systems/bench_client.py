@@ -1,6 +1,6 @@
 """Throughput of the client against a slow server in another process, in % of the ideal (no pytest: run it).
 
-    python tests/systems/bench_client.py 0.2 8 400     # seconds per answer, calls in flight, calls
+python tests/systems/bench_client.py 0.2 8 400     # seconds per answer, calls in flight, calls
 """
 
 from __future__ import annotations

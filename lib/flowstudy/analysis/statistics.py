@@ -248,9 +248,7 @@ def detectable_difference(differences: Values, *, power: float = 0.8, level: flo
     return float(_z_sum(power, level) * kept.std(ddof=1) / math.sqrt(kept.size))
 
 
-def examples_needed(
-    differences: Values, effect: float, *, power: float = 0.8, level: float = 0.95
-) -> int | None:
+def examples_needed(differences: Values, effect: float, *, power: float = 0.8, level: float = 0.95) -> int | None:
     """How many pairs it would take to find a mean difference of `effect` with probability `power`.
 
     None when it cannot be said: fewer than two pairs, no spread, or an effect of zero.
@@ -321,7 +319,5 @@ def _ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], axis:
     return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
 
 
-def _mean_difference(
-    a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], axis: int = -1
-) -> npt.NDArray[np.float64]:
+def _mean_difference(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], axis: int = -1) -> npt.NDArray[np.float64]:
     return np.asarray(a.mean(axis=axis) - b.mean(axis=axis))

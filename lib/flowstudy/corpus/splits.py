@@ -93,9 +93,7 @@ def find_leaks(examples: Sequence[Example], near: float = NEAR) -> list[Leak]:
     return leaks
 
 
-def assign_splits(
-    examples: Sequence[Example], seed: int = 0, shares: Mapping[Split, float] = SHARES
-) -> list[Example]:
+def assign_splits(examples: Sequence[Example], seed: int = 0, shares: Mapping[Split, float] = SHARES) -> list[Example]:
     """Copies of `examples` in which those that came without a split have one.
 
     Near-duplicates and equal flows stay together; each (domain, source) is divided by `shares` (weights, not all 0);

@@ -10,9 +10,15 @@ import re
 from typing import Final, NamedTuple
 
 OPERATORS: Final = (
-    "VALCHANGES CHANGESFROM CHANGESTO ISNOTEMPTY ISEMPTY EMPTYSTRING STARTSWITH ENDSWITH BETWEEN RELATIVEGT "
-    "RELATIVEGE RELATIVELT RELATIVELE SAMEAS NSAMEAS NOTON|NOT LIKE|NOT IN|LIKE|IN|ON|!=|>=|<=|=|>|<"
-).replace(" ", "|").replace("NOT|LIKE", "NOT LIKE").replace("NOT|IN", "NOT IN").split("|")
+    (
+        "VALCHANGES CHANGESFROM CHANGESTO ISNOTEMPTY ISEMPTY EMPTYSTRING STARTSWITH ENDSWITH BETWEEN RELATIVEGT "
+        "RELATIVEGE RELATIVELT RELATIVELE SAMEAS NSAMEAS NOTON|NOT LIKE|NOT IN|LIKE|IN|ON|!=|>=|<=|=|>|<"
+    )
+    .replace(" ", "|")
+    .replace("NOT|LIKE", "NOT LIKE")
+    .replace("NOT|IN", "NOT IN")
+    .split("|")
+)
 _CLAUSE: Final = re.compile(
     r"(?P<field>[a-z_][a-z0-9_.]*|\{\{[^{}]+\}\})"
     r"(?P<operator>" + "|".join(map(re.escape, OPERATORS)) + r")(?P<value>.*)",

@@ -98,9 +98,7 @@ def score_pairs(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _score(
-    triples: Sequence[Any], texts: TextCosts | None, workshop: Workshop, tick: Tick | None = None
-) -> list[_Row]:
+def _score(triples: Sequence[Any], texts: TextCosts | None, workshop: Workshop, tick: Tick | None = None) -> list[_Row]:
     rows: list[_Row] = []
     for start in range(0, len(triples), _CHUNK):
         pairs = []

@@ -84,7 +84,7 @@ STRICT_DIFFERENCES: Final = (
     ),
     Difference(
         "values",
-        "values are compared as Python prints them: 1 equals \"1\", true differs from \"true\", 1.0 from 1",
+        'values are compared as Python prints them: 1 equals "1", true differs from "true", 1.0 from 1',
         "values are compared as JSON: text differs from numbers and booleans, 1.0 equals 1, key order is ignored",
         "types matter to the workflow engine, JSON formatting does not",
         "T12, M2",

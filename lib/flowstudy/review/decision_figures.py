@@ -38,31 +38,67 @@ def break_even(table: pd.DataFrame, requests_per_month: float | None = None) -> 
     floor = min([*finite, year or top]) / 3
     figure = go.Figure()
     if len(paid):
-        band = paid.assign(steps=100 * paid["utilisation"], mean=paid["requests"].clip(lower=floor),
-                           high=paid["high"].clip(upper=top, lower=floor), low=paid["low"].clip(lower=floor))
+        band = paid.assign(
+            steps=100 * paid["utilisation"],
+            mean=paid["requests"].clip(lower=floor),
+            high=paid["high"].clip(upper=top, lower=floor),
+            low=paid["low"].clip(lower=floor),
+        )
         figure.add_traces(_band(band, PALETTE[0]))
-        figure.add_trace(go.Scatter(
-            x=band["steps"], y=band["mean"], mode="markers+text", marker={"size": 10, "color": PALETTE[0]},
-            text=[_short(v) for v in paid["requests"]], textposition="bottom center", showlegend=False,
-            cliponaxis=False, hovertemplate="%{x} % busy: %{y:,.0f} requests<extra></extra>",
-        ))
+        figure.add_trace(
+            go.Scatter(
+                x=band["steps"],
+                y=band["mean"],
+                mode="markers+text",
+                marker={"size": 10, "color": PALETTE[0]},
+                text=[_short(v) for v in paid["requests"]],
+                textposition="bottom center",
+                showlegend=False,
+                cliponaxis=False,
+                hovertemplate="%{x} % busy: %{y:,.0f} requests<extra></extra>",
+            )
+        )
     never = known[~known["requests"].map(math.isfinite)]
-    figure.add_trace(go.Scatter(
-        x=100 * never["utilisation"], y=[top / 1.35] * len(never), mode="markers+text", showlegend=False,
-        marker={"size": 11, "color": PALETTE[1], "symbol": "x"}, text=["never"] * len(never),
-        textposition="bottom center", textfont={"color": PALETTE[1]}, hoverinfo="skip",
-    ))
+    figure.add_trace(
+        go.Scatter(
+            x=100 * never["utilisation"],
+            y=[top / 1.35] * len(never),
+            mode="markers+text",
+            showlegend=False,
+            marker={"size": 11, "color": PALETTE[1], "symbol": "x"},
+            text=["never"] * len(never),
+            textposition="bottom center",
+            textfont={"color": PALETTE[1]},
+            hoverinfo="skip",
+        )
+    )
     if year:
         figure.add_hline(y=year, line={"color": GREY, "width": 1.2, "dash": "dash"})
-        figure.add_annotation(text=f"a year: {year:,.0f} requests", x=0.01, xref="x domain", y=math.log10(year),
-                              xanchor="left", yanchor="bottom", showarrow=False, font={"size": 12, "color": GREY})
-    figure.update_xaxes(title_text="share of the hour in which the host answers (%, logarithmic)", type="log",
-                        tickvals=[100 * s for s in _SHARES], range=[math.log10(4), math.log10(130)])
-    figure.update_yaxes(title_text="requests (count, logarithmic)", type="log", dtick=1,
-                        range=[math.log10(floor), math.log10(top)])
+        figure.add_annotation(
+            text=f"a year: {year:,.0f} requests",
+            x=0.01,
+            xref="x domain",
+            y=math.log10(year),
+            xanchor="left",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 12, "color": GREY},
+        )
+    figure.update_xaxes(
+        title_text="share of the hour in which the host answers (%, logarithmic)",
+        type="log",
+        tickvals=[100 * s for s in _SHARES],
+        range=[math.log10(4), math.log10(130)],
+    )
+    figure.update_yaxes(
+        title_text="requests (count, logarithmic)", type="log", dtick=1, range=[math.log10(floor), math.log10(top)]
+    )
     figure.update_layout(height=430, template=template())
-    return _heading(figure, "When fine-tuning has paid for itself", "requests until labels and training are earned "
-                    "back, 95 % band; a band to the top may never pay")
+    return _heading(
+        figure,
+        "When fine-tuning has paid for itself",
+        "requests until labels and training are earned back, 95 % band; a band to the top may never pay",
+    )
 
 
 def policies(table: pd.DataFrame, measure: str = PRIMARY) -> Any:
@@ -109,26 +145,44 @@ def ranking(table: pd.DataFrame) -> Any:
     figure = go.Figure()
     for system in dict.fromkeys(rows["system"]):
         own = rows[rows["system"] == system].set_index("choice").reindex(choices)
-        figure.add_trace(go.Scatter(
-            x=labels, y=own["rank"], mode="lines+markers+text", name=_text(system), showlegend=False,
-            line={"color": colours[system], "width": 2.5}, marker={"size": 13, "color": colours[system]},
-            text=[f"{mean:.2f}" if mean == mean else "" for mean in own["mean"]], textposition="top center",
-            textfont={"size": 11}, cliponaxis=False, customdata=own[["low", "high"]],
-            hovertemplate="%{text} (%{customdata[0]:.3f} to %{customdata[1]:.3f}), rank %{y}",
-        ))
+        figure.add_trace(
+            go.Scatter(
+                x=labels,
+                y=own["rank"],
+                mode="lines+markers+text",
+                name=_text(system),
+                showlegend=False,
+                line={"color": colours[system], "width": 2.5},
+                marker={"size": 13, "color": colours[system]},
+                text=[f"{mean:.2f}" if mean == mean else "" for mean in own["mean"]],
+                textposition="top center",
+                textfont={"size": 11},
+                cliponaxis=False,
+                customdata=own[["low", "high"]],
+                hovertemplate="%{text} (%{customdata[0]:.3f} to %{customdata[1]:.3f}), rank %{y}",
+            )
+        )
     last = rows[rows["choice"] == choices[-1]]
     for rank, group in last.groupby("rank"):
         figure.add_annotation(
-            x=len(choices) - 1, y=rank, text="<br>".join(f"<span style='color:{colours[s]}'>{_text(s)}</span>"
-                                                         for s in group["system"]),
-            xanchor="left", xshift=14, showarrow=False, align="left", font={"size": 12.5},
+            x=len(choices) - 1,
+            y=rank,
+            text="<br>".join(f"<span style='color:{colours[s]}'>{_text(s)}</span>" for s in group["system"]),
+            xanchor="left",
+            xshift=14,
+            showarrow=False,
+            align="left",
+            font={"size": 12.5},
         )
     count = rows["system"].nunique()
     figure.update_yaxes(title_text="rank (1 is best)", range=[count + 0.5, 0.4], tickvals=list(range(1, count + 1)))
     figure.update_xaxes(range=[-0.4, len(choices) - 1 + 0.25], tickangle=0)
     figure.update_layout(height=170 + 62 * count, margin={"r": 150}, template=template())
-    return _heading(figure, "Does the measure change the order?", "systems by mean under each way of measuring; "
-                    "the figures are the means")
+    return _heading(
+        figure,
+        "Does the measure change the order?",
+        "systems by mean under each way of measuring; the figures are the means",
+    )
 
 
 def _short(count: float) -> str:

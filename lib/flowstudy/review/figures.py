@@ -215,8 +215,15 @@ def _place(row: pd.Series, against: str, ink: str, above: bool) -> Any:
 
     spread = None
     if f"{against}_low" in row and pd.notna(row[f"{against}_low"]):
-        spread = {"type": "data", "symmetric": False, "array": [row[f"{against}_high"] - row[against]],
-                  "arrayminus": [row[against] - row[f"{against}_low"]], "color": ink, "thickness": 1.4, "width": 0}
+        spread = {
+            "type": "data",
+            "symmetric": False,
+            "array": [row[f"{against}_high"] - row[against]],
+            "arrayminus": [row[against] - row[f"{against}_low"]],
+            "color": ink,
+            "thickness": 1.4,
+            "width": 0,
+        }
     return go.Scatter(
         x=[row[against]], y=[row["mean"]], mode="markers+text", text=[_text(row["system"])],
         textposition="top center" if above else "bottom center", textfont={"color": ink}, cliponaxis=False,

@@ -152,9 +152,7 @@ def _cell(component: Component | None, row: Row, levels: dict[int, int], differs
     return _line(component, row.mark, note, levels.get(component.order, 0), opened, differs)
 
 
-def _line(
-    component: Component, mark: str, note: str, level: int, opened: bool, differs: Iterable[str] = ()
-) -> str:
+def _line(component: Component, mark: str, note: str, level: int, opened: bool, differs: Iterable[str] = ()) -> str:
     kind = "fs-logic" if component.is_logic else "fs-step"
     told = f'<span class="fs-note">{escape(note)}</span>' if note else ""
     words = f'<span class="fs-words">{escape(component.annotation)}</span>' if component.annotation else ""

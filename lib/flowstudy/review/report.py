@@ -28,8 +28,8 @@ _ACCENTS: Final = {"fine-tune": PALETTE[0], "prompt": PALETTE[1], "hybrid": "#00
 METHODS: Final = (
     "Quality is FlowSim: one minus the tree edit distance of two workflows over the sum of their sizes; 1 is the "
     "reference itself. Decisions rest on the strict convention, in which nothing wrong is free; the convention "
-    "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. Every system saw the same suggestions and "
-    "examples and went through the same parser. An answer without a readable workflow scores 0; a request that got "
+    "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. Every system saw the same "
+    "suggestions and examples and went through the same parser. An answer without a readable workflow scores 0; a request that got "
     "no answer (provider error, budget) is counted and not scored.",
     "Comparisons are paired by example. Intervals are 95 % bootstrap intervals over examples (bias-corrected and "
     "accelerated from 15 on), p-values come from paired permutation tests and are adjusted by Holm's method over all "

@@ -165,9 +165,7 @@ class _Run:
 
     def _render(self, stage: Stage, **more: Any) -> Rendered:
         task = self.task
-        return prompts.render(
-            task.spec, stage, task.requirement, task.suggestions, task.catalogue, task.shots, **more
-        )
+        return prompts.render(task.spec, stage, task.requirement, task.suggestions, task.catalogue, task.shots, **more)
 
     def _read(self, rendered: Rendered, text: str) -> ParsedFlow:
         return read_flow(text, rendered.reads, self.task)

@@ -176,5 +176,3 @@ def _span(text: str) -> float | None:
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
         return _scaled(text, 1.0)
     return sum(float(number) * units[unit] for number, unit in parts)
-
-

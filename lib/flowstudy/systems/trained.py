@@ -204,9 +204,7 @@ def _scaled(scores: np.ndarray, shelves: Sequence[np.ndarray]) -> np.ndarray:
     return scaled
 
 
-def _batches(
-    worlds: Sequence[_World], batch: int, dice: np.random.Generator
-) -> Iterator[tuple[_World, np.ndarray]]:
+def _batches(worlds: Sequence[_World], batch: int, dice: np.random.Generator) -> Iterator[tuple[_World, np.ndarray]]:
     plan = []
     for number, world in enumerate(worlds):
         order = dice.permutation(world.requirements.shape[0])

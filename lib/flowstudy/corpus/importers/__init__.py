@@ -1,8 +1,8 @@
 """Real workflows as examples: Azure Logic Apps and Power Automate, n8n, IBM Flow-Bench, and JSON Lines files.
 
-    for record in load_workflows("my-workflows"):
-        print(record.id, record.status, record.reason)
-    print(import_corpus("my-workflows", "my-corpus"))
+for record in load_workflows("my-workflows"):
+    print(record.id, record.status, record.reason)
+print(import_corpus("my-workflows", "my-corpus"))
 """
 
 from flowstudy.corpus.importers.catalogue import extract_catalogue

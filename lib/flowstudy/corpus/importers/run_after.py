@@ -21,9 +21,7 @@ OK: Final[Statuses] = frozenset({"succeeded"})
 FAILED: Final[Statuses] = frozenset({"failed", "timedout"})
 
 
-def nest(
-    actions: Mapping[str, Any], make: Make, note: Callable[[str, Any], str | None], lost: list[str]
-) -> list[Step]:
+def nest(actions: Mapping[str, Any], make: Make, note: Callable[[str, Any], str | None], lost: list[str]) -> list[Step]:
     """The steps of one level of actions. Raises Refused for a cycle.
 
     `make` gives the steps of one action, `note` the annotation of a TRY or CATCH that holds just this one.
