@@ -234,9 +234,7 @@ LAST_NAMES: Final = _list(
     "Quist Rossi Sato Tanaka Ueda Varga Weber Xu Yilmaz Zeman Adler Brandt Chavez Dubois Engel Faber Greco Hahn "
     "Ivers Janssen Keller Lund Meyer Nagy Olsen Park Reyes Silva Toth Unger Vogel Wolff Young "
 )
-MONTHS: Final = _list(
-    "January February March April May June July August September October November December"
-)
+MONTHS: Final = _list("January February March April May June July August September October November December")
 TEAM_WORDS: Final = ("Team", "Desk", "Office", "Group", "Crew", "Unit", "Board", "Department", "Services", "Operations")
 PLACES: Final = _list(
     "Bergen Lisbon Graz Turin Lyon Ghent Malmo Cork Porto Split Gdansk Leeds Basel Utrecht Tartu Varna Trieste "
@@ -257,9 +255,7 @@ CLOSERS: Final = (
     "urgent", "before Friday",
     "as agreed", "for your information", "contact the desk", "this week", "by tomorrow noon", "and is being looked at",
 )  # fmt: skip
-_ONSETS: Final = _list(
-    "b br ch d dr f fl g gr h j k kl l m n p pl qu r s sk sl st t tr v w y z "
-)
+_ONSETS: Final = _list("b br ch d dr f fl g gr h j k kl l m n p pl qu r s sk sl st t tr v w y z ")
 _VOWELS: Final = ["a", "e", "i", "o", "u", "ai", "ea", "io", "ou", "ei"]
 _CODAS: Final = ["n", "r", "l", "s", "x", "th", "m", "nd", "rt", "ck", "v", "d", "p", "sh"]
 
