@@ -59,10 +59,20 @@ def png_bytes(figure: Any, *, width: int | None = None, scale: float = 2) -> byt
     """The figure as a PNG, `width` pixels wide (its own width, else `WIDTH`) times `scale`; None without a Chrome."""
     if not _drawer():
         return None
-    import kaleido
-
     size = {"width": width or figure.layout.width or WIDTH, "height": figure.layout.height or 450}
-    return bytes(kaleido.calc_fig_sync(figure, opts={"format": "png", "scale": scale, **size}))
+    return _drawn(figure.to_json(), scale, **size)
+
+
+@functools.lru_cache(maxsize=64)
+def _drawn(figure: str, scale: float, width: int, height: int) -> bytes:
+    """Drawn once per process: the same picture goes into a file, a notebook and the report."""
+    import kaleido
+    import plotly.io
+
+    parsed = plotly.io.from_json(figure)
+    return bytes(
+        kaleido.calc_fig_sync(parsed, opts={"format": "png", "scale": scale, "width": width, "height": height})
+    )
 
 
 def save_figure(figure: Any, table: pd.DataFrame, folder: str | Path, stem: str) -> Saved:

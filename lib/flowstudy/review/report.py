@@ -29,8 +29,8 @@ METHODS: Final = (
     "Quality is FlowSim: one minus the tree edit distance of two workflows over the sum of their sizes; 1 is the "
     "reference itself. Decisions rest on the strict convention, in which nothing wrong is free; the convention "
     "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. Every system saw the same "
-    "suggestions and examples and went through the same parser. An answer without a readable workflow scores 0; a request that got "
-    "no answer (provider error, budget) is counted and not scored.",
+    "suggestions and examples and went through the same parser. An answer without a readable workflow scores 0; "
+    "a request that got no answer (provider error, budget) is counted and not scored.",
     "Comparisons are paired by example. Intervals are 95 % bootstrap intervals over examples (bias-corrected and "
     "accelerated from 15 on), p-values come from paired permutation tests and are adjusted by Holm's method over all "
     "comparisons. Groups below 10 examples are drawn hollow.",
@@ -127,7 +127,7 @@ def _part(part: Picture | Table | Missing, number: int) -> dict[str, Any]:
     if isinstance(part, Table):
         return {"absent": "", "table_only": True, "table": table, "caption": part.caption}
     shown = {"absent": "", "table_only": False, "number": number, "caption": part.caption, "table": table}
-    picture = png_bytes(part.figure, scale=1.6)
+    picture = png_bytes(part.figure)
     if picture is not None:
         narrow = png_bytes(part.figure, width=_NARROW)
         return shown | {"picture": _base64(picture), "narrow": _base64(narrow) if narrow else ""}

@@ -433,7 +433,8 @@ class Scene:
         noun = w.plural(noun) if many else noun
         if self.chance(0.06):
             noun = f"#{table}"
-        before, after = [], []
+        before: list[str] = []
+        after: list[str] = []
         for one in found:
             if one.before and not before and self.chance(0.55):
                 before.append(one.before)

@@ -91,7 +91,7 @@ def _known(kind: str, name: str, catalogue: Catalogue) -> bool:
     if kind == "column":
         table, _, column = name.rpartition(".")
         return table in catalogue.tables and column in catalogue.tables[table].columns
-    shelf = {
+    shelf: dict[str, Mapping[str, object]] = {
         "trigger": catalogue.triggers,
         "action": catalogue.actions,
         "subflow": catalogue.subflows,

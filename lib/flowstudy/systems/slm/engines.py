@@ -117,5 +117,6 @@ def _with_peft(
         torch.manual_seed(seed)
         model = prepare_model_for_kbit_training(model) if method == "qlora" else model
         config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=_LINEAR, task_type="CAUSAL_LM")
-        model = get_peft_model(model, config)
+        adapted: Any = get_peft_model(model, config)
+        return adapted, tokenizer
     return model, tokenizer
