@@ -65,7 +65,7 @@ def run_study(*words: str, **environment: str) -> subprocess.CompletedProcess[st
 def test_the_quick_study_runs_offline_and_again_in_seconds(tmp_path: Path) -> None:
     """Requirements become flows, are scored, compared, tagged and decided; a second run repeats nothing."""
     run = tmp_path / "quick run"
-    done = run_study("--profile", "quick", "--run", str(run), OPENAI_API_BASE="http://127.0.0.1:9/v1")
+    done = run_study("--profile", "quick", "--run", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((run / "manifest.json").read_text())
     assert {name: state["state"] for name, state in manifest["notebooks"].items()} == dict.fromkeys(NOTEBOOKS, "done")
@@ -75,7 +75,7 @@ def test_the_quick_study_runs_offline_and_again_in_seconds(tmp_path: Path) -> No
     assert "gpt-4o" in report and "OPENAI_API_KEY" in report, "systems that were not run are named with the reason"
     for path in (run / "notebooks").glob("*.ipynb"):
         assert path.stat().st_size < 1_500_000, path.name
-    again = run_study("--profile", "quick", "--run", str(run), OPENAI_API_BASE="http://127.0.0.1:9/v1")
+    again = run_study("--profile", "quick", "--run", str(run))
     started = [line for line in (run / "log.txt").read_text().splitlines() if line.endswith(": started")]
     assert again.returncode == 0 and len(started) == len(NOTEBOOKS)
 

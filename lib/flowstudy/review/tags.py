@@ -80,8 +80,10 @@ class TagStore:
             sa.event.listen(self._engine, "connect", _pragmas_read_only if read_only else _pragmas)
         self._table = _table(sa.MetaData())
         if not read_only:
-            with self._guard():
-                self._table.metadata.create_all(self._engine)
+            with self._guard(), self._engine.begin() as connection:
+                connection.execute(sa.schema.CreateTable(self._table, if_not_exists=True))
+                for index in self._table.indexes:
+                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
 
     def add(self, *tags: Tag) -> None:
         """Append tags in one transaction; on return they are on disk. A tag whose id is there already is left alone."""

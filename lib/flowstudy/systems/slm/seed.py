@@ -287,12 +287,13 @@ def _forward(
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
     wanted = marks != -100
     logits = model.lm_head(hidden[wanted])
-    loss = torch.nn.functional.cross_entropy(logits, marks[wanted])
+    loss = torch.nn.functional.cross_entropy(logits, marks[wanted], reduction="sum") / max(1, int(wanted.sum()))
     whole = loss
     if prompt_loss:
         other = ~wanted & (torch.rand(wanted.shape) < 0.3) & (ids[:, 1:] != 0)
         guesses = model.lm_head(hidden[other])
-        whole = loss + prompt_loss * torch.nn.functional.cross_entropy(guesses, ids[:, 1:][other])
+        total = torch.nn.functional.cross_entropy(guesses, ids[:, 1:][other], reduction="sum")
+        whole = loss + prompt_loss * total / max(1, int(other.sum()))
     return whole, loss, logits, marks[wanted]
 
 

@@ -7,6 +7,7 @@ model is loaded again in a fresh process and must give the same answers.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -212,10 +213,15 @@ def _check_pairs(
 
 def _check_reload(loaded: Loaded, checks: list[Pair], folder: Path, report: TrainingReport) -> None:
     """Ask the model in memory and the saved one in a fresh process; raise TrainingError when an answer differs."""
+    import torch
+
     here = answers(loaded.model, loaded.tokenizer, [pair.prompt for pair in checks], 64)
     command = [sys.executable, "-m", "flowstudy.systems.slm.reload", str(folder)]
     prompts = json.dumps([pair.prompt for pair in checks])
-    done = subprocess.run(command, input=prompts, capture_output=True, text=True, check=False)
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums in another order may differ in the last bit
+    done = subprocess.run(
+        command, input=prompts, capture_output=True, text=True, check=False, env={**os.environ, **threads}
+    )
     if done.returncode != 0:
         raise TrainingError(f"model {folder}: expected to load in a fresh process, got: {done.stderr.strip()[-400:]}")
     there = json.loads(done.stdout.splitlines()[-1])
