@@ -64,7 +64,7 @@ class Watch:
         self.loaded, self.judge, self.out, self.report = loaded, judge, out, report
         self.every, self.patience = every, patience
         self.until = time.monotonic() + max_minutes * 60
-        self.best, self.tired, self.judging_s = -1.0, 0, 0.0
+        self.best, self.tired, self.judging_s, self.saved_at = -1.0, 0, 0.0, -1
         self.tick: Tick | None = None
         self._read_curve()
 
@@ -110,7 +110,7 @@ class Watch:
         self.report.validation.append((step, score))
         self._line({"step": step, "flowsim": score})
         if score > self.best:
-            self.best, self.tired = score, 0
+            self.best, self.tired, self.saved_at = score, 0, step
             self._save()
         else:
             self.tired += 1
@@ -121,7 +121,7 @@ class Watch:
         last = self.report.validation[-1][1] if self.report.validation else None
         if last is None or not (self.out / "model").exists():
             self._save()
-        elif last < self.best:
+        elif self.saved_at != int(trainer.state.global_step):
             self._load_best()
         self.report.peak_memory_gb = round(_peak_bytes() / 1e9, 2)
 
