@@ -103,7 +103,7 @@ def show(figure: Any, table: pd.DataFrame | None = None) -> None:
     from IPython.display import HTML, display
 
     bundle: dict[str, Any] = {"application/vnd.plotly.v1+json": _plotly_json(figure)}
-    picture = png_bytes(figure)
+    picture = png_bytes(figure, scale=1)  # a notebook stays small; the file beside it has the full resolution
     if picture is None:
         display(bundle, raw=True)
         if table is not None:
