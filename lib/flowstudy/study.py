@@ -95,11 +95,13 @@ class Study(_Section):
         """The papermill parameters of every notebook, JSON types only."""
         corpus = {"run_dir": run_dir, "seed": self.seed}
         tables = {**corpus, "resamples": self.statistics.resamples, "level": self.statistics.level}
-        tuned = any(spec.model == "slm/tuned" for spec in self.systems.values())
+        tuned = [spec for spec in self.systems.values() if spec.model == "slm/tuned"]
+        retriever = tuned[0].retriever if tuned else "lexical"
+        training = {**self.fine_tune.model_dump(), **self.retrieval.model_dump(), "retriever": retriever}
         systems = [spec.model_dump(mode="json") for spec in self.systems.values()]
         return {
             "01_explore_data": {**corpus, "corpus": self.corpus, "examples": self.examples.model_dump()},
-            "02_fine_tune": {**corpus, **self.fine_tune.model_dump(), **self.retrieval.model_dump(), "enabled": tuned},
+            "02_fine_tune": {**corpus, **training, "enabled": bool(tuned)},
             "03_prompt": {**corpus, **self.prompting.model_dump(), **self.retrieval.model_dump(), "systems": systems},
             "04_score": dict(tables),
             "05_tag_errors": {**corpus, **self.tagging.model_dump()},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.flows.schema import Component, Flow
-from flowstudy.systems import RankerModel, recall_at_k, retrieve, suggest_all, train_ranker
+from flowstudy.systems import RankerModel, recall_at_k, retrieve, run_rankers, suggest_all, train_ranker
+from flowstudy.systems.slm.data import pair, pairs
 
 WORDS = {"alpha": "invoice", "beta": "laptop", "gamma": "holiday", "delta": "visitor", "omega": "printer"}
 
@@ -49,6 +52,38 @@ def test_it_repeats_itself_and_survives_a_file(world, tmp_path):
         "trained", text, catalogue, ranker=first.ranker(catalogue)
     )
     assert first.fingerprint() != train_ranker(examples, {"d": catalogue}, dims=8, epochs=1, seed=1).fingerprint()
+
+
+def test_a_run_trains_it_once_and_again_when_its_makings_change(world, tmp_path):
+    catalogue, examples = world
+    catalogues = {"d": catalogue}
+    asked = {"k": 1, "seed": 3}
+    assert run_rankers(["none", "lexical", "oracle"], tmp_path, examples, catalogues, **asked) == {}
+    first = run_rankers(["trained"], tmp_path, examples, catalogues, **asked)
+    file, path = tmp_path / "retriever.npz", tmp_path / "suggestions.jsonl"
+    written = file.stat().st_mtime_ns
+    again = run_rankers(["trained"], tmp_path, examples, catalogues, **asked)
+    assert file.stat().st_mtime_ns == written and again["d"].fingerprint() == first["d"].fingerprint()
+    told = suggest_all("trained", examples[:9], catalogues, k=1, path=path, rankers=first)
+    assert json.loads(path.read_text().splitlines()[0])["rankers"] == [first["d"].fingerprint()]
+    for change in (examples[:-1], [*examples[:-1], examples[-1].model_copy(update={"requirement": "other"})]):
+        other = run_rankers(["trained"], tmp_path, change, catalogues, **asked)
+        assert other["d"].fingerprint() != first["d"].fingerprint() and file.stat().st_mtime_ns != written
+    assert suggest_all("trained", examples[:9], catalogues, k=1, path=path, rankers=other)
+    assert json.loads(path.read_text().splitlines()[0])["rankers"] == [other["d"].fingerprint()]
+    unseen = [e.model_copy(update={"split": "test"}) for e in examples[:5]]
+    same = run_rankers(["trained"], tmp_path, [*change, *unseen], catalogues, **asked)
+    assert same["d"].fingerprint() == other["d"].fingerprint() and told, "a test split is not looked at"
+
+
+def test_a_small_model_learns_from_the_suggestions_that_it_will_see(world, tmp_path):
+    catalogue, examples = world
+    catalogues = {"d": catalogue}
+    rankers = run_rankers(["trained"], tmp_path, examples, catalogues, k=2, seed=3)
+    (made,) = pairs(examples[:1], catalogues, k=2, retriever="trained", rankers=rankers)
+    offered = suggest_all("trained", examples[:1], catalogues, k=2, rankers=rankers)[examples[0].id]
+    assert made.prompt == pair(examples[0], catalogue, offered).prompt
+    assert made.prompt != pairs(examples[:1], catalogues, k=2)[0].prompt
 
 
 def test_validation_never_makes_it_worse_than_bm25_there(world):

@@ -9,6 +9,7 @@ from flowstudy.systems.offers import suggest_all
 from flowstudy.systems.pipeline import Task, answer
 from flowstudy.systems.predict import plan, run_system
 from flowstudy.systems.prices import Price, load_prices, price_of
+from flowstudy.systems.rankers import run_rankers
 from flowstudy.systems.readiness import NotReady, Ready, readiness
 from flowstudy.systems.records import ANSWERS, Call, Prediction, Suggestion, SystemSpec
 from flowstudy.systems.retries import Policy
@@ -20,6 +21,6 @@ __all__ = [
     "ANSWERS", "BASELINES", "Budget", "Call", "Estimate", "ExampleIndex", "Journal", "JournalError", "NotReady",
     "Policy", "Prediction", "Price", "RankerModel", "Ready", "RetrieverError", "Suggestion", "SystemSpec", "Task",
     "answer", "baseline", "commonest_flow", "estimate", "load_prices", "looks_like_key", "nearest_examples", "needed",
-    "plan", "price_of", "read_predictions", "readiness", "recall_at_k", "redact", "retrieve", "run_system",
-    "suggest_all", "train_ranker",
+    "plan", "price_of", "read_predictions", "readiness", "recall_at_k", "redact", "retrieve", "run_rankers",
+    "run_system", "suggest_all", "train_ranker",
 ]  # fmt: skip

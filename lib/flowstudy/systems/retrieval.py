@@ -38,9 +38,11 @@ class Entry(NamedTuple):
 
 
 class Ranker(Protocol):
-    """Gives every entry a score for a requirement, higher is closer."""
+    """Gives every entry a score for a requirement, higher is closer; `fingerprint` is another for another ranker."""
 
     def scores(self, requirement: str) -> Sequence[float]: ...
+
+    def fingerprint(self) -> str: ...
 
 
 def entries(catalogue: Catalogue) -> list[Entry]:
@@ -130,8 +132,8 @@ def retrieve(
     if name == "trained":
         if ranker is None:
             raise RetrieverError(
-                "retriever trained: not available, no trained ranker was given; train one with "
-                "`systems.train_ranker(train, catalogues).ranker(catalogue)` and pass it as `ranker=`, or use `lexical`"
+                "retriever trained: not available, no trained ranker was given; get the run's with "
+                "`systems.run_rankers` and pass it on, or use `lexical`"
             )
         return _top(_lexical(catalogue)[0], ranker.scores(text), k)
     raise RetrieverError(f"retriever {name!r}: expected one of none, lexical, trained, oracle")

@@ -20,7 +20,7 @@ import numpy as np
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.progress import progress
-from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, entries, limits, needed
+from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, RetrieverError, entries, limits, needed
 from flowstudy.systems.words import words
 
 #: Words seen once in training still get a vector; unseen ones share these buckets by hash.
@@ -38,6 +38,7 @@ class RankerModel:
         self.vocabulary, self.weights = list(vocabulary), arrays["weights"]
         self.queries, self.shared = arrays["queries"], arrays["shared"]
         self.dense, self.lexical = arrays["dense"], arrays["lexical"]
+        self.made_from = ""
         self._places = {word: place for place, word in enumerate(self.vocabulary)}
 
     def bag(self, texts: Sequence[str]) -> Any:
@@ -70,15 +71,21 @@ class RankerModel:
         return {name: getattr(self, name) for name in ("weights", "queries", "shared", "dense", "lexical")}
 
     def save(self, path: str | Path) -> None:
-        """Write one `.npz` file, without pickles."""
-        arrays: dict[str, Any] = self._arrays()
-        np.savez_compressed(path, vocabulary=np.array(json.dumps(self.vocabulary)), **arrays)
+        """Write one `.npz` file, without pickles; a reader never sees half of one."""
+        path, arrays = Path(path), dict[str, Any](self._arrays())
+        texts: dict[str, Any] = {"vocabulary": json.dumps(self.vocabulary), "made_from": self.made_from}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.stem}.part.npz")
+        np.savez_compressed(draft, **texts, **arrays)
+        draft.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> RankerModel:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
-            return cls(json.loads(str(file["vocabulary"])), file)
+            model = cls(json.loads(str(file["vocabulary"])), file)
+            model.made_from = str(file["made_from"])
+        return model
 
 
 class TrainedRanker:
@@ -88,7 +95,10 @@ class TrainedRanker:
         found = entries(catalogue)
         self._model, self._lexical = model, LexicalRanker(catalogue)
         self._documents = model.bag([entry.text for entry in found]) @ model.shared
-        self._shelves = _shelves(found)
+        self._shelves, self._fingerprint = _shelves(found), model.fingerprint()
+
+    def fingerprint(self) -> str:
+        return self._fingerprint
 
     def scores(self, requirement: str) -> list[float]:
         query = self._model.bag([requirement]) @ (self._model.queries + self._model.shared)
@@ -126,11 +136,11 @@ def train_ranker(
 
     With `validation` examples, how much the vectors count on each shelf (triggers, steps, tables, columns) is what
     finds most of what they need among `k` suggestions; 0, and so BM25 alone, where the vectors do not help.
-    Raises ValueError without training examples. Never give it a test split.
+    Raises RetrieverError without training examples. Never give it a test split.
     """
     kept = [example for example in train if example.domain in catalogues]
     if not kept:
-        raise ValueError("trained retriever: expected training examples with a catalogue, got none")
+        raise RetrieverError("retriever trained: expected training examples with a catalogue, got none; use `lexical`")
     model = _start(kept, catalogues, dims, seed)
     worlds = [_world(model, domain, kept, catalogues) for domain in sorted({example.domain for example in kept})]
     dice, adam = np.random.default_rng(seed), _Adam(rate)

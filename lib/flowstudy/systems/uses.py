@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.query import parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
@@ -40,3 +44,11 @@ def _data_uses(inputs: list[Input]) -> set[Use]:
 def catalogue_hash(catalogue: Catalogue) -> str:
     """SHA-256 of the catalogue's content; equal catalogues have equal hashes."""
     return hashlib.sha256(catalogue.model_dump_json().encode()).hexdigest()
+
+
+def makings_hash(facts: Any, examples: Sequence[Example], catalogues: Mapping[str, Catalogue]) -> str:
+    """SHA-256 of everything that suggestions or a ranker are made from: JSON facts, examples and their catalogues."""
+    domains = sorted({example.domain for example in examples} & catalogues.keys())
+    shelves = {domain: catalogue_hash(catalogues[domain]) for domain in domains}
+    flows = [example.model_dump(include={"id", "requirement", "references", "domain"}) for example in examples]
+    return hashlib.sha256(json.dumps([facts, shelves, flows], sort_keys=True).encode()).hexdigest()

@@ -10,10 +10,11 @@ from flowstudy.corpus.environments import CORE, shipped_catalogue
 from flowstudy.corpus.example import Example
 from flowstudy.corpus.synthesis import Mix, generate, invent_catalogue
 from flowstudy.flows.catalogue import Catalogue
+from flowstudy.systems.offers import suggest_all
 from flowstudy.systems.pointers import point
 from flowstudy.systems.prompts import render
 from flowstudy.systems.records import Suggestion, SystemSpec
-from flowstudy.systems.retrieval import retrieve
+from flowstudy.systems.retrieval import Ranker, retrieve
 from flowstudy.systems.slm.template import render_messages
 from flowstudy.systems.uses import catalogue_uses
 
@@ -41,19 +42,17 @@ def pair(example: Example, catalogue: Catalogue, suggestions: Sequence[Suggestio
 
 def pairs(
     examples: Sequence[Example], catalogues: Mapping[str, Catalogue], *, k: int = 10, retriever: str = "lexical",
-    prompt: str = "pointed", complete: bool = True, seed: int = 0,
+    rankers: Mapping[str, Ranker] | None = None, prompt: str = "pointed", complete: bool = True, seed: int = 0,
 ) -> list[Pair]:  # fmt: skip
-    """Pairs of a training set with retrieved suggestions.
+    """Pairs of a training set with retrieved suggestions (`rankers` by domain belong to the retriever `trained`).
 
     `complete` adds what the reference needs and the retriever missed (see `completed`), so that the model is never
     taught to spell a name that it cannot know. Raises ValueError naming an example whose domain has no catalogue.
     """
     found = []
+    offers = suggest_all(retriever, examples, catalogues, k, seed, rankers=rankers)
     for example in examples:
-        if example.domain not in catalogues:
-            raise ValueError(f"example {example.id}: expected a domain of {sorted(catalogues)}, got {example.domain!r}")
-        catalogue = catalogues[example.domain]
-        suggestions = retrieve(retriever, example, catalogue, k, seed)
+        catalogue, suggestions = catalogues[example.domain], offers[example.id]
         if complete:
             suggestions = completed(
                 suggestions, example, catalogue, random.Random(f"{seed}|{example.id}"), platform=PLATFORM

@@ -7,7 +7,9 @@ from typing import Any
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
+from flowstudy.systems.offers import suggest_all
 from flowstudy.systems.pointers import resolve_flow
+from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.slm.data import pair
 from flowstudy.systems.slm.generate import Generator
 
@@ -26,12 +28,12 @@ class Judge:
     """Validation examples with their prompts. With no examples it judges nothing."""
 
     def __init__(
-        self, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], *, k: int, retriever: str, prompt: str
-    ) -> None:
-        from flowstudy.systems.retrieval import retrieve
-
+        self, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], *, k: int, retriever: str, prompt: str,
+        rankers: Mapping[str, Ranker] | None = None,
+    ) -> None:  # fmt: skip
         self.examples, self.catalogues = list(examples), catalogues
-        self.offers = [retrieve(retriever, e, catalogues[e.domain], k) for e in self.examples]
+        offers = suggest_all(retriever, self.examples, catalogues, k, rankers=rankers)
+        self.offers = [offers[e.id] for e in self.examples]
         self.prompts = [
             pair(e, catalogues[e.domain], offer, prompt=prompt).prompt
             for e, offer in zip(self.examples, self.offers, strict=True)

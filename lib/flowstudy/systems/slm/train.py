@@ -19,6 +19,7 @@ from typing import Any, Final
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.progress import progress
+from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.slm import SEED_MODEL
 from flowstudy.systems.slm.data import Pair, pairs
 from flowstudy.systems.slm.engines import Engine, Loaded, Lora, Method, load_base
@@ -83,6 +84,7 @@ def fine_tune(
     catalogues: Mapping[str, Catalogue] | None = None,
     k: int = 8,
     retriever: str = "lexical",
+    rankers: Mapping[str, Ranker] | None = None,
     prompt: str = "pointed",
     epochs: float = 1.0,
     steps: int | None = None,
@@ -101,6 +103,7 @@ def fine_tune(
 
     Args:
         k: suggestions offered per kind, as `SystemSpec.suggestions` when the model is asked.
+        rankers: by domain, what the retriever `trained` needs (see `systems.run_rankers`).
         steps: updates of `batch` examples; None for `epochs`. `max_minutes` limits training in any case.
         evaluations: how often validation FlowSim (0..1) is measured and a checkpoint written; training stops when it
             has not risen `patience` times, and the best state is what is kept.
@@ -118,15 +121,16 @@ def fine_tune(
         raise TrainingError("training split: expected at least one example, got none; write or generate some")
     shelves = dict(catalogues or catalogues_for([*examples, *validation]))
     loaded = load_base(base, method, engine, lora or Lora(), seed, context)
-    found = pairs(examples, shelves, k=k, retriever=retriever, prompt=prompt, seed=seed)
+    offered: dict[str, Any] = {"k": k, "retriever": retriever, "rankers": rankers, "prompt": prompt}
+    found = pairs(examples, shelves, seed=seed, **offered)
     ready = prepare(found, loaded.tokenizer, loaded.context)
     report = _report(out, base, method, loaded, ready)
     _write(out / "before.json", {"sample": ready.sample, **_facts(report)})
-    judge = Judge(validation[:validation_examples], shelves, k=k, retriever=retriever, prompt=prompt)
+    judge = Judge(validation[:validation_examples], shelves, **offered)
     total = steps or max(1, round(epochs * len(ready.rows) / batch))
     settings = _settings(loaded, out, total, max(1, total // max(1, evaluations)), rate or RATES[method], batch, seed)
     _train(loaded, ready, Watch(loaded, judge, out, report, settings.save_steps, max_minutes, patience), out, settings)
-    checks = _check_pairs(validation or examples, shelves, k, retriever, prompt, reload_examples)
+    checks = pairs((validation or examples)[:reload_examples], shelves, complete=False, **offered)
     _check_reload(loaded, checks, Path(report.model_dir), report)
     _write(out / "report.json", _facts(report))
     return report
@@ -203,12 +207,6 @@ def _last_checkpoint(out: Path) -> Path | None:
     found = sorted((out / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     whole = [path for path in found if (path / "trainer_state.json").exists()]
     return whole[-1] if whole else None
-
-
-def _check_pairs(
-    examples: Sequence[Example], shelves: Mapping[str, Catalogue], k: int, retriever: str, prompt: str, count: int
-) -> list[Pair]:
-    return pairs(examples[:count], shelves, k=k, retriever=retriever, prompt=prompt, complete=False)
 
 
 def _check_reload(loaded: Loaded, checks: list[Pair], folder: Path, report: TrainingReport) -> None:
