@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,20 @@ from flowstudy.corpus.prepare import prepare, read_catalogues, take, write_catal
 LIMITS = {"train": 30, "validation": 5, "test": 10, "ood": 10}
 
 
-def test_the_shipped_corpus_is_cut_balanced_and_filled() -> None:
+def test_the_shipped_corpus_is_cut_and_balanced() -> None:
     prepared = prepare("shipped", LIMITS, seed=7)
     assert [len(prepared.split(name)) for name in ("train", "validation", "test", "ood")] == [30, 5, 10, 10]
     assert len({e.domain for e in prepared.split("ood")}) == 10, "one of each unseen domain"
-    assert {e.source for e in prepared.split("train")} == {"synthetic"}
+    assert {e.source for e in prepared.split("train")} == {"written"}, "the corpus' own come first"
     assert not {e.domain for e in prepared.split("train")} & {e.domain for e in prepared.split("ood")}
     assert all("size" in e.features for e in prepared.examples)
     assert check_corpus(prepared.examples, prepared.catalogues).ok
+
+
+def test_training_examples_of_the_corpus_are_filled_up_with_synthetic_ones() -> None:
+    own = sum(e.split == "train" for e in shipped_corpus())
+    train = prepare("shipped", {**LIMITS, "train": own + 25}, seed=7).split("train")
+    assert Counter(e.source for e in train) == {"written": own, "synthetic": 25}
 
 
 def test_the_same_seed_gives_the_same_corpus_and_a_smaller_one_is_a_subset() -> None:
