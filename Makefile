@@ -11,7 +11,7 @@ STAMP := $(VENV)/.flowstudy-$(shell sha256sum pyproject.toml Makefile | sha256su
 CLI := $(BIN)/python -m flowstudy
 
 .DEFAULT_GOAL := help
-.PHONY: help env study test lint lab corpus-check import compare bench seed-slm clean-run
+.PHONY: help env study test lint lab corpus-check import compare reference bench seed-slm clean-run
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
@@ -56,6 +56,9 @@ import: env  ## turn another platform's workflow files into a corpus: SOURCE=fol
 
 compare: env  ## what changed between two runs: A=run B=run
 	@$(CLI) compare '$(A)' '$(B)'
+
+reference: env  ## rebuild notebooks/rendered and figures from a fresh default run (about 15 minutes)
+	@$(CLI) reference
 
 clean-run: env  ## delete a run: RUN=name
 	@$(CLI) clean-run --run '$(RUN)'

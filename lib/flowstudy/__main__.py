@@ -1,4 +1,4 @@
-"""The command line: `flowstudy study|notebook|corpus-check|compare|clean-run`. `make` lists the usual uses."""
+"""The command line: `flowstudy study|notebook|corpus-check|compare|reference|clean-run`; `make` lists usual uses."""
 
 from __future__ import annotations
 
@@ -48,6 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("run_a", help="name below runs/, or a path")
     compare.add_argument("run_b")
     compare.set_defaults(call=_compare)
+
+    reference = commands.add_parser("reference", help="run the reference and put it into notebooks/rendered, figures")
+    reference.add_argument("--profile", default="laptop")
+    reference.add_argument("--check", action="store_true", help="only say whether the committed one is up to date")
+    reference.set_defaults(call=_reference)
 
     load = commands.add_parser("import", help="turn workflow files of another platform into a corpus")
     load.add_argument("source", help="a file or folder: Logic Apps, Power Automate, n8n, Flow-Bench, JSON Lines")
@@ -115,6 +120,17 @@ def _compare(options: argparse.Namespace) -> int:
     paths = [path if path.is_dir() else project_root() / _run_path(str(path)) for path in given]
     print(compare_runs(*paths), end="")
     return 0
+
+
+def _reference(options: argparse.Namespace) -> int:
+    from flowstudy.reference import make_reference, stale
+    from flowstudy.run_folder import project_root
+
+    if not options.check:
+        return make_reference(project_root(), options.profile, os.cpu_count() or 1)
+    reasons = stale(project_root())
+    print("\n".join(reasons) or "the reference run is that of this code")
+    return int(bool(reasons))
 
 
 def _import(options: argparse.Namespace) -> int:

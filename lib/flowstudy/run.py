@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from flowstudy.notebook import check_parameters
+from flowstudy.rendered import write_pages
 from flowstudy.run_folder import Run, write_json
 from flowstudy.study import NOTEBOOKS, Study, StudyError, fingerprint, hash_files
 
@@ -35,6 +36,7 @@ def run_study(study: Study, run: Run, asked: dict[str, Any], cores: int = 2) -> 
         write_inputs(study, run)
         started = time.monotonic()
         status = _snakemake(run, cores)
+        write_pages(run.path / "notebooks", run.root)
         run.write_manifest(asked, study.model_dump(mode="json"))
     _summary(run, status, time.monotonic() - started)
     return status
