@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from flowstudy.corpus.example import CORPUS_SCHEMA, Example, Split
+from flowstudy.corpus.synthesis.blocks import BLOCKS
 from flowstudy.corpus.synthesis.invent import invent_catalogue
 from flowstudy.corpus.synthesis.plan import Deck, Mix, Node, Plan, Planner
 from flowstudy.corpus.synthesis.scene import Scene, World
@@ -58,7 +59,8 @@ def generate(
         seen.add(_plain(example[0]))
         requirement, flow, implicit = example
         yield Example.model_construct(
-            schema_version=CORPUS_SCHEMA, id=f"syn-{domain or catalogue.name}-{seed}-{number}", requirement=requirement,
+            schema_version=CORPUS_SCHEMA, id=f"syn-{domain or catalogue.name}-{seed}-{number}",
+                requirement=requirement,
             references=[flow], domain=domain or catalogue.name, split=split, source="synthetic", licence=LICENCE,
             features={"implicit_step": [f"{n}: not said" for n in implicit] or False, "implicit_condition": False},
         )  # fmt: skip
@@ -70,7 +72,7 @@ def _plain(text: str) -> int:
 
 def _example(world: World, deck: Deck, mix: Mix, rng: random.Random) -> tuple[str, Flow, list[int]]:
     scene = Scene(world, rng)
-    plan = Planner(world, deck, scene, mix, _size(rng, *mix.sizes)).plan()
+    plan = Planner(world, deck, scene, mix, _size(rng, *mix.sizes), BLOCKS).plan()
     writer = Writer(scene, mix)
     writer.write(plan)
     protected = {word for _, value in _values(plan) for word in re.split(r"\W+", value)} if writer.typos else set()

@@ -15,7 +15,8 @@ _CHOICES: Final = [
     for name, _, lists in (part.strip().partition(": ") for part in w.CHOICES.split(";"))
 ]
 _TAILS: Final = (
-    "for a {person}", "by its number", "with its usual defaults", "at a {thing}", "from the {thing}", "of the {thing}",
+    "for a {person}", "by its number", "with its usual defaults", "at a {thing}", "from the {thing}",
+    "of the {thing}",
     "to the {thing}", "after a {thing}", "and store the result", "and return it", "before the {thing}",
     "in the {thing} list",
     "with a {quality} {thing}", "for the next {thing}", "and tell the {person}", "against the {thing}",

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Final
 
 
-def _list(words: str) -> list[str]:
+def bag(words: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(words.split())
+
+
+def listed(words: str) -> list[str]:
+    """The words of a text, as a list."""
     return words.split()
 
 
@@ -138,16 +145,32 @@ SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
     "waive": ("waive", "drop", "let go"),
     "reassign": ("reassign", "hand over", "move"),
 }
+#: More verbs that the name or description of a step may begin with; people write these as they are.
+VERBS: Final = frozenset(SYNONYMS) | frozenset(
+    ("call off", "set up", "hand over", "roll out", "sign off", "write off", "pick up", "check in", "check out",
+        "switch off",
+     "switch on", "take back", "give back")
+) | frozenset(listed(
+    "acknowledge alert announce answer apply arrange assess authorise award ban bill blacklist bring buy check "
+    "clean clear complain complete configure convene cut declare deduct detect direct download email enrol enter "
+    "evacuate examine execute file fit flag gather go grade hand have hedge hold host identify inform intake issue "
+    "join keep label let load make message migrate monitor name nominate offer onboard pack pick place probe process "
+    "put quote rebook recalculate receive reclaim reconcile refer refresh reimburse relocate remind repair replace "
+    "reply report reroute resend restore return roll rotate save screen search seal settle set sell show spread stage "
+    "store suggest suspend swap switch take tell test track train trigger try turn vote warn weigh winback withhold"
+))  # fmt: skip
 IRREGULAR: Final = {
     "send": "sent", "find": "found", "get": "fetched", "put": "put", "set": "set", "run": "run", "read": "read",
-    "write": "written", "give": "given", "make": "made", "take": "taken", "tell": "told", "let": "let", "hold": "held",
+    "write": "written", "give": "given", "make": "made", "take": "taken", "tell": "told", "let": "let",
+    "hold": "held",
     "pay": "paid", "buy": "bought", "split": "split", "bring": "brought", "begin": "begun", "withdraw": "withdrawn",
     "look": "looked", "build": "built", "keep": "kept", "freeze": "frozen", "ring": "rung",
-    "cut": "cut", "shut": "shut",
+    "cut": "cut", "shut": "shut", "go": "gone", "sell": "sold", "spread": "spread", "withhold": "withheld",
+    "rebook": "rebooked", "do": "done", "have": "had",
 }  # fmt: skip
 
 #: Things that invented environments are about: stems of tables and objects of actions.
-THINGS: Final = _list(
+THINGS: Final = listed(
     "account accident agenda agreement airlift alarm allocation allowance amendment animal antenna apartment "
     "appeal applicant application appointment arrival article assessment asset assignment auction audit badge bag "
     "balance banner barcode barrel basket batch battery beacon bed bench berth bid bill binder blueprint boat "
@@ -189,7 +212,7 @@ THINGS: Final = _list(
     "warehouse warrant waste watch waybill weather well wharf wheel widget window wing wire witness workshop "
     "wreck yard yield zone "
 )
-QUALITIES: Final = _list(
+QUALITIES: Final = listed(
     "annual backup basic blue border central coastal cold common daily deep digital direct double dry early "
     "eastern emergency empty external extra fast field final first flat foreign fresh full general green heavy "
     "home hourly inner internal joint junior large late legal light live local long main major manual marine "
@@ -198,7 +221,7 @@ QUALITIES: Final = _list(
     "short silent simple small solid southern special spare special standard static summer swift technical "
     "temporary test urban urgent vacant vintage warm weekly western white winter yellow "
 )
-COLUMNS: Final = _list(
+COLUMNS: Final = listed(
     "amount area balance capacity charge colour condition cost count deadline deposit depth distance duration fee "
     "grade height interest length level limit load margin mass number pages points position pressure price "
     "quantity rank rate rating ratio reading region result review risk score season seats section share size "
@@ -221,41 +244,44 @@ CHOICES: Final = (
     "method: cash card transfer|post courier pickup|phone mail visit;"
     "level: beginner advanced expert|local regional national|one two three"
 )
-PEOPLE: Final = _list(
+PEOPLE: Final = listed(
     "manager owner contact supervisor reviewer requester agent lead author keeper buyer driver coach guardian "
 )
-FIRST_NAMES: Final = _list(
+FIRST_NAMES: Final = listed(
     "Ann Bo Carla Dmitri Elif Farah Goran Hana Ines Jonas Kofi Lena Mara Nils Olga Pavel Qing Rosa Sven Tara Uma "
     "Viktor Wanda Xenia Yusuf Zoe Amir Bella Chen Dora Emil Fatima Grete Hugo Ivan Jana Karim Lucia Milan Nora "
     "Omar Petra Rui Selma Tom Ursula Vera Will Yara Zeno Aiko Bruno Celine Diego Erika Felix Gita Henri "
 )
-LAST_NAMES: Final = _list(
+LAST_NAMES: Final = listed(
     "Aalto Bauer Costa Diallo Eriksen Fischer Garcia Horvat Ito Jensen Kowalski Larsen Moreau Novak Okafor Petrov "
     "Quist Rossi Sato Tanaka Ueda Varga Weber Xu Yilmaz Zeman Adler Brandt Chavez Dubois Engel Faber Greco Hahn "
     "Ivers Janssen Keller Lund Meyer Nagy Olsen Park Reyes Silva Toth Unger Vogel Wolff Young "
 )
-MONTHS: Final = _list("January February March April May June July August September October November December")
+MONTHS: Final = listed("January February March April May June July August September October November December")
 TEAM_WORDS: Final = ("Team", "Desk", "Office", "Group", "Crew", "Unit", "Board", "Department", "Services", "Operations")
-PLACES: Final = _list(
+PLACES: Final = listed(
     "Bergen Lisbon Graz Turin Lyon Ghent Malmo Cork Porto Split Gdansk Leeds Basel Utrecht Tartu Varna Trieste "
     "Nantes Bremen Aarhus Bilbao Krakow Dundee Zadar Plovdiv Rouen Kaunas Brno Linz Parma "
 )
-ADJECTIVE_NOTES: Final = _list(
+ADJECTIVE_NOTES: Final = listed(
     "late missing broken ready complete wrong overdue delayed approved blocked low high damaged unsafe incomplete "
     "available expired full empty leaking unclear confirmed cancelled booked waiting finished "
 )
-OPENERS: Final = (
-    "Please", "Kindly", "Reminder:", "Attention:", "Note:", "Your", "The", "New", "Heads up:", "Final notice:", "A",
-    "This", "Our", "Hello,", "Thank you,",
-)  # fmt: skip
-CLOSERS: Final = (
-    "please act today", "thank you", "no action needed", "see the record", "call us back", "take a look",
-    "reply to this mail",
-    "please check", "please confirm", "we will be in touch", "details are in the file", "please come by",
-    "urgent", "before Friday",
-    "as agreed", "for your information", "contact the desk", "this week", "by tomorrow noon", "and is being looked at",
-)  # fmt: skip
-_ONSETS: Final = _list("b br ch d dr f fl g gr h j k kl l m n p pl qu r s sk sl st t tr v w y z ")
+STATES: Final = (*ADJECTIVE_NOTES, *listed("paid open closed lost done due safe sent signed gone back here wrong off"))
+ROUGH: Final = listed("late early long hot cold old small big slow high low expensive noisy full")
+#: Verbs of one word that a message may use of anything.
+PLAIN_VERBS: Final = listed(
+    "check confirm close update review approve order collect return sign replace repair cancel open read answer assign "
+    "send renew prepare clean move pay print scan inspect finish correct"
+)
+_DOUBLED: Final = frozenset(
+    listed("stop ship flag tag drop log cancel plan scan submit swap ban refer hop pin fit transfer")
+)
+_SINGULAR: Final = ("ss", "us", "is", "news", "its")
+_HEAD: Final = re.compile(
+    r" (?:of|for|in|on|from|at|to|with|against|by|over|whose|that|which|without|\(|about|under|left)\b| \(|, "
+)
+_ONSETS: Final = listed("b br ch d dr f fl g gr h j k kl l m n p pl qu r s sk sl st t tr v w y z ")
 _VOWELS: Final = ["a", "e", "i", "o", "u", "ai", "ea", "io", "ou", "ei"]
 _CODAS: Final = ["n", "r", "l", "s", "x", "th", "m", "nd", "rt", "ck", "v", "d", "p", "sh"]
 
@@ -276,7 +302,7 @@ def past(verb: str) -> str:
         done = f"{first}d"
     elif first.endswith("y") and first[-2:-1] not in "aeou":
         done = f"{first[:-1]}ied"
-    elif first in ("stop", "ship", "flag", "tag", "drop", "log", "cancel", "plan", "scan", "submit"):
+    elif first in _DOUBLED:
         done = f"{first}{first[-1]}ed" if first != "cancel" else "cancelled"
     else:
         done = f"{first}ed"
@@ -297,9 +323,19 @@ def plural(noun: str) -> str:
     """The plural of a noun (its last word): `duty` -> `duties`."""
     if noun.endswith("y") and noun[-2:-1] not in "aeou":
         return f"{noun[:-1]}ies"
+    if noun.endswith("s") and not noun.endswith(_SINGULAR):
+        return noun
     return noun + ("es" if noun.endswith(("s", "sh", "ch", "x", "z")) else "s")
+
+
+def is_plural(noun_phrase: str) -> bool:
+    """Whether the head of a noun phrase is a plural: `days of leave`, `all open orders`."""
+    if noun_phrase.startswith("all "):
+        return True
+    head = _HEAD.split(noun_phrase, maxsplit=1)[0].rpartition(" ")[2]
+    return head.endswith("s") and not head.endswith(_SINGULAR)
 
 
 def article(noun: str) -> str:
     """`a` or `an`, by the first letter."""
-    return f"an {noun}" if noun[:1].lower() in "aeio" else f"a {noun}"
+    return f"an {noun}" if noun[:1].lower() in "aeio" and noun[:3].lower() not in ("one", "eur") else f"a {noun}"
