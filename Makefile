@@ -9,6 +9,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.flowstudy-$(shell sha256sum pyproject.toml Makefile | sha256sum | cut -c1-16)
 CLI := $(BIN)/python -m flowstudy
+# Some containers set this; every one of the study's processes would then compile its libraries again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help env study test lint lab corpus-check import compare reference bench seed-slm clean-run
@@ -24,7 +26,7 @@ $(STAMP):
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || { echo "missing: the venv module (Debian: apt-get install python3-venv)"; rm -rf $(VENV); exit 1; }
 	@echo "setting up $(VENV): a minute or two the first time"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	@VIRTUAL_ENV= $(BIN)/uv pip install --quiet --python $(BIN)/python -e '.[unsloth,dev]'
+	@VIRTUAL_ENV= $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[unsloth,dev]'
 	@rm -f $(VENV)/.flowstudy-*; touch $@
 	@command -v chromium chromium-browser google-chrome >/dev/null || echo "note: no Chromium found; figures are written without PNG (Debian: apt-get install chromium)"
 
