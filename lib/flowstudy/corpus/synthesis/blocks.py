@@ -22,7 +22,7 @@ _PAST: Final = re.compile(r"last|open|clos|creat|begin|begun|start|arriv")
 
 def _if(plan: Planner, depth: int) -> list[Node]:
     scene = plan.scene
-    if not scene.tests and plan.left > 2 and "ask_for_approval" in plan.world.by_key and scene.chance(0.25):
+    if not scene.tests and plan.left > 2 and "ask_for_approval" in plan.world.by_key and scene.chance(0.2):
         return _decision(plan, depth)
     found = _test(scene)
     if found is None:
@@ -41,7 +41,7 @@ def _if(plan: Planner, depth: int) -> list[Node]:
                                       "if instead {t}", t=other[1]))  # fmt: skip
         branch.children = plan.block(depth, 2)
         nodes.append(branch)
-    return nodes + _else(plan, depth, 0.3, otherwise)
+    return nodes + _else(plan, depth, 0.38, otherwise)
 
 
 def _else(plan: Planner, depth: int, share: float, otherwise: str = "") -> list[Node]:
@@ -150,7 +150,7 @@ def _loop_words(plan: Planner, found: Node, table: str) -> str:
                          "go through the {o}|"
                          "all {o}|all {o}|{o}|{o}|for the {o}, one by one", o=obj)  # fmt: skip
     return scene.say(
-        "for each of them|for each one|for each {n}|for every {n} found|for all of them|one by one|for each|each",
+        "for each of them|for each one|for each {n}|for every {n} found|for all of them|one by one|for each",
         n=noun,
     )
 

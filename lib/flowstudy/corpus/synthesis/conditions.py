@@ -86,7 +86,9 @@ def noun_phrase(scene: Scene, table: str, found: list[Condition], *, many: bool 
                 if many
                 else one.after
             )
-    text = " ".join([*before, noun, " and ".join(after)]).strip()
+    behind = " and ".join(after)
+    behind = behind.replace("that ", "which ") if scene.chance(0.25) else behind
+    text = " ".join([*before, noun, behind]).strip()
     return f"{start} {text}".strip() if many or start != "a" else w.article(text)
 
 

@@ -46,7 +46,7 @@ class Mix:
     """How often each feature occurs, as shares 0..1. `sizes` are the fewest and most components of a flow."""
 
     sizes: tuple[int, int] = (1, 20)
-    logic: float = 0.3
+    logic: float = 0.34
     implicit: float = 0.5
     typos: float = 0.12
     no_trigger: float = 0.03
@@ -56,7 +56,7 @@ class Mix:
     sloppy: float = 0.25
 
 
-_LOGIC: Final = {"IF": 50, "FOREACH": 18, "PARALLEL": 7, "SWITCH": 6, "TRY": 6, "DOUNTIL": 4, "WAIT": 14, "END": 2}
+_LOGIC: Final = {"IF": 50, "FOREACH": 18, "PARALLEL": 7, "SWITCH": 6, "TRY": 6, "DOUNTIL": 4, "WAIT": 20, "END": 2}
 _LOGIC_NAMES: Final = list(_LOGIC)
 _LOGIC_SUMS: Final = list(accumulate(_LOGIC.values()))
 #: Outputs that are asked for as numbers, as words and as yes or no; how the answer is said.
@@ -87,13 +87,17 @@ class Deck:
         self.trigger_sums = list(accumulate(TRIGGER_WEIGHTS.get(name, 2) for name in world.triggers))
 
 
-_RARE: Final = w.bag("calculate copy_record move_attachment delete_attachment copy_attachment "
-                      "create_approval_rule"
-                      "log_message get_sla_percentage export_records compute_date create_or_update_record "
-                         "get_catalogue_variables look_up_attachments")  # fmt: skip
+#: Platform steps that are seldom asked for, and those that only make sense with others around them.
+_RARE: Final = w.bag(
+    "calculate copy_record move_attachment delete_attachment copy_attachment create_approval_rule log_message "
+    "get_sla_percentage export_records create_or_update_record look_up_attachments"
+)
+_NEVER_ALONE: Final = ("compute_date", "get_catalogue_variables")
 
 
 def _weight(card: Card) -> float:
+    if card.key in _NEVER_ALONE:
+        return 0.0
     return 0.15 if card.key in _RARE else (1.6 if card.scope != "global" else 1.0)
 
 
@@ -203,6 +207,8 @@ class Planner:
                 scene.tests.append(
                     Test(f"{{{{{reference}}}}}=true", scene.say("it is {w}|{w}", w=words), f"it is not {words}")
                 )
+            elif output in ("email", "attachment", "attachments"):
+                scene.files[output.rstrip("s")] = reference
             elif output not in ("records", "approver", "comments"):
                 scene.texts.append(Said(f"{{{{{reference}}}}}", f"the {words}"))
 

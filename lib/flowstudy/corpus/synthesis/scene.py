@@ -129,7 +129,7 @@ def _described(about: str, *, outputs: bool, subflow: bool) -> list[tuple[str, s
         before = head.partition(cut)[0]
         head = before if len(before.split()) >= 2 else head
     found = _verb_object(about)
-    if found and "," not in " ".join(about.split()[:3]):
+    if found and not found[1].startswith("of ") and "," not in " ".join(about.split()[:3]):
         short = _verb_object(head)
         return [found, short] if short and short != found else [found]
     if outputs and "," not in about and not subflow:
@@ -164,6 +164,7 @@ class Scene:
         self.texts: list[Said] = []
         self.numbers: list[Said] = []
         self.tests: list[Test] = []
+        self.files: dict[str, str] = {}
         self.now = ""
 
     # ---- drawing -------------------------------------------------------------------------------------------------
@@ -205,9 +206,9 @@ class Scene:
         """What to call it in a sentence: the first record also "it", any other only by its noun."""
         return self.pick((record.noun, record.noun, "it", "it")) if record is self.records[0] else record.noun
 
-    def of(self, record: Record, preposition: str = "of|for") -> str:
+    def of(self, record: Record, preposition: str = "of|for|for") -> str:
         """ " of the order": left out half of the time where it can only be the first record."""
-        if record is self.records[0] and self.chance(0.6):
+        if record is self.records[0] and self.chance(0.75):
             return ""
         return f" {self.say(preposition)} {self.call(record)}"
 
@@ -219,13 +220,13 @@ class Scene:
         self.records.append(Record(reference, table, noun))
         people = self.world.people
         for column, label in people.get(table, ())[:3]:
-            self.people.append(Said(f"{{{{{reference}.{column}}}}}", f"the {label}"))
+            self.people.append(Said(f"{{{{{reference}.{column}}}}}", self.belonging(label, noun)))
         for column, definition in self.world.columns.get(table, ())[:12]:
             value, label = f"{{{{{reference}.{column}}}}}", self.world.column(table, column)
             if definition.type == "string":
-                self.texts.append(Said(value, f"the {label}"))
+                self.texts.append(Said(value, self.belonging(label, noun)))
             elif definition.type in ("integer", "float"):
-                self.numbers.append(Said(value, f"the {label}"))
+                self.numbers.append(Said(value, self.belonging(label, noun)))
             elif (
                 definition.reference
                 and people.get(definition.reference)
@@ -234,6 +235,12 @@ class Scene:
             ):
                 further, who = people[definition.reference][0]
                 self.people.append(Said(value.replace("}}", f".{further}}}}}"), f"the {who} of the {label}"))
+
+    def belonging(self, label: str, noun: str) -> str:
+        """`the owner`, `its owner`, `the asset's owner`: what belongs to the record called `noun`."""
+        if len(self.records) > 1 or label.startswith("one who"):
+            return f"the {label} of {noun}" if self.chance(0.4) else f"the {label}"
+        return self.say("the {l}|the {l}|the {l}|its {l}|{n}'s {l}|the {l} of {n}", l=label, n=noun)
 
     # ---- people --------------------------------------------------------------------------------------------------
 

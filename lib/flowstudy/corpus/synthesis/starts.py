@@ -35,7 +35,7 @@ def tell_trigger(scene: Scene, kind: str) -> Start:
             kind, [], scene.say("when {about}|whenever {about}|on: {about}", about=f"{about[:1].lower()}{about[1:]}")
         )
     words = told[1]
-    return Start(kind, told[0], words, not words.startswith(_CLAUSES))
+    return Start(kind, told[0], words, not scene.now and not words.startswith(_CLAUSES))
 
 
 _CLAUSES: Final = ("when", "as soon", "if ", "once ", "each ", "every", "on ", "for ", "after ", "at ", "daily",
@@ -190,6 +190,7 @@ def _email(scene: Scene, kind: str) -> Telling:
     else:
         subject = values.name(scene)
         query, said = f"mailbox={box}^subjectLIKE{subject}", f'at {box} with "{subject}" in the subject'
+    scene.files["email"] = "trigger.email"
     scene.people.append(Said("{{trigger.from}}", scene.say("the sender|whoever wrote|the one who wrote")))
     scene.texts += [
         Said("{{trigger.subject}}", "the subject"),
@@ -257,6 +258,6 @@ _STARTS: Final[dict[str, Callable[[Scene, str], Telling]]] = {
     "service_catalog": _ordered, "metric": _metric, "rest_async": _rest,
 }  # fmt: skip
 WEIGHTS: Final = {
-    "record_create": 26, "record_update": 38, "record_create_or_update": 2, "daily": 8, "weekly": 6, "monthly": 5,
+    "record_create": 26, "record_update": 52, "record_create_or_update": 2, "daily": 8, "weekly": 6, "monthly": 5,
     "repeat": 4, "run_once": 2, "email": 5, "sla_task": 4, "service_catalog": 7, "metric": 3, "rest_async": 3,
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -157,7 +158,12 @@ def value(scene: Scene, name: str, definition: InputDef) -> Said | None:
     kind = definition.type
     if definition.choices:
         choice = scene.pick(definition.choices)
+        if choice.isdigit():
+            return Said(choice, _rank(scene, choice, name, definition))
         return Said(choice, choice.replace("_", " ") if scene.chance(0.85) else choice)
+    if kind == "record" and name in _FILES:
+        file = scene.files.get(name)
+        return Said(f"{{{{{file}}}}}", _FILES[name]) if file else None
     if kind == "record":
         record = scene.record(name)
         return Said(_ref(record), record.noun) if record else None
@@ -181,6 +187,21 @@ def value(scene: Scene, name: str, definition: InputDef) -> Said | None:
     return values.text(scene, name, is_message=name in _MESSAGES) if kind == "string" else None
 
 
+#: Records of the platform that no table holds, and what people call them.
+_FILES: Final = {"email": "the e-mail", "attachment": "the file", "attachments": "the file"}
+_RANKS: Final = re.compile(r"1 (\w+) to (\d) (\w+)")
+
+
+def _rank(scene: Scene, choice: str, name: str, definition: InputDef) -> str:
+    """A choice that is a number: `priority 2`, or by the ends of its scale (`1 critical to 4 low`) `critical`."""
+    label = name.replace("_", " ")
+    ends = _RANKS.match(definition.description)
+    known = {"1": ends[1], ends[2]: ends[3]}.get(choice) if ends else None
+    if known and scene.chance(0.75):
+        return scene.say("{k} {l}|{l} {k}", k=known, l=label)
+    return f"{label} {choice}"
+
+
 def mention(scene: Scene, name: str, definition: InputDef, said: Said, obj: str) -> str:
     """How the value is mentioned after verb and object; a record is often left to be understood."""
     label, kind, words = name.replace("_", " ").lower(), definition.type, said.words
@@ -194,6 +215,8 @@ def mention(scene: Scene, name: str, definition: InputDef, said: Said, obj: str)
         return say(" for {w}| for {w}| for {w}| to {w}| ({label}: {w})| with {w} as {label}", w=words, label=label)
     if kind == "group":
         return say(" to {w}| for {w}|, {label} {w}| with {w}", w=words, label=label)
+    if definition.choices and said.value.isdigit():
+        return say(", {w}| ({w})| with {w}", w=words)
     if definition.choices:
         return say(" ({w})| ({w})|, {w}|, {label} {w}| with {label} {w}| ({label} {w})| in {w}| {w}| as {w}|"
                    " with {w} {label}",
@@ -369,7 +392,7 @@ _TELLERS: Final[dict[str, Callable[[Scene, Card], Told | None]]] = {
 }  # fmt: skip
 #: How often platform steps are drawn against steps of the environment.
 WEIGHTS: Final = {
-    "create_record": 4, "create_task": 8, "update_record": 15, "look_up_record": 4, "look_up_records": 2,
-    "ask_for_approval": 6, "send_email": 6, "send_sms": 3, "send_notification": 18, "post_chat_message": 3,
+    "create_record": 2, "create_task": 8, "update_record": 20, "look_up_record": 4, "look_up_records": 2,
+    "ask_for_approval": 4, "send_email": 6, "send_sms": 3, "send_notification": 18, "post_chat_message": 3,
     "add_comment": 4, "add_work_note": 4, "wait_for_condition": 3,
 }  # fmt: skip

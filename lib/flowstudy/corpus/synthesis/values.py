@@ -7,7 +7,7 @@ from typing import Final
 from flowstudy.corpus.synthesis import words as w
 from flowstudy.corpus.synthesis.scene import Said, Scene
 
-_QUOTES: Final = ('"{}"', '"{}"', '"{}"', '"{}"', '"{}"', '"{}"', "'{}'", "“{}”")
+_QUOTES: Final = (*('"{}"',) * 12, "'{}'", "“{}”")
 _NAME_QUOTES: Final = ('"{}"', '"{}"', '"{}"', "{}", "{}", "'{}'")
 _MESSAGES: Final = (
     "{Thing} is {state}|{Thing} is {state}|{Thing} {state}|{Thing} still {state}|{Thing} not {state}|"
@@ -120,8 +120,11 @@ def text(scene: Scene, label: str, *, is_message: bool) -> Said:
     last = label.rpartition("_")[2]
     if not is_message and last in _AMOUNTS:
         return figure(scene)
-    if scene.texts and scene.chance(0.2):
+    if scene.texts and scene.chance(0.12) and last not in _QUALITY and last not in ("channel", "url"):
         return scene.pick(scene.texts[-8:])
+    if last in ("role", "roles") and scene.world.catalogue.roles:
+        role = scene.pick(scene.world.catalogue.roles)
+        return Said(role, role.replace("_", " ") if scene.chance(0.5) else role)
     if is_message:
         value = message(scene)
         value = value.lower() if scene.chance(0.08) else value

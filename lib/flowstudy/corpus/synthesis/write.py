@@ -39,7 +39,7 @@ class Writer:
         self.mode = scene.pick(_MODES)
         self.arrow = scene.say("->|->|->|→|→|=>")
         self.typos = scene.chance(mix.typos)
-        self.accent = scene.chance(mix.accent)
+        self.accent = scene.chance(mix.accent + (0.5 if self.style == "terse" else 0.05))
         self.lower = scene.chance(mix.sloppy)
         self.late = ""
 
@@ -77,8 +77,8 @@ class Writer:
     def clause(self, clause: Clause, mode: str) -> str:
         """The step in the given mode, without a capital and without a full stop."""
         verb, obj, tail, told, note = clause
-        if mode == "told" and told:
-            return told
+        if mode == "told" and (told or self.scene.chance(0.5)):
+            return told or f"{verb} {obj}".strip() + tail
         if mode == "note" and note:
             return note
         if not verb:
@@ -153,7 +153,7 @@ class Writer:
 
     def _run(self, said: list[Node], place: int) -> list[Node]:
         """The steps that share a sentence."""
-        most = 1 if self.scene.chance(0.45) else (2 if self.scene.chance(0.65) else 3)
+        most = 1 if self.scene.chance(0.52) else (2 if self.scene.chance(0.65) else 3)
         run: list[Node] = []
         while place < len(said) and len(run) < most and said[place].clause is not None:
             run.append(said[place])
