@@ -77,6 +77,8 @@ def test_each_repair_has_its_name(text: str, repairs: set[str]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        '{"trigger": null, "components": [], "outputs": {"items": 1.5}}',
+        '{"trigger": null, "components": [], "inputs": {"items": ["name"]}}',
         "", " ", "I cannot help with that.", "null", "[]", "42", '"trigger"', "{}", '{"a": 1}', "<html>{}</html>",
         TEXT[:20], '{"trigger": 1, "components": []}', '{"trigger": {}, "components": []}',
         '{"trigger": null, "components": "x"}', '{"trigger": null, "components": ["x"]}',

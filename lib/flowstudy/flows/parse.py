@@ -267,8 +267,7 @@ def _normalise(value: Any, repairs: list[str]) -> dict[str, Any]:
     }
     for name in ("inputs", "outputs"):
         if isinstance(flow.get(name), dict):
-            items = flow[name].get("items") or []
-            clean[name] = {"items": [_only(Item, item, repairs) for item in items if isinstance(item, dict)]}
+            clean[name] = {"items": _items(flow[name].get("items"), name, repairs)}
     if flow.keys() - clean.keys():
         repairs.append("unknown_keys_dropped")
     return clean
@@ -354,6 +353,15 @@ def _inputs(raw: Any, where: str, repairs: list[str]) -> list[dict[str, Any]]:
             repairs.append("unknown_keys_dropped")
         inputs.append({"name": item["name"], "value": _finite(item.get("value", ""))})
     return inputs
+
+
+def _items(raw: Any, where: str, repairs: list[str]) -> list[dict[str, Any]]:
+    if raw is None:
+        repairs.append("defaults_filled")
+        return []
+    if not isinstance(raw, list) or not all(isinstance(item, dict) for item in raw):
+        raise _NotAFlow(f"{where}: expected a list of items that are objects, got {str(raw)[:60]!r}")
+    return [_only(Item, item, repairs) for item in raw]
 
 
 def _finite(value: Any) -> Any:
