@@ -1,10 +1,10 @@
 """Suggestions: which catalogue entries a system is offered for a requirement.
 
-`none` offers nothing, `lexical` ranks by BM25 over name, description, inputs and columns, `oracle` offers what the
+`none` offers nothing, `lexical` ranks by BM25 over names, labels, descriptions and choices, `oracle` offers what the
 references use among distractors (the upper bound of any retriever), `trained` ranks by embeddings trained in the run.
 
-With `k` suggestions, k steps (actions and subflows together), k columns, and k/4 triggers and tables (rounded up)
-are offered, in the order triggers, steps, tables, columns; within a kind the closest comes first.
+With `k` suggestions, k steps (actions and subflows together), k columns, k/2 triggers and k/3 tables (rounded up) are
+offered, in the order triggers, steps, tables, columns; within a kind the closest comes first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from flowstudy.systems.uses import catalogue_uses
 from flowstudy.systems.words import WordIndex, words
 
 KINDS: Final = ("trigger", "action", "subflow", "table", "column")
+#: How often the label of a table counts in its text.
+LABEL_WEIGHT: Final = 8
 SHELVES: Final = (("trigger",), ("action", "subflow"), ("table",), ("column",))
 
 
@@ -53,22 +55,25 @@ def entries(catalogue: Catalogue) -> list[Entry]:
     found += [Entry("table", name, _table_text(name, table)) for name, table in catalogue.tables.items()]
     for name, table in catalogue.tables.items():
         for column, c in table.columns.items():
-            text = f"{column} {c.label} {' '.join(c.choices.values())} {name} {table.label}"
+            text = f"{column} {c.label} {c.label} {' '.join(c.choices.values())}"
             found.append(Entry("column", f"{name}.{column}", text))
     return found
 
 
 def _step_text(name: str, step: StepDef) -> str:
-    return f"{name} {step.description} {' '.join(step.inputs)}"
+    choices = " ".join(choice for one in step.inputs.values() for choice in one.choices)
+    return f"{name} {step.description} {choices}"
 
 
 def _table_text(name: str, table: TableDef) -> str:
-    columns = " ".join(f"{column} {definition.label}" for column, definition in table.columns.items())
-    return f"{name} {table.label} {table.description} {columns}"
+    """The label counts as often as the words of many columns, so that these only decide between alike labels."""
+    columns = " ".join(f"{c} {one.label} {' '.join(one.choices.values())}" for c, one in table.columns.items())
+    return f"{name} {LABEL_WEIGHT * f'{table.label or name} '} {table.description} {columns}"
 
 
 class LexicalRanker:
-    """BM25, each shelf its own index so that long column lists do not drown the steps."""
+    """BM25, each shelf its own index so that long column lists do not drown the steps. Scores are shares of the best
+    of the shelf, 0..1; a column's is the mean of its own and its table's."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._shelves = []
@@ -76,13 +81,20 @@ class LexicalRanker:
         for shelf in SHELVES:
             places = [place for place, entry in enumerate(found) if entry.kind in shelf]
             self._shelves.append((places, WordIndex([words(found[place].text) for place in places])))
+        names = {entry.name: place for place, entry in enumerate(found) if entry.kind == "table"}
+        self._tables = [names.get(entry.name.rpartition(".")[0], -1) for entry in found]
         self._size = len(found)
 
     def scores(self, requirement: str) -> list[float]:
         query, result = words(requirement), [0.0] * self._size
         for places, index in self._shelves:
-            for place, score in zip(places, index.scores(query), strict=True):
-                result[place] = float(score)
+            found = index.scores(query)
+            best = max(found, default=0.0) or 1.0
+            for place, score in zip(places, found, strict=True):
+                result[place] = float(score / best)
+        (columns, _) = self._shelves[-1]
+        for place in columns:
+            result[place] = (result[place] + result[self._tables[place]]) / 2
         return result
 
 
@@ -101,8 +113,7 @@ def _lexical(catalogue: Catalogue) -> tuple[list[Entry], LexicalRanker]:
 
 def limits(k: int) -> dict[str, int]:
     """How many suggestions `k` means for triggers, steps, tables and columns."""
-    few = math.ceil(k / 4)
-    return {"trigger": few, "step": k, "table": few, "column": k}
+    return {"trigger": math.ceil(k / 2), "step": k, "table": math.ceil(k / 3), "column": k}
 
 
 def retrieve(

@@ -1,9 +1,10 @@
 """The trained retriever: a bi-encoder over static word embeddings, fitted in the run on the training split.
 
-Requirement and catalogue entry are each a weighted sum of word vectors; their dot product, plus a learned share of the
-BM25 score, ranks the entries. Both start as random vectors, for which the dot product already counts shared words;
-training (softmax over all entries of a shelf, Adam) teaches that "comes in" speaks of `record_create`. Plain NumPy and
-SciPy: a few thousand examples take seconds on one core.
+Requirement and catalogue entry are each a weighted sum of word vectors; their dot product ranks the entries, together
+with the BM25 score and with how often an entry was needed in training (most flows look something up, whatever their
+words). Both start as random vectors, for which the dot product already counts shared words; training (softmax over all
+entries of a shelf, Adam) teaches that "comes in" speaks of `record_create`. Plain NumPy and SciPy: a few thousand
+examples take seconds on one core.
 """
 
 from __future__ import annotations
@@ -21,14 +22,24 @@ from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.progress import progress
 from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, RetrieverError, entries, limits, needed
+from flowstudy.systems.uses import Use
 from flowstudy.systems.words import words
 
 #: Words seen once in training still get a vector; unseen ones share these buckets by hash.
 BUCKETS: Final = 512
+#: What the best BM25 score of a shelf counts, whatever the length of the requirement.
+LEXICAL_SCALE: Final = 3.0
 #: Share of BM25 to begin with, against a dot product of unit scale.
 LEXICAL_START: Final = 1.0
-#: How much the vectors may count beside BM25; the least that does best on the validation split is taken.
-DENSE_SHARES: Final = (0.0, 0.25, 0.5, 1.0)
+#: How much vectors and use may count beside BM25: what does best on the validation split is taken, the first of equals.
+SHARES: Final = tuple((dense, use) for use in (0.0, 0.25, 0.5, 1.0) for dense in (0.0, 0.25, 0.5, 1.0))
+#: What they count where fewer than LEAST validation examples need something of a shelf.
+USUAL, LEAST = (0.5, 0.5), 20
+#: Examples that the usual use of an entry weighs against what was counted.
+CAUTION: Final = 20.0
+
+
+_ARRAYS: Final = ("weights", "queries", "shared", "dense", "lexical", "use", "usual")
 
 
 class RankerModel:
@@ -37,7 +48,9 @@ class RankerModel:
     def __init__(self, vocabulary: Sequence[str], arrays: Mapping[str, np.ndarray]) -> None:
         self.vocabulary, self.weights = list(vocabulary), arrays["weights"]
         self.queries, self.shared = arrays["queries"], arrays["shared"]
-        self.dense, self.lexical = arrays["dense"], arrays["lexical"]
+        self.dense, self.lexical, self.use = arrays["dense"], arrays["lexical"], arrays["use"]
+        self.usual = arrays["usual"]
+        self.used: dict[str, float] = {}
         self.made_from = ""
         self._places = {word: place for place, word in enumerate(self.vocabulary)}
 
@@ -59,21 +72,28 @@ class RankerModel:
         found = self._places.get(word)
         return found if found is not None else len(self.vocabulary) + int.from_bytes(_digest(word)[:4], "big") % BUCKETS
 
+    def log_use(self, found: Sequence[Entry]) -> np.ndarray:
+        """Logarithm of the share of training examples that needed each entry; of the shelf where it was not seen."""
+        usual = {kind: float(self.usual[n]) for n, shelf in enumerate(SHELVES) for kind in shelf}
+        return np.array([self.used.get(f"{e.kind} {e.name}", usual[e.kind]) for e in found], dtype=np.float32)
+
     def ranker(self, catalogue: Catalogue) -> TrainedRanker:
         """The ranker of one environment, which may be one that training never saw."""
         return TrainedRanker(self, catalogue)
 
     def fingerprint(self) -> str:
         """SHA-256 of the numbers, for keys and manifests."""
-        return hashlib.sha256(b"".join(array.tobytes() for array in self._arrays().values())).hexdigest()
+        numbers = b"".join(array.tobytes() for array in self._arrays().values())
+        return hashlib.sha256(numbers + json.dumps(self.used, sort_keys=True).encode()).hexdigest()
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {name: getattr(self, name) for name in ("weights", "queries", "shared", "dense", "lexical")}
+        return {name: getattr(self, name) for name in _ARRAYS}
 
     def save(self, path: str | Path) -> None:
         """Write one `.npz` file, without pickles; a reader never sees half of one."""
         path, arrays = Path(path), dict[str, Any](self._arrays())
-        texts: dict[str, Any] = {"vocabulary": json.dumps(self.vocabulary), "made_from": self.made_from}
+        texts: dict[str, Any] = {"vocabulary": json.dumps(self.vocabulary), "used": json.dumps(self.used)}
+        texts["made_from"] = self.made_from
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.stem}.part.npz")
         np.savez_compressed(draft, **texts, **arrays)
@@ -84,7 +104,7 @@ class RankerModel:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             model = cls(json.loads(str(file["vocabulary"])), file)
-            model.made_from = str(file["made_from"])
+            model.used, model.made_from = json.loads(str(file["used"])), str(file["made_from"])
         return model
 
 
@@ -95,7 +115,7 @@ class TrainedRanker:
         found = entries(catalogue)
         self._model, self._lexical = model, LexicalRanker(catalogue)
         self._documents = model.bag([entry.text for entry in found]) @ model.shared
-        self._shelves, self._fingerprint = _shelves(found), model.fingerprint()
+        self._shelves, self._fingerprint, self._use = _shelves(found), model.fingerprint(), model.log_use(found)
 
     def fingerprint(self) -> str:
         return self._fingerprint
@@ -103,20 +123,23 @@ class TrainedRanker:
     def scores(self, requirement: str) -> list[float]:
         query = self._model.bag([requirement]) @ (self._model.queries + self._model.shared)
         scores = (query @ self._documents.T)[0]
-        lexical = _scaled(np.asarray([self._lexical.scores(requirement)]), self._shelves)[0]
+        lexical = LEXICAL_SCALE * np.asarray(self._lexical.scores(requirement))
         for number, places in enumerate(self._shelves):
             scores[places] *= self._model.dense[number]
-            scores[places] += self._model.lexical[number] * lexical[places]
+            scores[places] += (
+                self._model.lexical[number] * lexical[places] + self._model.use[number] * self._use[places]
+            )
         return [float(score) for score in scores]
 
 
 class _World(NamedTuple):
-    """One environment, ready for training: bags of entries, bags of requirements, targets, scaled BM25."""
+    """One environment, ready for training: bags of entries, bags of requirements, targets, scaled BM25, log use."""
 
     documents: Any
     requirements: Any
     targets: np.ndarray
     lexical: np.ndarray
+    use: np.ndarray
     shelves: list[np.ndarray]
 
 
@@ -134,14 +157,15 @@ def train_ranker(
 ) -> RankerModel:
     """Fit on training examples whose domains have a catalogue. Deterministic.
 
-    With `validation` examples, how much the vectors count on each shelf (triggers, steps, tables, columns) is what
-    finds most of what they need among `k` suggestions; 0, and so BM25 alone, where the vectors do not help.
+    With `validation` examples, how much vectors and use count on each shelf (triggers, steps, tables, columns) is what
+    finds most of what they need among `k` suggestions; 0, and so BM25 alone, where they do not help.
     Raises RetrieverError without training examples. Never give it a test split.
     """
     kept = [example for example in train if example.domain in catalogues]
     if not kept:
         raise RetrieverError("retriever trained: expected training examples with a catalogue, got none; use `lexical`")
     model = _start(kept, catalogues, dims, seed)
+    _count_use(model, kept, catalogues)
     worlds = [_world(model, domain, kept, catalogues) for domain in sorted({example.domain for example in kept})]
     dice, adam = np.random.default_rng(seed), _Adam(rate)
     total = epochs * sum(-(-world.requirements.shape[0] // batch) for world in worlds)
@@ -158,16 +182,17 @@ def _balance(model: RankerModel, examples: Sequence[Example], catalogues: Mappin
     worlds = [_world(model, domain, examples, catalogues) for domain in sorted({e.domain for e in examples})]
     most = list(limits(k).values())
     for number in range(len(SHELVES) if worlds else 0):
-        found = [np.concatenate([_found(model, w, number, s, most[number]) for w in worlds]) for s in DENSE_SHARES]
-        if len(found[0]):
-            model.dense[number] = DENSE_SHARES[int(np.argmax([recalls.mean() for recalls in found]))]
+        found = [np.concatenate([_found(model, w, number, s, most[number]) for w in worlds]) for s in SHARES]
+        if len(found[0]) >= LEAST:
+            best = SHARES[int(np.argmax([recalls.mean().round(6) for recalls in found]))]
+            model.dense[number], model.use[number] = best
 
 
-def _found(model: RankerModel, world: _World, number: int, share: float, most: int) -> np.ndarray:
+def _found(model: RankerModel, world: _World, number: int, share: tuple[float, float], most: int) -> np.ndarray:
     """Recall among the best `most` of one shelf, per requirement that needs something of it."""
     places = world.shelves[number]
     dense = (world.requirements @ (model.queries + model.shared)) @ (world.documents[places] @ model.shared).T
-    scores = share * dense + model.lexical[number] * world.lexical[:, places]
+    scores = share[0] * dense + share[1] * world.use[places] + model.lexical[number] * world.lexical[:, places]
     wanted = world.targets[:, places]
     best = np.argsort(-scores, axis=1, kind="stable")[:, :most]
     hits = np.take_along_axis(wanted, best, axis=1).sum(axis=1)
@@ -184,7 +209,27 @@ def _start(train: Sequence[Example], catalogues: Mapping[str, Catalogue], dims: 
     vectors = np.random.default_rng(seed).normal(0, 1 / np.sqrt(dims), (len(weights), dims)).astype(np.float32)
     start = np.full(len(SHELVES), LEXICAL_START, dtype=np.float32)
     arrays = {"weights": weights, "queries": np.zeros_like(vectors), "shared": vectors * 3.0, "lexical": start}
-    return RankerModel(vocabulary, {**arrays, "dense": np.ones_like(start)})
+    shares = {"dense": start * np.float32(USUAL[0]), "use": start * np.float32(USUAL[1])}
+    return RankerModel(vocabulary, {**arrays, **shares, "usual": np.zeros_like(start)})
+
+
+def _count_use(model: RankerModel, train: Sequence[Example], catalogues: Mapping[str, Catalogue]) -> None:
+    """How often each entry was needed where it exists; what only one environment has stands for what is not seen."""
+    needs, chances, homes = Counter[Use](), Counter[Use](), Counter[Use]()
+    for domain in sorted({example.domain for example in train}):
+        examples = [example for example in train if example.domain == domain]
+        here = [(entry.kind, entry.name) for entry in entries(catalogues[domain])]
+        homes.update(here)
+        chances.update(dict.fromkeys(here, len(examples)))
+        needs.update(use for example in examples for use in needed(example, catalogues[domain]))
+    for number, shelf in enumerate(SHELVES):
+        members = [use for use in chances if use[0] in shelf]
+        own = [use for use in members if homes[use] == 1] or members
+        rate = (sum(needs[use] for use in own) + 1) / (sum(chances[use] for use in own) + CAUTION)
+        model.usual[number] = np.log(rate)
+        for kind, name in members:
+            counted, of = needs[kind, name] + CAUTION * rate, chances[kind, name] + CAUTION
+            model.used[f"{kind} {name}"] = round(float(np.log(counted / of)), 4)
 
 
 def _world(model: RankerModel, domain: str, train: Sequence[Example], catalogues: Mapping[str, Catalogue]) -> _World:
@@ -195,23 +240,14 @@ def _world(model: RankerModel, domain: str, train: Sequence[Example], catalogues
     for row, example in enumerate(examples):
         targets[row, [places[use] for use in needed(example, catalogue)]] = 1.0
     ranker, shelves = LexicalRanker(catalogue), _shelves(found)
-    lexical = _scaled(np.array([ranker.scores(example.requirement) for example in examples]), shelves)
+    lexical = LEXICAL_SCALE * np.array([ranker.scores(e.requirement) for e in examples], dtype=np.float32)
     requirements = model.bag([example.requirement for example in examples])
-    return _World(model.bag([entry.text for entry in found]), requirements, targets, lexical, shelves)
+    documents = model.bag([entry.text for entry in found])
+    return _World(documents, requirements, targets, lexical, model.log_use(found), shelves)
 
 
 def _shelves(found: Sequence[Entry]) -> list[np.ndarray]:
     return [np.array([n for n, entry in enumerate(found) if entry.kind in shelf], dtype=int) for shelf in SHELVES]
-
-
-def _scaled(scores: np.ndarray, shelves: Sequence[np.ndarray]) -> np.ndarray:
-    """BM25 scores so that the best of each shelf has 3, whatever the length of the requirement."""
-    scaled = np.zeros(scores.shape, dtype=np.float32)
-    for places in shelves:
-        if len(places):
-            best = scores[:, places].max(axis=1, keepdims=True)
-            scaled[:, places] = 3 * scores[:, places] / np.where(best > 0, best, 1.0)
-    return scaled
 
 
 def _batches(worlds: Sequence[_World], batch: int, dice: np.random.Generator) -> Iterator[tuple[_World, np.ndarray]]:
@@ -233,6 +269,7 @@ def _gradients(model: RankerModel, world: _World, rows: np.ndarray) -> list[np.n
         wanted = targets[:, places]
         counts = wanted.sum(axis=1, keepdims=True)
         shifted = scores[:, places] + model.lexical[number] * lexical[:, places]
+        shifted += model.use[number] * world.use[places]
         chances = np.exp(shifted - shifted.max(axis=1, keepdims=True)) if len(places) else shifted
         chances /= np.maximum(chances.sum(axis=1, keepdims=True), 1e-9)
         errors[:, places] = (chances * (counts > 0) - wanted / np.maximum(counts, 1)) / len(rows)
