@@ -69,13 +69,13 @@ def names(record):
 OK, FAIL, SKIP = ["Succeeded"], ["Failed", "TimedOut"], ["Skipped"]
 
 
-@pytest.mark.parametrize("name", ["logic_app", "n8n"])
+@pytest.mark.parametrize("name", ["logic_app", "n8n", "n8n_export"])
 def test_a_known_workflow_with_every_construct(name):
     [record] = load_workflows(FIXTURES / f"{name}.json")
     assert (record.status, record.lost) == ("converted", [])
     assert to_outline(record.example.flow) + "\n" == (FIXTURES / f"{name}.txt").read_text(encoding="utf-8")
     assert "jo.doe" not in str(record) and "topsecret1" not in str(record) and "abcdefgh12345" not in str(record)
-    assert record.redacted == {"logic_app": 3, "n8n": 1}[name]
+    assert record.redacted == {"logic_app": 3, "n8n": 1, "n8n_export": 0}[name]
 
 
 def test_plumbing_can_be_dropped_and_references_pass_through_it():

@@ -10,22 +10,23 @@ requirement when there is no description.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowstudy.corpus.importers.building import as_input, finish
+from flowstudy.corpus.importers.building import as_input, finish, humanised
 from flowstudy.corpus.importers.graph import Cycle, topological
 from flowstudy.corpus.importers.n8n_nodes import (
     Links,
     check_loop,
-    conditions,
+    choice,
     is_loop,
     is_manual,
     is_note,
     is_trigger,
     node_step,
     outputs,
+    passes_items,
     trigger_of,
 )
 from flowstudy.corpus.importers.records import MAX_STEPS, Imported, Refused, Source
@@ -102,7 +103,7 @@ class _Graph:
         reached = _reached(starts, targets)
         self._report_missing(reached)
         targets = {name: targets[name] for name in self._nodes if name in reached}
-        self._previous = _previous(targets, starts, self._trigger_name)
+        self._sources = self._feeding(targets, starts)
         steps = self._blocks(list(targets), targets)
         if self._drop:
             steps = without_plumbing(steps)
@@ -235,27 +236,51 @@ class _Graph:
 
     def _branching(self, name: str, blocks: list[list[Step]]) -> list[Step]:
         node, step = self._nodes[name], self._step(name)
-        tests = conditions(node)
         if step.definition == "IF":
             step.children = blocks[0]
             return [step, *([Step("ELSE", children=blocks[1])] if len(blocks) > 1 and blocks[1] else [])]
         if str(node.get("onError")) == "continueErrorOutput":
             return [Step("TRY", children=[step, *blocks[0]]), Step("CATCH", children=blocks[-1])]
-        tests = tests or []
+        tests, names = ([], []) if step.definition != "SWITCH" else choice(node)[1:]
         cases = [
-            Step("CASE", inputs={"value": tests[i] if i < len(tests) else f"output {i}"}, children=block)
+            Step("CASE", name, annotation=(humanised(names[i]) or None) if i < len(names) else None, children=block,
+                 inputs={"value": tests[i] if i < len(tests) else f"output {i}"})
             if i < len(tests) or not tests
             else Step("DEFAULT", children=block)
             for i, block in enumerate(blocks)
             if block or i < len(tests)
-        ]
+        ]  # fmt: skip
         if step.definition == "SWITCH":
             step.children = cases
             return [step]
         return [step, Step("SWITCH", inputs={"value": f"output of {name}"}, children=cases)]
 
+    def _feeding(self, targets: Targets, starts: list[str]) -> dict[str, tuple[str, bool]]:
+        """For each node what feeds it, nodes that only pass items on left out; True where that is an item of a loop.
+
+        Nodes that are fed by several are absent.
+        """
+        loops = [name for name in targets if is_loop(self._nodes[name])]
+        items = {t for name in loops for t in outputs(self._nodes[name], targets[name])[1]}
+        before = _before(targets)
+        for name in loops:
+            before[name] -= {name, *self._body(name, targets)}
+        for name in starts:
+            before.setdefault(name, set()).add(self._trigger_name)
+        found: dict[str, tuple[str, bool]] = {}
+        for name in before:
+            source, last, seen = name, name, set[str]()
+            while len(before.get(source, ())) == 1 and source not in seen:
+                seen.add(source)
+                source, last = next(iter(before[source])), source
+                if source not in self._nodes or not passes_items(self._nodes[source]):
+                    found[name] = (source, last in items and is_loop(self._nodes[source]))
+                    break
+        return found
+
     def _writer(self, orders: Mapping[str, int]) -> Callable[[Step], tuple[str | None, list[Input]]]:
-        references = _References(orders, self._trigger_name, self._previous)
+        loops = {name for name, node in self._nodes.items() if is_loop(node)}
+        references = _References(orders, self._trigger_name, self._sources, loops)
 
         def write(step: Step) -> tuple[str | None, list[Input]]:
             values = ((key, references.value(value, step.name)) for key, value in step.inputs.items())
@@ -301,21 +326,14 @@ def _inside(ways: list[list[str]], region: set[str]) -> list[list[str]]:
     return [[t for t in way if t in region] for way in ways]
 
 
-def _previous(targets: Targets, starts: list[str], trigger: str) -> dict[str, str]:
-    """For each node the one node (or trigger) that feeds it; nodes fed by several are absent."""
-    before = _before(targets)
-    for name in starts:
-        before.setdefault(name, set()).add(trigger)
-    return {name: next(iter(others)) for name, others in before.items() if len(others) == 1}
-
-
 @dataclass
 class _References:
     """Rewrites `$('Node').item.json.x`, `$node["Node"].json.x` and `$json.x` as data references."""
 
     orders: Mapping[str, int]
     trigger: str
-    previous: Mapping[str, str]
+    sources: Mapping[str, tuple[str, bool]]
+    loops: Collection[str]
 
     def value(self, value: Any, step: str) -> Any:
         """Any JSON value with the expressions in it rewritten."""
@@ -330,8 +348,10 @@ class _References:
         return found[1:] if found.startswith("=") and found != text and "$" not in found else found
 
     def _reference(self, match: re.Match[str], step: str) -> str:
-        name = match["a"] or match["b"] or self.previous.get(step, "")
-        keys = [a or b for a, b in re.findall(r"\[\s*[\"']?([^\"'\]]+)[\"']?\s*\]|\.([A-Za-z_]\w*)", match["path"])]
+        name = match["a"] or match["b"] or ""
+        name, is_item = (name, name in self.loops) if name else self.sources.get(step, ("", False))
+        keys = ["item"] if is_item else []
+        keys += [a or b for a, b in re.findall(r"\[\s*[\"']?([^\"'\]]+)[\"']?\s*\]|\.([A-Za-z_]\w*)", match["path"])]
         if name and name == self.trigger:
             head = "trigger"
         elif name in self.orders:

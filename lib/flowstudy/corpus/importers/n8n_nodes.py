@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flowstudy.corpus.importers.azure_operations import snake
 from flowstudy.corpus.importers.building import humanised
@@ -98,7 +98,7 @@ class Links:
         if kind(node).lower() == "if" or node.get("onError") == "continueErrorOutput":
             least = 2
         elif kind(node).lower() == "switch":
-            least = len(conditions(node) or []) + 1
+            least = len(choice(node).cases) + 1
         return ways + [[] for _ in range(least - len(ways))]
 
     def _ways(self, name: str, sort: str) -> list[list[str]]:
@@ -119,18 +119,33 @@ def node_step(node: Mapping[str, Any], attached: Mapping[str, Any]) -> Step:
     label = " ".join(note.split()) if isinstance(note, str) and note.strip() else humanised(name)
     logic: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
         "if": ("IF", lambda: {"condition": _all(parameters)}),
-        "switch": ("SWITCH", lambda: {"value": parameters.get("value1", parameters.get("mode", "rules"))}),
-        "splitinbatches": ("FOREACH", lambda: _flat(parameters)),
+        "switch": ("SWITCH", lambda: {"value": choice(node).value}),
+        "splitinbatches": ("FOREACH", lambda: {"items": "={{ $json }}", **_flat(parameters)}),
         "wait": ("WAIT", lambda: _flat(parameters)),
         "stopanderror": ("END", lambda: {"status": "Failed", **_flat(parameters)}),
     }
     if low in logic:
         construct, given = logic[low]
         return Step(construct, name, annotation=label, inputs=given())
-    category = "subflow" if low == "executeworkflow" else "action"
+    if low == "executeworkflow":
+        called = _called(parameters)
+        rest = {key: value for key, value in parameters.items() if key != "workflowId"} if called else parameters
+        return Step(called or "execute_workflow", name, "subflow", annotation=label, inputs={**_flat(rest), **attached})
     scope, definition, rest = _operation(node, parameters)
     inputs = {**_flat(rest), **attached}
-    return Step(definition, name, category, scope, label, inputs, plumbing=low in _PLUMBING)
+    return Step(definition, name, "action", scope, label, inputs, plumbing=low in _PLUMBING)
+
+
+def passes_items(node: Mapping[str, Any]) -> bool:
+    """Whether a node hands on the items that it gets: what is read behind it comes from before it."""
+    return kind(node).lower() in ("if", "switch", "filter", "wait", "noop", "limit", "sort", "removeduplicates")
+
+
+def _called(parameters: Mapping[str, Any]) -> str:
+    """The name of the workflow that is called, as an export shows it; "" where it has only a number."""
+    given = parameters.get("workflowId")
+    shown = given.get("cachedResultName") if isinstance(given, dict) else None
+    return snake(shown) if isinstance(shown, str) else ""
 
 
 def _operation(node: Mapping[str, Any], parameters: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
@@ -151,22 +166,46 @@ def trigger_of(node: Mapping[str, Any], as_input: Callable[[str, Any], Input]) -
     return Trigger(type=snake(kind(node)) or "trigger", inputs=given)
 
 
-def conditions(node: Mapping[str, Any]) -> list[str] | None:
-    """What the outputs of a Switch are for, in order; None for other nodes."""
-    if kind(node).lower() != "switch":
-        return None
+class Choice(NamedTuple):
+    """What a Switch looks at, what each output is for, and what its author calls the outputs ("" without a name)."""
+
+    value: Any
+    cases: list[str]
+    names: list[str]
+
+
+def choice(node: Mapping[str, Any]) -> Choice:
+    """The rules of a Switch. Rules that ask one thing for equality give its value and plain cases."""
     parameters = _dict(node.get("parameters"))
+    if parameters.get("mode") == "expression":
+        return Choice(parameters.get("output", "expression"), [], [])
     rules = _dict(parameters.get("rules"))
-    values = rules.get("values") or rules.get("rules") or []
-    found: list[str] = []
-    for rule in values if isinstance(values, list) else []:
-        rule = _dict(rule)
-        if "conditions" in rule:
-            found.append(_all(rule))
-        else:
-            sign = _SIGNS.get(str(rule.get("operation") or "equal").lower(), "=")
-            found.append(_clause(parameters.get("value1"), sign, rule.get("value2")))
-    return found[:200]
+    given = rules.get("values") or rules.get("rules") or []
+    listed = [_dict(rule) for rule in given[:200]] if isinstance(given, list) else []
+    names = [rule["outputKey"] if isinstance(rule.get("outputKey"), str) else "" for rule in listed]
+    equal = [_equality(rule, parameters) for rule in listed]
+    asked = {str(pair[0]) for pair in equal if pair}
+    if len(asked) == 1 and all(equal):
+        return Choice(asked.pop(), [str(pair[1]).removeprefix("=") for pair in equal if pair], names)
+    return Choice(parameters.get("value1", "rules"), [_rule(rule, parameters) for rule in listed], names)
+
+
+def _equality(rule: dict[str, Any], parameters: dict[str, Any]) -> tuple[Any, Any] | None:
+    """Both sides of a rule that is one question for equality."""
+    if "conditions" not in rule:
+        plain = str(rule.get("operation") or "equal").lower() == "equal"
+        return (parameters.get("value1"), rule.get("value2")) if plain else None
+    rows = _dict(rule["conditions"]).get("conditions")
+    row = _dict(rows[0]) if isinstance(rows, list) and len(rows) == 1 else {}
+    same = _dict(row.get("operator")).get("operation") == "equals"
+    return (row.get("leftValue"), row.get("rightValue")) if same else None
+
+
+def _rule(rule: dict[str, Any], parameters: dict[str, Any]) -> str:
+    if "conditions" in rule:
+        return _all(rule)
+    sign = _SIGNS.get(str(rule.get("operation") or "equal").lower(), "=")
+    return _clause(parameters.get("value1"), sign, rule.get("value2"))
 
 
 def _all(holder: dict[str, Any]) -> str:
@@ -199,9 +238,10 @@ def _clause(left: Any, sign: str, right: Any) -> str:
 
 
 def _flat(value: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
-    """Parameters with small objects opened; empty ones left out."""
+    """Parameters with small objects opened, resource locators as what they point at, empty ones left out."""
     flat: dict[str, Any] = {}
     for name, item in value.items():
+        item = item.get("value") if isinstance(item, dict) and "__rl" in item else item
         if isinstance(item, dict) and depth < _MOST_DEPTH and len(item) <= 12:
             flat |= _flat(item, f"{prefix}{name}.", depth + 1)
         elif item not in ("", None, []):
