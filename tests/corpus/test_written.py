@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
 from flowstudy.corpus import TRAINING_DOMAINS, shipped_catalogue, shipped_corpus, shipped_domains
+from flowstudy.corpus.features import SIZES
 from flowstudy.corpus.references import reference_faults, underived_values
 from flowstudy.corpus.written import read_written
 from flowstudy.flows.outline import from_outline, to_outline
 from flowstudy.flows.query import OPERATORS, parse_query
-from flowstudy.flows.schema import QUERY_INPUTS, structure_faults
+from flowstudy.flows.schema import FLOW_LOGIC, QUERY_INPUTS, structure_faults
 
 EXAMPLES = shipped_corpus()
 
@@ -106,13 +106,23 @@ def test_environments_have_the_promised_size(domain):
     assert references <= set(catalogue.tables), references - set(catalogue.tables)
 
 
-def test_loading_is_fast():
-    from flowstudy.corpus import written
-
-    written._all.cache_clear()
-    start = time.perf_counter()
-    shipped_corpus()
-    assert time.perf_counter() - start < 2
+def test_the_examples_answer_what_the_study_asks():
+    """Enough examples of each split, size, construct and label; few enough without a second opinion."""
+    by_split = {s: [e for e in EXAMPLES if e.split == s] for s in ("validation", "test", "ood")}
+    assert len(by_split["validation"]) >= 60 and len(by_split["test"]) >= 150
+    assert all(
+        sum(e.domain == d for e in by_split["ood"]) >= 15 for d in set(shipped_domains()) - set(TRAINING_DOMAINS)
+    )
+    judged = [e for some in by_split.values() for e in some]
+    sizes = {e.flow.steps for e in judged}
+    assert min(sizes) == 1 and max(sizes) >= 60 and {e.features["size"] for e in judged} == {*SIZES.values(), "31+"}
+    for split in ("test", "ood"):
+        logic = {c.definition for e in by_split[split] for c in e.flow.components if c.is_logic}
+        assert logic >= FLOW_LOGIC - {"BLOCK"}, FLOW_LOGIC - logic
+        assert sum(bool(re.search(r"#\w", e.requirement)) for e in by_split[split]) >= 8
+    implicit = sum(bool(e.features["implicit_step"] or e.features["implicit_condition"]) for e in judged)
+    assert 0.28 < implicit / len(judged) < 0.4
+    assert sum(len(e.references) > 1 for e in judged) >= 40 and sum(len(e.references) > 2 for e in judged) >= 10
 
 
 @pytest.mark.parametrize(

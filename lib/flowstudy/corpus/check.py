@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from flowstudy.corpus import features
 from flowstudy.corpus.environments import catalogues_for
@@ -20,6 +21,7 @@ from flowstudy.flows.catalogue import Catalogue
 #: Slices with fewer examples than this say little; they are flagged, not hidden.
 SMALL_SLICE: Final = 10
 _SHOWN: Final = 5
+_INDENTED: Final[dict[str, Any]] = {"initial_indent": "  ", "subsequent_indent": "    "}
 
 
 @dataclass
@@ -58,8 +60,8 @@ class CorpusReport:
         lines += _section("skeletons shared between splits (a warning)", self.shared_skeletons)
         lines += _section("near-duplicates inside a split (a warning)", self.repeats)
         for split, small in self.small_slices.items():
-            few = ", ".join(f"{name} {n}" for name, n in sorted(small.items())[:14])
-            lines.append(f"  slices under {SMALL_SLICE} in {split}: {few}{', ...' if len(small) > 14 else ''}")
+            few = ", ".join(f"{name} {n}" for name, n in sorted(small.items()))
+            lines.append(textwrap.fill(f"slices under {SMALL_SLICE} in {split}: {few}", 120, **_INDENTED))
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
