@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -16,13 +17,17 @@ from flowstudy.corpus import shipped_corpus, write_corpus
 from flowstudy.run_folder import project_root
 from flowstudy.study import NOTEBOOKS
 
+sys.path.insert(0, str(Path(__file__).parent / "systems"))
+from loopback import Hit, Reply, Server
+
 ROOT = project_root(Path(__file__).parent)
 SOURCES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 HEADINGS = [
     "Question", "Parameters", "Data", "One example", "Work", "Table", "Figure",
     "What this shows and what it does not", "Files written",
 ]  # fmt: skip
-FAKE_KEY = "sk-test-0123456789abcdefghijklmnopqrstuvwxyz"
+#: Of no provider's shape: only its value gives it away.
+FAKE_KEY = "hush/0123456789+abcdefghijklmnopqrstuvwxyz"
 
 
 def cells(path: Path) -> list[dict]:
@@ -82,7 +87,18 @@ def test_the_quick_study_runs_offline_and_again_in_seconds(tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_a_corpus_of_your_own_runs_and_no_key_is_written(tmp_path: Path) -> None:
-    """A few lines without split, domain or catalogue; a key in the environment appears in no file of the run."""
+    """A few lines without split, domain or catalogue; a provider that repeats the key in its answers and errors does
+    not get it into any file of the run: executed notebooks, journals, logs, tables, pictures, report."""
+
+    def echo(number: int, hit: Hit) -> Reply:
+        said = hit.headers["Authorization"]
+        if number % 3 == 2:
+            return Reply(status=400, body=json.dumps({"error": {"message": f"Incorrect header: {said}"}}))
+        step = {"category": "action", "definition": "log_message", "order": 1,
+                "inputs": [{"name": "message", "value": said}]}  # fmt: skip
+        flow = json.dumps({"trigger": None, "components": [step]})
+        return Reply(text=flow if number % 3 else f"I was given {said}", headers={"x-request-key": said})
+
     own, run = tmp_path / "mine.jsonl", tmp_path / "run"
     lines = [{"id": f"own-{n}", "requirement": example.requirement, "flow": example.flow.to_dict()}
              for n, example in enumerate(shipped_corpus()[:6])]  # fmt: skip
@@ -97,12 +113,18 @@ def test_a_corpus_of_your_own_runs_and_no_key_is_written(tmp_path: Path) -> None
         "--systems",
         "constant nearest openai/gpt-4o",
     ]
-    done = run_study(*words, OPENAI_API_KEY=FAKE_KEY, OPENAI_API_BASE="http://127.0.0.1:9/v1")
+    with Server(echo) as server:
+        done = run_study(*words, OPENAI_API_KEY=FAKE_KEY, OPENAI_API_BASE=server.base())
     assert done.returncode == 0, done.stdout + done.stderr
+    assert {hit.headers["Authorization"] for hit in server.hits if "messages" in hit.body} == {f"Bearer {FAKE_KEY}"}
     scores = pd.read_parquet(run / "scores.parquet")
-    assert set(scores["system"]) == {"constant", "nearest"} and scores["example"].nunique() == 6
-    leaked = [path for path in run.rglob("*") if path.is_file() and FAKE_KEY.encode() in path.read_bytes()]
-    assert not leaked
+    assert set(scores["system"]) == {"constant", "nearest", "gpt-4o"} and scores["example"].nunique() == 6
+    written = {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert {"notebooks/03_prompt.ipynb", "predictions/gpt-4o.jsonl", "log.txt", "report.html"} <= written.keys()
+    assert b"[redacted OPENAI_API_KEY]" in written["notebooks/03_prompt.ipynb"]
+    spellings = [FAKE_KEY.encode(), quote(FAKE_KEY, safe="").encode()]
+    assert not [name for name, content in written.items() if any(way in content for way in spellings)]
+    assert FAKE_KEY not in done.stdout + done.stderr
 
 
 @pytest.mark.slow

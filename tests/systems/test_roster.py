@@ -49,3 +49,15 @@ def test_an_unknown_cost_makes_the_sum_unknown() -> None:
             for n, call in enumerate([known, known.model_copy(update={"cost_usd": None})])]  # fmt: skip
     assert statuses(rows)["cost_usd"].isna().all()
     assert statuses(rows[:1])["cost_usd"].tolist() == [0.5]
+
+
+def test_what_was_not_sent_as_requested_is_a_column() -> None:
+    asked = {"seed": 7, "temperature": 0.0, "response_format": {"type": "json_schema", "sha256": "x"}}
+    sent = {"temperature": 0.0, "response_format": {"type": "json_object"}}
+    calls = [Call(stage="whole", model="m", requested=asked, sent=sent, attempts=3, wait_s=0.5)] * 2
+    row = statuses([Prediction(example="a", system="s", status="ok", calls=calls)]).iloc[0]
+    assert row["changed"] == (
+        "response_format: json_schema requested, json_object sent; seed: 7 requested, not sent"
+    ) and (row["attempts"], row["wait_s"]) == (6, 1.0)
+    whole = [Call(stage="whole", model="m", requested=sent, sent=sent)]
+    assert statuses([Prediction(example="a", system="s", status="ok", calls=whole)]).iloc[0]["changed"] == ""

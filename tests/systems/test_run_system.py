@@ -22,6 +22,7 @@ from flowstudy.systems import (
     read_predictions,
     readiness,
     run_system,
+    wire,
 )
 from flowstudy.systems.journal import Journal, read_lines
 from flowstudy.systems.prices import Price
@@ -144,11 +145,16 @@ def test_sixty_concurrent_calls_never_overspend(run, spec, server, examples, tmp
     assert len(server.hits) == 64 and hits < 64
 
 
-def test_a_budget_needs_a_price_and_can_be_shared(run, spec):
+def test_a_budget_needs_a_price_and_can_be_shared(run, spec, monkeypatch):
+    monkeypatch.setattr(wire, "is_loopback", lambda url: False)
     with pytest.raises(ValueError, match="needs a known price"):
         run(spec.model_copy(update={"model": "openai/unheard-of"}), max_cost_usd=1.0)
+    assert "prices.yaml" in readiness(spec.model_copy(update={"model": "openai/unheard-of"}), max_cost_usd=1.0).fix
+    monkeypatch.undo()
+    found = run(spec.model_copy(update={"model": "openai/unheard-of"}), max_cost_usd=1.0)
+    assert {p.status for p in found} == {"ok"} and {p.cost_usd for p in found} == {None}, "one's own server is free"
     budget = Budget(5.0)
-    run(spec, budget=budget)
+    run(spec.model_copy(update={"name": "priced"}), budget=budget)
     assert budget.spent_usd == pytest.approx(8 * (100 * 2.5e-6 + 50 * 10e-6)) and budget.held_usd == 0
 
 

@@ -1,4 +1,4 @@
-"""Append-only JSON Lines files that survive a kill: one writer thread, whole lines, fsync off the hot path.
+"""Append-only JSON Lines files that survive a kill: one writer, whole lines, fsync in a thread of its own.
 
 A line cut short by a kill is dropped when the file is opened again. Two processes cannot write one journal. When the
 disk is full, the lines that did not fit stay in memory, and `flush` raises JournalError naming the file.
@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import queue
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from pydantic import ValidationError
 from flowstudy.systems.records import Prediction
 from flowstudy.systems.secrets import redact
 
-#: The writer thread waits at most this long before it makes lines durable (fsync).
+#: Lines are made durable (fsync, against the loss of power) at most this often.
 SYNC_S: Final = 0.5
 
 
@@ -79,7 +78,7 @@ def read_predictions(path: str | Path, *, latest: bool = True) -> list[Predictio
 
 
 class Journal:
-    """Appends records to one file. Use it as a context manager; `append` never blocks on the disk."""
+    """Appends records to one file. Use it as a context manager; `append` never waits for the disk to sync."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -95,33 +94,43 @@ class Journal:
             ) from None
         _drop_torn_line(self._file)
         self._end = os.fstat(self._file).st_size
-        self._queue: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
+        self._lock, self._dirty, self._closing = threading.Lock(), threading.Event(), threading.Event()
         self._unwritten: list[bytes] = []
         self._fault: OSError | None = None
-        self._thread = threading.Thread(target=self._write_forever, name=f"journal {self.path.name}", daemon=True)
+        self._thread = threading.Thread(target=self._sync_forever, name=f"journal {self.path.name}", daemon=True)
         self._thread.start()
 
     def append(self, record: dict[str, Any]) -> None:
-        """Queue one record; raises JournalError when an earlier one could not be written."""
+        """Write one record, which no kill of this process can take back; raises JournalError when an earlier one
+        could not be written."""
         self._check()
-        self._queue.put(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        line = redact(json.dumps(record, ensure_ascii=False, allow_nan=False)).encode(errors="replace") + b"\n"
+        with self._lock:
+            self._write(line)
+        self._dirty.set()
 
     def flush(self) -> None:
-        """Wait until everything appended is in the file and durable."""
-        done = threading.Event()
-        self._queue.put(done)
-        done.wait()
+        """Make everything appended durable, and try again what could not be written."""
+        with self._lock:
+            self._fault, again, self._unwritten = None, self._unwritten, []
+            for line in again:
+                self._write(line)
+        with contextlib.suppress(OSError):
+            os.fsync(self._file)
         self._check()
 
     def close(self) -> None:
         """Flush and let go of the file. What a full disk refused is saved in the temporary folder, and said."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
-            fault, lines = self._fault, self._unwritten
-            os.close(self._file)
-            if fault is not None and lines:
-                raise self._full(fault, f" ({_save_elsewhere(self.path, lines)})") from None
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._dirty.set()
+        self._thread.join()
+        with contextlib.suppress(JournalError):
+            self.flush()
+        os.close(self._file)
+        if self._fault is not None and self._unwritten:
+            raise self._full(self._fault, f" ({_save_elsewhere(self.path, self._unwritten)})") from None
 
     def __enter__(self) -> Journal:
         return self
@@ -143,30 +152,14 @@ class Journal:
             f"command again: what is in the file is kept and not paid for again{more}"
         )
 
-    def _write_forever(self) -> None:
-        dirty = False
-        while True:
-            try:
-                item = self._queue.get(timeout=SYNC_S if dirty else None)
-            except queue.Empty:
-                with contextlib.suppress(OSError):
-                    os.fsync(self._file)
-                dirty = False
-                continue
-            if isinstance(item, str):
-                self._write(redact(item).encode(errors="replace") + b"\n")
-                dirty = True
-                continue
-            if self._unwritten:
-                self._fault, again, self._unwritten = None, self._unwritten, []
-                for line in again:
-                    self._write(line)
+    def _sync_forever(self) -> None:
+        """Make lines durable at most every SYNC_S seconds, away from the thread that appends."""
+        while not self._closing.is_set():
+            self._dirty.wait()
+            self._dirty.clear()
             with contextlib.suppress(OSError):
                 os.fsync(self._file)
-            dirty = False
-            if item is None:
-                return
-            item.set()
+            self._closing.wait(SYNC_S)
 
     def _write(self, line: bytes) -> None:
         if self._fault is None:

@@ -8,7 +8,7 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from flowstudy.systems import wire
 from flowstudy.systems.budget import Budget, BudgetStop
@@ -19,6 +19,9 @@ from flowstudy.systems.prices import Price, price_of
 from flowstudy.systems.records import Call
 from flowstudy.systems.retries import Policy, Verdict, classify
 from flowstudy.systems.secrets import redact
+
+#: What to do about a model without a price.
+PRICE_FIX: Final = "add a line with its source to systems/prices.yaml, or set max_cost_usd to null"
 
 
 class Client:
@@ -46,11 +49,10 @@ class Client:
             raise ValueError(f"model {model!r}: expected a known provider before the slash, as in openai/gpt-4o")
         self.model, self.family, self.base = model, family, wire.base_of(family, api_base)
         self.price = price_of(model, prices)
-        if budget is not None and not family.local and (self.price is None or self.price.output is None):
-            raise ValueError(
-                f"model {model}: max_cost_usd needs a known price, got none; add a line with its source to a price file"
-            )
-        self.cache, self.budget = cache, None if family.local else budget
+        if budget is not None and not can_be_limited(model, self.base, self.price):
+            raise ValueError(f"model {model}: max_cost_usd needs a known price, got none; {PRICE_FIX}")
+        free = family.local or self.price is None or self.price.output is None
+        self.cache, self.budget = cache, None if free else budget
         self.policy, self.timeout_s = policy or Policy(), timeout_s or family.timeout_s
         self.limiter = Limiter(min(max_in_flight or family.cap, family.cap))
         self.fingerprint = wire.model_fingerprint(model)
@@ -165,6 +167,13 @@ class Client:
                 if not self._is_warm:
                     await wire.warm_up(self.model)
                     self._is_warm = True
+
+
+def can_be_limited(model: str, base: str | None, price: Price | None) -> bool:
+    """Whether `max_cost_usd` can be kept: the price is known, or the server is one's own and sends no bill."""
+    family = family_of(model)
+    own = (family is not None and family.local) or (base is not None and wire.is_loopback(base))
+    return own or (price is not None and price.output is not None)
 
 
 def recorded(params: dict[str, Any]) -> dict[str, Any]:

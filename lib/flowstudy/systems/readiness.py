@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from flowstudy.systems import wire
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.capabilities import FAMILIES, Family, family_of
+from flowstudy.systems.llm import PRICE_FIX, can_be_limited
+from flowstudy.systems.prices import price_of
 from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import SystemSpec
 
@@ -30,8 +32,9 @@ class NotReady(NamedTuple):
     ready: bool = False
 
 
-def readiness(spec: SystemSpec) -> Ready | NotReady:
-    """Look for the provider, its key, its server and the prompt file. Sends nothing to any model."""
+def readiness(spec: SystemSpec, *, max_cost_usd: float | None = None) -> Ready | NotReady:
+    """Look for the provider, its key, its server, the prompt file and, with `max_cost_usd`, its price. Sends nothing
+    to any model."""
     if spec.model in BASELINES:
         return Ready()
     family = family_of(spec.model)
@@ -51,6 +54,9 @@ def readiness(spec: SystemSpec) -> Ready | NotReady:
     if spec.decoding != "free" and prompt.reads != "json":
         return NotReady(f"decoding {spec.decoding} needs a prompt that asks for JSON, {prompt.name} does not",
                         'set decoding="free"')  # fmt: skip
+    base = wire.base_of(family, spec.api_base)
+    if max_cost_usd is not None and not can_be_limited(spec.model, base, price_of(spec.model)):
+        return NotReady(f"no price is known for {spec.model}, so max_cost_usd cannot be kept", PRICE_FIX)
     return _provider_ready(spec, family)
 
 
@@ -63,16 +69,11 @@ def _provider_ready(spec: SystemSpec, family: Family) -> Ready | NotReady:
     if family.local and base is None:
         name = family.bases[0]
         return NotReady("no server is named", f"export {name}=http://127.0.0.1:8000/v1")
-    if base is not None and is_loopback(base) and not _listens(base):
+    if base is not None and wire.is_loopback(base) and not _listens(base):
         return NotReady(f"nothing listens at {base}", f"start that server, or change api_base of system {spec.name}")
     if family.keys and spec.api_base is None and not any(os.environ.get(name) for name in family.keys):
         return NotReady(f"no key for {family.name}: {family.keys[0]} is not set", f"export {family.keys[0]}=...")
     return Ready()
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL stays on this machine."""
-    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _listens(url: str) -> bool:

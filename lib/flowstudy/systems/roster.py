@@ -13,21 +13,23 @@ import pandas as pd
 from flowstudy.systems.hybrid import hybrid_parts
 from flowstudy.systems.journal import read_predictions
 from flowstudy.systems.readiness import NotReady, Ready, readiness
-from flowstudy.systems.records import Prediction, SystemSpec
+from flowstudy.systems.records import Call, Prediction, SystemSpec
 from flowstudy.systems.secrets import redact
 
 ROSTER_SCHEMA: Final = "flowstudy/roster/1"
 
 
-def roster(specs: Iterable[SystemSpec]) -> pd.DataFrame:
+def roster(specs: Iterable[SystemSpec], *, max_cost_usd: float | None = None) -> pd.DataFrame:
     """One row per system: what it is, whether it can run here, and if not the reason and the line that enables it.
 
-    A hybrid can when both of its parts can.
+    A hybrid can when both of its parts can; with `max_cost_usd`, a model whose price is not known cannot.
     """
     rows, specs = [], list(specs)
     states: dict[str, Ready | NotReady] = {}
     for spec in sorted(specs, key=is_hybrid):
-        states[spec.name] = _hybrid_ready(spec, states) if is_hybrid(spec) else readiness(spec)
+        states[spec.name] = (
+            _hybrid_ready(spec, states) if is_hybrid(spec) else readiness(spec, max_cost_usd=max_cost_usd)
+        )
     for spec in specs:
         state = states[spec.name]
         rows.append({
@@ -98,7 +100,8 @@ def read_answers(folder: Path, example_ids: Iterable[str]) -> list[Prediction]:
 
 
 def statuses(predictions: Iterable[Prediction]) -> pd.DataFrame:
-    """Predictions per system and status, with cost and waiting beside; one row per system."""
+    """Predictions per system and status; beside them calls, attempts, seconds waited for retries, cost, the first
+    error and `changed`: the parameters that were not sent as requested. One row per system."""
     by_system: dict[str, list[Prediction]] = {}
     for prediction in predictions:
         by_system.setdefault(prediction.system, []).append(prediction)
@@ -108,6 +111,28 @@ def statuses(predictions: Iterable[Prediction]) -> pd.DataFrame:
         counts, costs = Counter(p.status for p in group), [p.cost_usd for p in group]
         cost_usd = None if None in costs else sum(cost or 0.0 for cost in costs)
         first_error = next((p.error for p in group if p.flow is None and p.error), "")
-        calls = sum(len(p.calls) for p in group)
-        rows.append((system, len(group), *(counts[name] for name in names), calls, cost_usd, first_error))
-    return pd.DataFrame(rows, columns=["system", "predictions", *names, "calls", "cost_usd", "first_error"])
+        calls = [call for p in group for call in p.calls]
+        facts = (len(calls), sum(c.attempts for c in calls), round(sum(c.wait_s for c in calls), 2), cost_usd)
+        rows.append((system, len(group), *(counts[name] for name in names), *facts, changed(calls), first_error))
+    facts_of = ["calls", "attempts", "wait_s", "cost_usd", "changed", "first_error"]
+    return pd.DataFrame(rows, columns=["system", "predictions", *names, *facts_of])
+
+
+def changed(calls: Iterable[Call]) -> str:
+    """What was requested and not sent so, as one line for a table; empty when everything was.
+
+    >>> changed([Call(stage="whole", model="m", requested={"seed": 7, "max_tokens": 9}, sent={"max_tokens": 9})])
+    'seed: 7 requested, not sent'
+    """
+    found = {
+        f"{name}: {_short(asked)} requested, {_short(sent)}{' sent' if sent is not None else ''}"
+        for call in calls
+        for name, (asked, sent) in call.changed.items()
+    }
+    return "; ".join(sorted(found))
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "not sent"
+    return str(value["type"]) if isinstance(value, dict) and "type" in value else str(value)

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from flowstudy.systems.background import stop_at_exit
 from flowstudy.systems.capabilities import Family
@@ -97,6 +98,11 @@ def key_of(family: Family, base: str | None) -> str | None:
 def base_of(family: Family, api_base: str | None) -> str | None:
     """Where calls go: the system's own base URL, else the environment's, else the provider's (None)."""
     return api_base or next((os.environ[name] for name in family.bases if os.environ.get(name)), family.base)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL stays on this machine."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _read(response: Any) -> Answer:
