@@ -3,6 +3,7 @@ PROFILE ?= laptop
 CORPUS ?=
 SYSTEMS ?=
 RUN ?=
+PLAN ?= worst
 PYTHON ?= python3
 # A conda user activates the environment of environment.yml and runs `make env VENV=$$CONDA_PREFIX`.
 VENV ?= .venv
@@ -13,7 +14,7 @@ CLI := $(BIN)/python -m flowstudy
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env study test lint lab corpus-check import compare reference bench seed-slm clean-run
+.PHONY: help env study test lint lab corpus-check import compare reference tag bench seed-slm clean-run
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
@@ -61,6 +62,9 @@ compare: env  ## what changed between two runs: A=run B=run
 
 reference: env  ## rebuild notebooks/rendered and figures from a fresh default run (about 15 minutes)
 	@$(CLI) reference
+
+tag: env  ## a page on which a team tags errors: RUN=name PLAN=worst|random|stratified|adjudicate
+	@$(CLI) tag --run '$(RUN)' --sampling '$(PLAN)'
 
 clean-run: env  ## delete a run: RUN=name
 	@$(CLI) clean-run --run '$(RUN)'

@@ -1,4 +1,4 @@
-"""The command line: `flowstudy study|notebook|corpus-check|compare|reference|clean-run`; `make` lists usual uses."""
+"""The command line of the project: `flowstudy --help` lists its commands, `make` the usual uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 
 from flowstudy.notebook import NotebookError
-from flowstudy.study import NOTEBOOKS, StudyError
+from flowstudy.study import NOTEBOOKS, PLANS, StudyError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,6 +60,23 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--format", default="auto")
     load.add_argument("--drop-plumbing", action="store_true", help="leave out set-variable, parse and compose steps")
     load.set_defaults(call=_import)
+
+    tag = commands.add_parser("tag", help="a page on which people tag the errors of a run")
+    tag.add_argument("--run", required=True)
+    tag.add_argument("--sampling", default="worst", choices=PLANS)
+    tag.add_argument("--items", type=int, default=20, help="how many answers are queued")
+    tag.add_argument("--seed", type=int, default=7, help="the same seed queues the same answers for everybody")
+    tag.add_argument("--taxonomy", default="", help="YAML file with categories of your own")
+    tag.add_argument("--blind", action="store_true", help="hide which system gave an answer")
+    tag.add_argument("--host", default="127.0.0.1")
+    tag.add_argument("--port", type=int, default=8866)
+    tag.set_defaults(call=_tag)
+
+    tags = commands.add_parser("tags", help="carry the tags of a run out, or others' tags in")
+    tags.add_argument("action", choices=["export", "import", "tasks"], help="tasks: for annotating in Label Studio")
+    tags.add_argument("file", help="name ending in .jsonl, .csv or .json (Label Studio); a folder for tasks")
+    tags.add_argument("--run", required=True)
+    tags.set_defaults(call=_tags)
 
     clean = commands.add_parser("clean-run", help="delete a run folder")
     clean.add_argument("--run", required=True)
@@ -137,6 +154,21 @@ def _import(options: argparse.Namespace) -> int:
     from flowstudy.corpus.importers import import_corpus
 
     print(import_corpus(options.source, options.to, options.format, drop_plumbing=options.drop_plumbing))
+    return 0
+
+
+def _tag(options: argparse.Namespace) -> int:
+    from flowstudy.review.desk import serve_page, write_page
+
+    names = ("sampling", "items", "seed", "taxonomy", "blind")
+    page = write_page(_run_path(options.run), **{name: getattr(options, name) for name in names})
+    return serve_page(page, host=options.host, port=options.port)
+
+
+def _tags(options: argparse.Namespace) -> int:
+    from flowstudy.review.carry import carry_tags
+
+    print(carry_tags(options.action, options.file, _run_path(options.run)))
     return 0
 
 

@@ -24,6 +24,9 @@ NOTEBOOKS: Final[dict[str, tuple[str, ...]]] = {
     "06_decide": ("flows", "metrics", "corpus", "systems", "analysis", "review"),
 }
 
+#: How the tagger's queue can be drawn (see `review.sampling`).
+PLANS: Final = ("worst", "random", "stratified", "disagreements", "adjudicate")
+
 
 class StudyError(ValueError):
     """A study that cannot run as asked; the message says what to change."""
@@ -62,7 +65,8 @@ class Prompting(_Section):
 
 class Tagging(_Section):
     items: int = Field(default=20, ge=1)
-    sampling: str = Field(default="worst", pattern="^(worst|random|stratified|disagreements)$")
+    sampling: str = Field(default="worst", pattern=f"^({'|'.join(PLANS)})$")
+    taxonomy: str = ""
 
 
 class Statistics(_Section):

@@ -52,6 +52,29 @@ def test_alpha_is_the_reference_librarys(rows):
     assert ours.value == pytest.approx(theirs, abs=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.none() | st.frozensets(st.sampled_from("abc")), min_size=3, max_size=3), min_size=2, max_size=10
+    ),
+    st.sampled_from([masi, jaccard]),
+)
+def test_set_valued_alpha_with_missing_ratings_is_the_reference_librarys(rows, distance):
+    ours = krippendorff_alpha(rows, distance)
+    if math.isnan(ours.value):
+        assert ours.reason
+        return
+    sets = sorted({cell for row in rows for cell in row if cell is not None}, key=sorted)
+    data = np.array([[np.nan if c is None else sets.index(c) for c in row] for row in rows], dtype=float).T
+
+    def metric(v1, v2, **_):
+        return np.vectorize(lambda a, b: distance(sets[int(a)], sets[int(b)]))(v1, v2)
+
+    domain = np.arange(len(sets), dtype=float)
+    theirs = krippendorff.alpha(reliability_data=data, level_of_measurement=metric, value_domain=domain)
+    assert ours.value == pytest.approx(theirs, abs=1e-9)
+
+
 def test_masi_known_values():
     # Passonneau (2006): equal 0; subset: 1 - J * 2/3; overlap: 1 - J * 1/3; disjoint 1.
     assert masi(f("ab"), f("ab")) == masi(f(), f()) == 0
@@ -88,8 +111,13 @@ def test_tables_from_tags():
         ("ana", "e1", "done", ["m"]), ("bo", "e1", "done", ["m"]), ("ana", "e2", "done", ["t"]),
         ("bo", "e2", "done", ["m", "t"]), ("ana", "e3", "done", []), ("bo", "e3", "skipped", ["m"]),
     ]  # fmt: skip
-    tags = pd.DataFrame(rows, columns=["annotator", "example", "state", "categories"]).assign(system="s", repeat=0)
+    tags = pd.DataFrame(rows, columns=["annotator", "example", "state", "categories"])
+    tags = tags.assign(system="s", repeat=0, role="annotator", match="same")
     table = agreement_table(tags, {"m": "missing step"})
-    assert list(table["what"]) == ["all categories", "all categories", "missing step", "t", "ana and bo"]
-    assert table["items"].tolist() == [2, 2, 2, 2, 2]
+    assert list(table["what"]) == [*["all categories"] * 3, "missing step", "t", "ana and bo"]
+    assert list(table["measure"][:3]) == ["alpha (nominal)", "alpha (jaccard)", "alpha (masi)"]
+    assert set(table["items"]) == {2}
     assert disagreements(tags)["example"].tolist() == ["e2"]
+    last_word = tags[tags["example"] == "e2"].head(1).assign(role="adjudicator", annotator="cy")
+    earlier = tags[tags["example"] == "e1"].assign(match="changed")
+    assert agreement_table(pd.concat([tags, last_word, earlier])).equals(agreement_table(tags))

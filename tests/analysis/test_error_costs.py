@@ -7,12 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowstudy.analysis.error_costs import Burden, error_costs, shapley, undo
+from flowstudy.analysis.explained import explain_answers
 from flowstudy.analysis.faults import inject
 from flowstudy.analysis.sizes import by_size, fit
+from flowstudy.analysis.verdicts import verdicts
 from flowstudy.corpus import catalogues_for, shipped_corpus
 from flowstudy.metrics import flow_similarity
 from flowstudy.systems.records import Prediction
 
+NO_TAGS = pd.DataFrame(columns=["state", "match", "system", "example", "repeat", "role", "categories"])
 BURDENS = {"a": Burden(2.0, 1), "b": Burden(3.0, -2), "c": Burden(1.0, 0)}
 
 
@@ -40,13 +43,39 @@ def test_single_faults_cost_what_they_take():
         if case is not None:
             predictions.append(case.prediction.model_copy(update={"system": "s"}))
     predictions.append(Prediction(system="s", example=examples[0].id, repeat=1, status="refused"))
-    table = error_costs(predictions, {e.id: e for e in examples}, catalogues)
     by_id = {e.id: e for e in examples}
+    answers = explain_answers(predictions, by_id, catalogues)
+    table = error_costs(answers)
     scores = [flow_similarity(p.flow, by_id[p.example].references) if p.flow else 0.0 for p in predictions]
     assert table["share"].sum() == pytest.approx(1 - np.mean(scores))
     assert set(table["category"]) >= {"missing_step", "refused"}
     missing = table.set_index("category").loc["missing_step"]
     assert missing["undone"] >= 0.8 * (1 - np.mean(scores) - 1 / len(predictions))
+    nothing_wrong = verdicts(answers, NO_TAGS).assign(categories=[frozenset()] * len(predictions), by="people")
+    rejected = error_costs(answers, nothing_wrong)
+    assert set(rejected["category"]) == {"other", "refused"}  # what people did not confirm has no cause any more
+    assert rejected["share"].sum() == pytest.approx(table["share"].sum())
+
+
+def test_an_undone_error_is_worth_what_the_corrected_flow_scores():
+    """The counterfactual is exact: of two faults one is undone, and the flow with the other one scores just that."""
+    examples = shipped_corpus()[:40]
+    catalogues = catalogues_for(examples)
+    checked = 0
+    for example in examples:
+        first = inject(example, "missing_step", catalogues[example.domain])
+        one_fault = first.prediction.flow if first else None
+        if one_fault is None or len(example.references) > 1:  # with several, another one may become the closest
+            continue
+        spoiled = example.model_copy(update={"references": [one_fault]})
+        second = inject(spoiled, "wrong_trigger", catalogues[example.domain])
+        if second is None:
+            continue
+        costs = error_costs(explain_answers([second.prediction], {example.id: example}, catalogues))
+        now, then = (flow_similarity(f, example.references) for f in (second.prediction.flow, one_fault))
+        assert costs.set_index("category").loc["wrong_trigger", "undone"] == pytest.approx(then - now, abs=1e-9)
+        checked += 1
+    assert checked >= 20
 
 
 def test_quality_by_size(scores_of):

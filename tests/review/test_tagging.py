@@ -5,9 +5,9 @@ import time
 import pandas as pd
 import pytest
 
-from flowstudy.analysis.error_rates import co_occurrence, error_rates, proposal_quality, proposals_table, verdicts
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.taxonomy import load_taxonomy
+from flowstudy.analysis.verdicts import fingerprint, match_tags
 from flowstudy.corpus.example import Example
 from flowstudy.flows import Component, Flow, Input
 from flowstudy.review.coverage import coverage, coverage_text
@@ -71,11 +71,20 @@ def test_a_failing_store_is_shown_and_changes_nothing(session, monkeypatch):
 
     monkeypatch.setattr(session.store, "add", fail)
     before = list(session.selected)
-    tagger._on_key("Enter")
+    tagger._on_key({"key": "Enter", "position": 0})
     assert "Not saved" in tagger.error.value and "&lt;script&gt;" in tagger.error.value
     assert session.position == 0 and session.selected == before
     tagger.choices["wrong_trigger"].value = True
     assert tagger.choices["wrong_trigger"].value is False  # what is shown is what is stored
+
+
+def test_a_key_for_an_answer_that_is_no_longer_shown_does_nothing(session):
+    tagger = Tagger(session)
+    for _ in range(2):  # Enter pressed twice, faster than the next answer was drawn
+        tagger._on_key({"key": "Enter", "position": 0})
+    assert session.position == session.done == 1
+    tagger._on_key({"key": "ArrowLeft", "position": 5})
+    assert session.position == 0
 
 
 def test_buttons_do_what_keys_do(session):
@@ -157,44 +166,73 @@ def test_queue_plans(items):
             sample_items(predictions, examples, sampling=kind)
 
 
-def test_disagreements_come_first(session, items):
-    store = session.store
-    for name, key in (("ana", "Enter"), ("bo", "Enter")):
-        tagger = Tagger(Session(items, store, name))
+@pytest.fixture
+def disputed(session, items):
+    """Two annotators confirmed four answers; they differ on the third."""
+    for name in ("ana", "bo"):
+        tagger = Tagger(Session(items, session.store, name))
         for number in range(4):
             if name == "bo" and number == 2:
                 tagger.press("t")
-            tagger.press(key)
-    queue = sample_items([i.prediction for i in items], [i.example for i in items], sampling="disagreements",
-                         tags=store.table())  # fmt: skip
-    assert queue[0].place == items[2].place
-
-
-def test_numbers_from_tags(session, items):
-    for name in ("ana", "bo"):
-        tagger = Tagger(Session(items, session.store, name))
-        for number in range(5):
-            if name == "bo" and number == 0:
-                tagger.press("t")
+                tagger.session.write_note("the <b>trigger</b> differs")
             tagger.press("Enter")
-    tags = session.store.table()
+    return session.store
+
+
+def matched(store, items):
+    return match_tags(store.table(), [i.prediction for i in items], load_taxonomy())
+
+
+def test_disagreements_come_first_and_can_be_asked_for_alone(disputed, items):
+    tags = matched(disputed, items)
+    world = [i.prediction for i in items], [i.example for i in items]
+    queue = sample_items(*world, sampling="disagreements", tags=tags)
+    assert queue[0].place == items[2].place and len(queue) == len(items)
+    assert [i.place for i in sample_items(*world, sampling="adjudicate", tags=tags)] == [items[2].place]
+
+
+def test_the_adjudicator_sees_who_said_what_and_has_the_last_word(disputed, items):
+    tagger = Tagger(Session([items[2]], disputed, "ana", role="adjudicator"))
+    html = tagger.view.value
+    assert "fs-opinions" in html and ">ana<" in html and ">bo<" in html and "<b>trigger" not in html
+    assert "wrong_trigger" in tagger.session.selected  # half of two gave it
+    tagger.press("t")
+    tagger.press("Enter")
+    mine = [t for t in disputed.current() if t.annotator == "ana" and t.place == items[2].place]
+    assert [(t.role, "wrong_trigger" in t.categories) for t in mine] == [("annotator", False), ("adjudicator", False)]
+    text = coverage_text(matched(disputed, items), items, load_taxonomy())
+    assert "Annotators differ on 1 answers; 1 of them adjudicated." in text
+    tagger.press("u")
+    assert "0 of them adjudicated" in coverage_text(matched(disputed, items), items, load_taxonomy())
+
+
+def test_annotators_do_not_see_each_other(disputed, items):
+    assert "fs-opinions" not in Tagger(Session([items[2]], disputed, "cy")).view.value
+
+
+def test_coverage_counts_and_says_what_does_not_count(disputed, items):
+    tags = matched(disputed, items)
     table = coverage(tags, items).set_index("system")
-    assert table["tagged"].sum() == table["twice"].sum() == 5 and table["queued"].sum() == len(items)
-    text = coverage_text(tags, items[:-1])
-    assert "ana (5), bo (5)" in text and "alpha (masi)" in text
-    corpus = {item.example.id: item.example for item in items}
-    catalogues = {item.example.domain: item.catalogue for item in items if item.catalogue}
-    predictions = [item.prediction for item in items]
-    proposals = proposals_table(predictions, corpus, catalogues)
-    answers = verdicts(predictions, proposals, tags)
-    assert (answers["by"] == "people").sum() == 5 and len(answers) == len(items)
-    rates = error_rates(answers)
-    assert (rates["low"] <= rates["rate"] + 1e-9).all() and (rates["rate"] <= rates["high"] + 1e-9).all()
-    quality = proposal_quality(proposals, tags).set_index("category")
-    assert quality.loc["wrong_trigger", "recall"] == 0 and (quality["precision"].dropna() == 1).all()
-    together = co_occurrence(answers)
-    assert together.loc["wrong_trigger", "wrong_trigger"] == 1 and (together == together.T).all(axis=None)
-    assert coverage_text(tags, []) == "Nothing to tag: no system has an answer yet."
+    assert table["tagged"].sum() == table["twice"].sum() == 4 and table["queued"].sum() == len(items)
+    text = coverage_text(tags, items, load_taxonomy())
+    assert "ana (4), bo (4)" in text and "alpha (masi)" in text
+    world = [i.prediction for i in items[1:]]
+    world[0] = world[0].model_copy(update={"flow": items[0].prediction.flow})
+    text = coverage_text(match_tags(disputed.table(), world, load_taxonomy()), items, load_taxonomy())
+    assert "2 tags belong to answers that are not in this run" in text
+    assert "2 tags were given to an earlier answer" in text
+    assert coverage_text(tags, [], load_taxonomy()).startswith("Nothing to tag")
+
+
+def test_an_answer_that_changed_since_is_open_again(session, items):
+    tagger = Tagger(session)
+    tagger.press("t")
+    tagger.press("Enter")
+    other = items[0].prediction.model_copy(update={"flow": items[0].example.flow})
+    assert fingerprint(other) != fingerprint(items[0].prediction)
+    again = Session([items[0]._replace(prediction=other), *items[1:]], session.store, "ana")
+    assert (again.position, again.done, again.saved) == (0, 0, None)
+    assert "wrong_trigger" not in again.selected
 
 
 def test_sessions_need_answers_and_a_name(items, tmp_path):

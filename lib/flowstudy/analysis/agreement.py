@@ -89,8 +89,13 @@ def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> Agreement:
 
 
 def rating_table(tags: pd.DataFrame) -> pd.DataFrame:
-    """Confirmed tags as items x annotators, each cell a frozenset of categories; NaN where an annotator has none."""
-    done = tags[tags["state"] == "done"]
+    """What annotators confirmed, as items x annotators: cells are frozensets of categories, NaN where there is none.
+
+    An adjudicator's last word is no rating. Of tags that went through `verdicts.match_tags`, those count that were
+    given to the answer that is there now.
+    """
+    done = tags[(tags["state"] == "done") & (tags["role"] == "annotator")]
+    done = done[done["match"] == "same"] if "match" in done else done
     cells = done.assign(categories=done["categories"].map(frozenset))
     return cells.set_index(["system", "example", "repeat", "annotator"])["categories"].unstack("annotator")
 
@@ -98,12 +103,13 @@ def rating_table(tags: pd.DataFrame) -> pd.DataFrame:
 def agreement_table(tags: pd.DataFrame, categories: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Agreement on whole answers and on each category: what, measure, value, items, ratings, reason.
 
-    The first rows are alpha over sets (MASI, Jaccard); then alpha per category (does the answer have it or not),
-    then Cohen's kappa of every two annotators on the whole answer. `categories` maps names to what people read.
+    The first rows are alpha over whole answers (sets as names, MASI, Jaccard); then alpha per category (does the
+    answer have it or not), then Cohen's kappa of every two annotators on the whole answer. `categories` maps names to
+    what people read.
     """
     table = rating_table(tags)
     items = [[cell if isinstance(cell, frozenset) else None for cell in row] for row in table.to_numpy()]
-    rows = [("all categories", f"alpha ({d})", *krippendorff_alpha(items, d)) for d in ("masi", "jaccard")]
+    rows = [("all categories", f"alpha ({d})", *krippendorff_alpha(items, f)) for d, f in _DISTANCES.items()]
     seen = sorted({name for row in items for cell in row if cell for name in cell})
     for name in seen:
         marks = [[None if cell is None else name in cell for cell in row] for row in items]

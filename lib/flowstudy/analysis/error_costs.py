@@ -15,14 +15,12 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from flowstudy.analysis.errors import ProposedTag, propose_tags
+from flowstudy.analysis.errors import ProposedTag
+from flowstudy.analysis.explained import PLACE, Explained
 from flowstudy.analysis.statistics import mean_interval, seeded
-from flowstudy.corpus.example import Example
-from flowstudy.flows.catalogue import Catalogue
-from flowstudy.metrics import Edit, Explanation, FlowTooLarge, explain
-from flowstudy.systems.records import Prediction
+from flowstudy.analysis.verdicts import judged
+from flowstudy.metrics import Edit, Explanation
 
-NO_FLOW: Final = "no_flow"
 OTHER: Final = "other"
 _EXACT_UP_TO: Final = 10
 _NOT_CAUSES: Final = ("source_", "implicit_", "enterprise_", "reference_")
@@ -36,62 +34,56 @@ class Burden(NamedTuple):
 
 
 def error_costs(
-    predictions: Sequence[Prediction],
-    examples: Mapping[str, Example],
-    catalogues: Mapping[str, Catalogue],
-    *,
-    seed: int = 0,
+    answers: Sequence[Explained], verdicts: pd.DataFrame | None = None, *, level: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:
     """FlowSim points per system and category of error: system, category, answers, undone, low, high, share.
 
     `answers` counts those with the error; `undone` is what the system's mean FlowSim would gain were these errors
     undone and all others kept, with its interval; the `share`s of a system add up to 1 - its mean FlowSim. An answer
-    without a flow loses everything to its status; edits that no tag explains are `other`.
+    without a flow loses everything to its status, one too large to explain takes no part; edits that no tag explains
+    are `other`. `verdicts` (if given) takes out what people did not confirm where they looked: `other` then.
     """
-    losses = [loss for p in predictions if p.is_answer for loss in _losses(p, examples, catalogues, seed)]
-    table = pd.DataFrame(losses, columns=["system", "example", "repeat", "category", "undone", "share"])
-    counts = Counter(p.system for p in predictions if p.is_answer)
+    said = {} if verdicts is None else judged(verdicts)
+    scored = [one for one in answers if one.is_scored]
+    losses = [(*one.place, *loss) for one in scored for loss in _losses(one, said.get(one.place), seed)]
+    table = pd.DataFrame(losses, columns=[*PLACE, "category", "undone", "share"])
     rows = []
-    for system, count in sorted(counts.items()):
+    for system, count in sorted(Counter(one.prediction.system for one in scored).items()):
         for category, group in table[table["system"] == system].groupby("category", sort=True):
             gains = np.zeros(count)
             gains[: len(group)] = group["undone"]
-            interval = mean_interval(gains, seed=seed)
+            interval = mean_interval(gains, level=level, seed=seed)
             rows.append((system, category, len(group), *interval[:3], group["share"].sum() / count))
     return pd.DataFrame(rows, columns=["system", "category", "answers", "undone", "low", "high", "share"])
 
 
-def _losses(
-    prediction: Prediction, examples: Mapping[str, Example], catalogues: Mapping[str, Catalogue], seed: int
-) -> list[tuple[str, str, int, str, float, float]]:
-    example = examples[prediction.example]
-    head = (prediction.system, prediction.example, prediction.repeat)
-    if prediction.flow is None:
-        return [(*head, prediction.status, 1.0, 1.0)]
-    try:
-        script = explain(prediction.flow, example.references, record=f"{prediction.system}, example {example.id}")
-    except FlowTooLarge:
-        return []
-    tags = propose_tags(example, prediction, catalogues.get(example.domain), script)
-    burdens = category_burdens(script, tags)
+def _losses(one: Explained, confirmed: frozenset[str] | None, seed: int) -> list[tuple[str, float, float]]:
+    """Category, what undoing it would gain, and its Shapley share, for one answer."""
+    script = one.script
+    if script is None:
+        return [(one.prediction.status, 1.0, 1.0)]
+    burdens = category_burdens(script, [t for t in one.tags if confirmed is None or t.category in confirmed])
     shares = shapley(burdens, script.distance, script.sizes, seed=seed)
-    now = script.similarity
-    return [(*head, n, undo([b], script.distance, script.sizes) - now, shares[n]) for n, b in burdens.items()]
+    return [(n, undo([b], script.distance, script.sizes) - script.similarity, shares[n]) for n, b in burdens.items()]
 
 
 def category_burdens(script: Explanation, tags: Sequence[ProposedTag]) -> dict[str, Burden]:
     """Every edit that costs something, given to the tag that explains it (same input first, then same step)."""
-    causes = [tag for tag in tags if not tag.category.startswith(_NOT_CAUSES)]
     found: dict[str, Burden] = {}
     for edit in script.changes:
-        category = _explained_by(edit, causes)
+        category = explained_by(edit, tags)
         growth = {"inserted": 1, "deleted": -1}.get(edit.kind, 0)
         old = found.get(category, Burden(0.0, 0))
         found[category] = Burden(old.cost + edit.cost, old.growth + growth)
     return found
 
 
-def _explained_by(edit: Edit, causes: Sequence[ProposedTag]) -> str:
+def explained_by(edit: Edit, tags: Sequence[ProposedTag]) -> str:
+    """The category of the tag that explains an edit: same input first, then same step; `other` when there is none.
+
+    What only moved along, such as the number in a reference to a later step, has no tag of its own.
+    """
+    causes = [tag for tag in tags if not tag.category.startswith(_NOT_CAUSES)]
     places = (("reference", edit.reference), ("candidate", edit.candidate))
     sides = [(side, place) for side, place in places if place is not None]
     near = [(tag, place) for side, place in sides for tag in causes if getattr(tag, side) == place.component]

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from flowstudy.analysis.agreement import agreement_table
-from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
+from flowstudy.analysis.agreement import agreement_table, disagreements
+from flowstudy.analysis.explained import PLACE
+from flowstudy.analysis.taxonomy import Taxonomy
+from flowstudy.analysis.verdicts import counting, match_tags
 from flowstudy.review.sampling import Item
-from flowstudy.review.tags import Tag, TagStore
+from flowstudy.review.tags import TABLE_COLUMNS, TagStore
+from flowstudy.systems.records import Prediction
 
 
-def stored_tags(path: Path) -> pd.DataFrame:
-    """The standing verdicts of a tag file, read only; an empty table where nobody has tagged yet."""
-    if not path.exists():
-        return pd.DataFrame(columns=[name for name in Tag.model_fields if name not in ("id", "supersedes")])
-    store = TagStore(path, read_only=True)
+def stored_tags(where: str | Path, predictions: Iterable[Prediction], taxonomy: Taxonomy) -> pd.DataFrame:
+    """The standing verdicts of a tag store (file or URL), read only and matched to the answers (`match_tags`).
+
+    An empty table where nobody has tagged yet.
+    """
+    if "://" not in str(where) and not Path(where).exists():
+        return match_tags(pd.DataFrame(columns=TABLE_COLUMNS), predictions, taxonomy)
+    store = TagStore(where, read_only=True)
     try:
-        return store.table()
+        return match_tags(store.table(), predictions, taxonomy)
     finally:
         store.close()
 
@@ -27,32 +33,60 @@ def stored_tags(path: Path) -> pd.DataFrame:
 def coverage(tags: pd.DataFrame, items: Sequence[Item]) -> pd.DataFrame:
     """Per system of the queue: queued, tagged (confirmed by anyone), twice (by two or more), skipped, drafts, open."""
     rows = []
-    by_place = dict(iter(tags.groupby(["system", "example", "repeat"])))
+    here = tags[(tags["match"] == "same") & (tags["role"] == "annotator")]
+    states: dict[tuple[str, str, int], list[str]] = {}
+    for system, example, repeat, state in zip(
+        *(here[n] for n in ("system", "example", "repeat", "state")), strict=True
+    ):
+        states.setdefault((system, example, repeat), []).append(state)
     for system in sorted({item.prediction.system for item in items}):
-        own = [by_place.get(item.place) for item in items if item.prediction.system == system]
-        states = [set() if group is None else set(group["state"]) for group in own]
-        done = [0 if group is None else int((group["state"] == "done").sum()) for group in own]
-        skipped = sum("skipped" in s and "done" not in s for s in states)
-        drafts = sum(s == {"draft"} for s in states)
+        own = [states.get(item.place, []) for item in items if item.prediction.system == system]
+        done = [given.count("done") for given in own]
+        skipped = sum("skipped" in given and "done" not in given for given in own)
+        drafts = sum(set(given) == {"draft"} for given in own)
         tagged = sum(n > 0 for n in done)
-        left = len(own) - tagged - skipped - drafts
-        rows.append((system, len(own), tagged, sum(n > 1 for n in done), skipped, drafts, left))
+        rows.append(
+            (system, len(own), tagged, sum(n > 1 for n in done), skipped, drafts, len(own) - tagged - skipped - drafts)
+        )
     return pd.DataFrame(rows, columns=["system", "queued", "tagged", "twice", "skipped", "drafts", "open"])
 
 
-def coverage_text(tags: pd.DataFrame, items: Sequence[Item], taxonomy: Taxonomy | None = None) -> str:
-    """The same as text, with who tagged, tags whose answer is no longer there, and agreement."""
+def coverage_text(tags: pd.DataFrame, items: Sequence[Item], taxonomy: Taxonomy) -> str:
+    """The same as text, with who tagged, what does not count and why, what is disputed, and agreement.
+
+    `tags` comes from `stored_tags`.
+    """
     if not items:
-        return "Nothing to tag: no system has an answer yet."
-    table = coverage(tags, items)
-    known = {item.place for item in items}
-    places = list(zip(tags["system"], tags["example"], tags["repeat"], strict=True))
-    strangers = sum(place not in known for place in places)
+        return "Nothing to tag: no answer is queued."
     people = ", ".join(f"{name} ({count})" for name, count in tags["annotator"].value_counts().sort_index().items())
-    lines = [table.to_string(index=False), "", f"Annotators: {people or 'nobody yet'}."]
-    if strangers:
-        lines.append(f"{strangers} tags belong to answers outside this queue: kept, not counted here.")
+    lines = [coverage(tags, items).to_string(index=False), "", f"Annotators: {people or 'nobody yet'}."]
+    lines += _remarks(tags, taxonomy)
+    unknown = {name for some in tags["categories"] for name in some if taxonomy.resolve(name) is None}
+    if unknown:
+        lines.append(
+            f"Categories that the taxonomy does not know, counted under their name: {', '.join(sorted(unknown))}."
+        )
     if tags["annotator"].nunique() > 1:
-        names = {name: category.title for name, category in (taxonomy or load_taxonomy()).categories.items()}
+        names = {name: category.title for name, category in taxonomy.categories.items()}
         lines += ["", agreement_table(tags, names).round(3).to_string(index=False)]
     return "\n".join(lines)
+
+
+def _remarks(tags: pd.DataFrame, taxonomy: Taxonomy) -> list[str]:
+    """Tags that do not count, categories that nobody knows, and answers on which annotators differ."""
+    words = {
+        "gone": "tags belong to answers that are not in this run: kept, not counted",
+        "changed": "tags were given to an earlier answer of the same system: kept, not counted; look at these again",
+    }
+    counts = tags["match"].value_counts()
+    remarks = [f"{counts[match]} {what}." for match, what in words.items() if match in counts]
+    unknown = sorted({name for some in tags["categories"] for name in some if taxonomy.resolve(name) is None})
+    if unknown:
+        remarks.append(f"Categories that the taxonomy does not know, counted as they are: {', '.join(unknown)}.")
+    disputed = disagreements(tags)
+    if len(disputed):
+        last = counting(tags[tags["role"] == "adjudicator"])
+        settled = set(map(tuple, last[PLACE].to_numpy().tolist()))
+        done = sum(tuple(row) in settled for row in disputed[PLACE].to_numpy().tolist())
+        remarks.append(f"Annotators differ on {len(disputed)} answers; {done} of them adjudicated.")
+    return remarks

@@ -1,19 +1,21 @@
-"""Tags in and out: JSON Lines and CSV of our own, and Label Studio's JSON for teams that annotate there."""
+"""Tags in and out of files: JSON Lines and CSV of our own, and Label Studio's JSON for teams that annotate there."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 
+from flowstudy.review import label_studio
+from flowstudy.review.tag_schema import LISTS
 from flowstudy.review.tags import Tag
 
-_LISTS: Final = ("categories", "proposed")
+_KNOWN: Final = ".jsonl, .csv or .json (Label Studio)"
 
 
 class ExchangeError(ValueError):
@@ -21,16 +23,15 @@ class ExchangeError(ValueError):
 
 
 def export_tags(tags: Iterable[Tag], path: str | Path) -> Path:
-    """Write tags to `path`: JSON Lines for .jsonl, CSV (lists joined by a space) for .csv. Returns the path."""
+    """Write tags to `path` and return it; the name says the format.
+
+    `.jsonl`: one tag per line. `.csv`: the same fields, lists as JSON. `.json`: Label Studio's tasks (see
+    `label_studio`), without drafts and undone verdicts, which it has no words for.
+    """
     path = Path(path)
-    if path.suffix == ".csv":
-        text = _to_csv(tags)
-    elif path.suffix == ".jsonl":
-        text = "".join(tag.model_dump_json() + "\n" for tag in tags)
-    else:
-        raise ExchangeError(f"export {path}: expected a name ending in .jsonl or .csv, got {path.suffix!r}; rename it")
+    write = _WRITERS.get(path.suffix) or _refuse("export", path)
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", newline="")
+    part.write_text(write(list(tags)), encoding="utf-8", newline="")
     part.replace(path)
     return path
 
@@ -38,101 +39,77 @@ def export_tags(tags: Iterable[Tag], path: str | Path) -> Path:
 def import_tags(path: str | Path) -> list[Tag]:
     """Read what `export_tags` wrote; adding them to a store twice changes nothing, as ids stay.
 
-    Raises ExchangeError naming every broken line.
+    Raises ExchangeError naming every broken line (CSV, JSON Lines) or task (Label Studio).
     """
     path = Path(path)
-    if path.suffix == ".csv":
-        raws = _csv_rows(path)
-    elif path.suffix == ".jsonl":
-        raws = [(n, line) for n, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1) if line.strip()]
-    else:
-        raise ExchangeError(f"import {path}: expected a name ending in .jsonl or .csv, got {path.suffix!r}; rename it")
+    read = _READERS.get(path.suffix) or _refuse("import", path)
     tags, faults = [], []
-    for number, raw in raws:
+    for where, raw in _numbered(read, path):
         try:
             tags.append(Tag.model_validate_json(raw) if isinstance(raw, str) else Tag.model_validate(raw))
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the line"
-            faults.append(f"{path}:{number}: {where}: {first['msg']}")
+            faults.append(f"{path}:{where}: {'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}")
     if faults:
         raise ExchangeError("tags: expected one verdict per line; " + "; ".join(faults[:20]))
     return tags
 
 
-def _to_csv(tags: Iterable[Tag]) -> str:
+def _numbered(read: Callable[[Path], Sequence[tuple[int, Any]]], path: Path) -> Sequence[tuple[int, Any]]:
+    try:
+        return read(path)
+    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error, label_studio.FormatError) as error:
+        raise ExchangeError(f"tags: expected a readable {path.suffix} file; {path}: {error}") from None
+
+
+def _refuse(verb: str, path: Path) -> NoReturn:
+    raise ExchangeError(f"{verb} {path}: expected a name ending in {_KNOWN}, got {path.suffix!r}; rename it")
+
+
+def _to_jsonl(tags: Sequence[Tag]) -> str:
+    return "".join(tag.model_dump_json() + "\n" for tag in tags)
+
+
+def _from_jsonl(path: Path) -> list[tuple[int, Any]]:
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _to_csv(tags: Sequence[Tag]) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(Tag.model_fields), lineterminator="\n")
+    writer = csv.DictWriter(buffer, fieldnames=list(Tag.model_fields), lineterminator="\r\n")
     writer.writeheader()
     for tag in tags:
-        row = tag.model_dump()
-        writer.writerow({name: " ".join(value) if name in _LISTS else value for name, value in row.items()})
+        lists = {name: json.dumps(getattr(tag, name), ensure_ascii=False) for name in LISTS}
+        writer.writerow(tag.model_dump() | lists)
     return buffer.getvalue()
 
 
-def _csv_rows(path: Path) -> list[tuple[int, Any]]:
+def _from_csv(path: Path) -> list[tuple[int, Any]]:
     rows: list[tuple[int, Any]] = []
     with path.open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file), start=2):
-            raw: dict[str, Any] = {name: row.get(name) for name in Tag.model_fields if row.get(name) not in (None, "")}
-            raw |= {name: (row.get(name) or "").split() for name in _LISTS}
+            raw: dict[str, Any] = {name: value for name, value in row.items() if value not in (None, "")}
+            raw |= {name: _list(row.get(name) or "[]") for name in LISTS}
             rows.append((number, raw))
     return rows
 
 
-def to_label_studio(tags: Iterable[Tag]) -> list[dict[str, Any]]:
-    """Label Studio's JSON (one task per prediction, one `choices` result per annotator).
-
-    Format: https://labelstud.io/guide/export#Label-Studio-JSON-format-of-annotated-tasks.
-    """
-    tasks: dict[tuple[str, str, int], dict[str, Any]] = {}
-    for tag in tags:
-        data = {"system": tag.system, "example": tag.example, "repeat": tag.repeat}
-        task = tasks.setdefault(tag.place, {"data": data, "annotations": []})
-        cancelled = tag.state == "skipped"
-        choice = {"from_name": "categories", "to_name": "flow", "type": "choices", "value": {"choices": tag.categories}}
-        note = {"from_name": "note", "to_name": "flow", "type": "textarea", "value": {"text": [tag.note]}}
-        task["annotations"].append(
-            {
-                "unique_id": tag.id, "completed_by": {"email": tag.annotator}, "was_cancelled": cancelled,
-                "created_at": tag.created_at, "lead_time": tag.seconds,
-                "result": [choice, note] if tag.note else [choice],
-            }
-        )  # fmt: skip
-    return list(tasks.values())
+def _list(text: str) -> Any:
+    """A list in a CSV cell; what is not JSON stays text, and the tag's own check says what was expected."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
-def from_label_studio(text: str) -> list[Tag]:
-    """Tags from Label Studio's JSON export of tasks whose data names system, example and repeat."""
-    tags = []
-    for number, task in enumerate(json.loads(text)):
-        data = task.get("data", {})
-        if not {"system", "example"} <= set(data):
-            raise ExchangeError(f"Label Studio task {number}: expected data with system and example, got {[*data]}")
-        for annotation in task.get("annotations", []):
-            tags.append(_from_annotation(data, annotation))
-    return tags
+def _from_label_studio(path: Path) -> list[tuple[int, Any]]:
+    return list(enumerate(label_studio.from_tasks(path.read_text(encoding="utf-8")), start=1))
 
 
-def _from_annotation(data: dict[str, Any], annotation: dict[str, Any]) -> Tag:
-    values = [result.get("value", {}) for result in annotation.get("result", [])]
-    by = annotation.get("completed_by")
-    known = {"id": annotation.get("unique_id"), "created_at": annotation.get("created_at")}
-    return Tag(
-        annotator=str(by.get("email", by.get("id")) if isinstance(by, dict) else by),
-        system=data["system"],
-        example=data["example"],
-        repeat=int(data.get("repeat", 0)),
-        state="skipped" if annotation.get("was_cancelled") else "done",
-        categories=[choice for value in values for choice in value.get("choices", [])],
-        note=" ".join(text for value in values for text in value.get("text", [])),
-        seconds=annotation.get("lead_time"),
-        **{name: value for name, value in known.items() if value},
-    )
+def _to_label_studio(tags: Sequence[Tag]) -> str:
+    return json.dumps(label_studio.to_tasks(tags), ensure_ascii=False, indent=1) + "\n"
 
 
-def save_label_studio(tags: Iterable[Tag], path: str | Path) -> Path:
-    """Write `to_label_studio(tags)` as a JSON file that Label Studio imports."""
-    path = Path(path)
-    path.write_text(json.dumps(to_label_studio(tags), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return path
+_WRITERS: Final = {".jsonl": _to_jsonl, ".csv": _to_csv, ".json": _to_label_studio}
+_READERS: Final = {".jsonl": _from_jsonl, ".csv": _from_csv, ".json": _from_label_studio}

@@ -14,9 +14,20 @@ import pandas as pd
 
 from flowstudy.analysis.measures import MEASURES, PRIMARY, title
 from flowstudy.review.pictures import save_figure, show
-from flowstudy.review.theme import GREY, INK, STATUS_COLOURS, system_colours, template
+from flowstudy.review.theme import GREY, INK, PALETTE, STATUS_COLOURS, system_colours, template
 
-__all__ = ["NothingToDraw", "differences", "errors", "frontier", "save_figure", "scores", "show", "sizes", "statuses"]
+__all__ = [
+    "NothingToDraw",
+    "differences",
+    "errors",
+    "frontier",
+    "grid",
+    "save_figure",
+    "scores",
+    "show",
+    "sizes",
+    "statuses",
+]
 
 SPLIT_TITLES: Final = {
     "test": "domains seen in training",
@@ -172,6 +183,28 @@ def errors(table: pd.DataFrame, *, top: int = 14) -> Any:
     names = list(common)
     scale = max(1.0, 0.45 * len(colours))
     return _finish(figure, "What goes wrong", "share of answers, 95 % interval", names, row=_ROW * scale, top=110)
+
+
+def grid(table: pd.DataFrame, heading: str, subtitle: str, *, across: str, down: str, unit: str = "") -> Any:
+    """A square of numbers as shades, for confusion and co-occurrence; rows and columns are named by `table`."""
+    import plotly.graph_objects as go
+
+    if table.empty:
+        raise NothingToDraw(f"no figure: nothing to show for {heading.lower()}")
+    columns, rows = [_text(name) for name in table.columns], [_text(name) for name in table.index]
+    cells = table.to_numpy(dtype=float)
+    words = [[f"{value:.0f}{unit}" if value >= 0.5 else "" for value in row] for row in cells]
+    figure = go.Figure(
+        go.Heatmap(
+            z=cells, x=columns, y=rows, text=words, texttemplate="%{text}", textfont={"size": 10}, xgap=1, ygap=1,
+            colorscale=[[0, "#F4F7FA"], [1, PALETTE[0]]], showscale=False,
+            hovertemplate=f"{down}: %{{y}}<br>{across}: %{{x}}<br>%{{z:.1f}}{unit}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(template=template(), height=210 + 21 * len(rows))
+    figure.update_xaxes(title_text=across, tickangle=-50, side="bottom", showgrid=False)
+    figure.update_yaxes(title_text=down, autorange="reversed", showgrid=False)
+    return _heading(figure, heading, subtitle)
 
 
 def frontier(table: pd.DataFrame, against: str = "cost_per_1000", measure: str = PRIMARY) -> Any:

@@ -14,9 +14,11 @@ from flowstudy.flows.render import show_value, title
 from flowstudy.flows.schema import Component, Flow, Input, Trigger
 from flowstudy.metrics import FlowTooLarge, explain
 from flowstudy.review.sampling import Item
+from flowstudy.review.tags import Tag
 
+#: A sign and words for each kind of edit: colour alone says nothing to some readers.
 _MARKS: Final = {
-    "missing": "missing here", "extra": "not asked for", "replaced": "another step", "moved": "moved",
+    "missing": "− missing", "extra": "+ not asked for", "replaced": "≠ another step", "moved": "↕ moved",
     "changed": "inputs differ", "same": "",
 }  # fmt: skip
 _LONGEST: Final = 4000
@@ -38,12 +40,30 @@ def item_html(
     *,
     blind: bool = False,
     inputs: bool = False,
+    opinions: Sequence[Tag] = (),
 ) -> str:
-    """The whole view of one answer. `blind` hides the system's name, `inputs` opens all inputs."""
+    """The whole view of one answer. `blind` hides the system's name, `inputs` opens all inputs.
+
+    `opinions` are the annotators' verdicts, for the adjudicator: who ticked what, where they differ, their notes.
+    """
     head = _head(item, blind)
     asked = f'<p class="fs-asked">{escape(item.example.requirement)}</p>'
     body = _flows(item, inputs) if item.prediction.flow is not None else _no_flow(item)
-    return f'<div class="fs-item">{head}{asked}{body}{_evidence(taxonomy, proposals)}{_suggestions(item)}</div>'
+    said = _opinions(taxonomy, opinions) if opinions else ""
+    return f'<div class="fs-item">{head}{asked}{body}{said}{_evidence(taxonomy, proposals)}{_suggestions(item)}</div>'
+
+
+def definitions_html(taxonomy: Taxonomy) -> str:
+    """What the categories mean, folded in: the page that an annotator reads once, at hand while tagging."""
+    groups = []
+    for name, group in taxonomy.groups.items():
+        entries = "".join(
+            f"<dt><kbd>{escape(c.key or '·')}</kbd> {escape(c.title)}</dt>"
+            f"<dd>{escape(c.definition)} <i>{escape(c.example)}</i> {escape(c.rule)}</dd>"
+            for c in taxonomy.of_group(name).values()
+        )
+        groups.append(f"<h4>{escape(group.title)}</h4><dl>{entries}</dl>")
+    return f'<details class="fs-definitions"><summary>What the categories mean (?)</summary>{"".join(groups)}</details>'
 
 
 def _head(item: Item, blind: bool) -> str:
@@ -53,6 +73,21 @@ def _head(item: Item, blind: bool) -> str:
     chips = "".join(f"<span>{escape(word)}</span>" for word in words if word)
     repairs = "".join(f"<span>repaired: {escape(repair)}</span>" for repair in item.prediction.repairs)
     return f'<div class="fs-chips"><b>{escape(item.example.id)}</b>{chips}{repairs}</div>'
+
+
+def _opinions(taxonomy: Taxonomy, opinions: Sequence[Tag]) -> str:
+    """A table of who ticked what; rows on which annotators differ are marked."""
+    ticked = {name for tag in opinions for name in taxonomy.resolve_all(tag.categories)[0]}
+    names = "".join(f"<th>{escape(tag.annotator)}</th>" for tag in opinions)
+    rows = []
+    for name in (name for name in taxonomy.categories if name in ticked):
+        votes = [name in taxonomy.resolve_all(tag.categories)[0] for tag in opinions]
+        cells = "".join(f"<td>{'✓' if vote else '–'}</td>" for vote in votes)
+        mark = "" if all(votes) else ' class="fs-disputed"'
+        rows.append(f"<tr{mark}><th>{escape(taxonomy.title(name))}</th>{cells}</tr>")
+    notes = "".join(f"<li><b>{escape(t.annotator)}</b> {escape(t.note)}</li>" for t in opinions if t.note)
+    body = f"<table><tr><th></th>{names}</tr>{''.join(rows)}</table>"
+    return f'<div class="fs-opinions">{body}{f"<ul>{notes}</ul>" if notes else ""}</div>'
 
 
 def _no_flow(item: Item) -> str:
@@ -158,7 +193,7 @@ def _line(component: Component, mark: str, note: str, level: int, opened: bool, 
     words = f'<span class="fs-words">{escape(component.annotation)}</span>' if component.annotation else ""
     given = _inputs(component.inputs, set(differs), opened or bool(differs))
     return (
-        f'<div class="fs-cell fs-{mark or "same"}" style="padding-left:{0.6 + 1.1 * min(level, 12):.1f}em">'
+        f'<div class="fs-cell fs-{mark or "same"}" style="--level:{min(level, 12)}">'
         f'<span class="fs-n">{component.order}</span><span class="{kind}">{escape(title(component))}</span>'
         f"{told}{words}{given}</div>"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -12,10 +12,8 @@ from flowstudy.analysis.agreement import disagreements
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
+from flowstudy.study import PLANS
 from flowstudy.systems.records import Prediction
-
-Sampling = Literal["worst", "random", "stratified", "disagreements"]
-PLANS: Final[tuple[str, ...]] = get_args(Sampling)
 
 
 class Item(NamedTuple):
@@ -38,7 +36,7 @@ def sample_items(
     catalogues: Mapping[str, Catalogue] | None = None,
     *,
     scores: pd.DataFrame | None = None,
-    sampling: Sampling = "worst",
+    sampling: str = "worst",
     items: int = 20,
     seed: int = 0,
     tags: pd.DataFrame | None = None,
@@ -48,8 +46,9 @@ def sample_items(
 
     `worst`: lowest score first (needs `scores`; perfect answers come last). `random`: a seeded draw. `stratified`:
     in turn from every system and domain, a seeded draw within. `disagreements`: answers on which annotators differ,
-    widest first (needs `tags`, a `TagStore.table()`), then random ones. Only answers are queued. Raises ValueError
-    for an unknown plan, or one that lacks what it needs.
+    widest first, then random ones. `adjudicate`: only those on which annotators differ. Both need `tags`, a table of
+    `verdicts.match_tags`. Only answers are queued. Raises ValueError for an unknown plan, or one that lacks what it
+    needs.
     """
     if sampling not in PLANS:
         raise ValueError(f"sampling: expected one of {', '.join(PLANS)}, got {sampling!r}; choose one")
@@ -71,12 +70,13 @@ def _ordered(pool: list[Item], sampling: str, scores: pd.DataFrame | None, tags:
         return sorted(pool, key=lambda item: 2.0 if item.score is None else item.score)
     if sampling == "stratified":
         return _in_turn(pool)
-    if sampling == "disagreements":
+    if sampling in ("disagreements", "adjudicate"):
         if tags is None:
-            raise ValueError("sampling disagreements: expected a tag table, got none; pass `tags`")
+            raise ValueError(f"sampling {sampling}: expected a tag table, got none; pass `tags`")
         table = disagreements(tags)
         rank = {tuple(place): n for n, place in enumerate(table[["system", "example", "repeat"]].to_numpy().tolist())}
-        return sorted(pool, key=lambda item: rank.get(item.place, len(rank)))
+        asked = pool if sampling == "disagreements" else [item for item in pool if item.place in rank]
+        return sorted(asked, key=lambda item: rank.get(item.place, len(rank)))
     return pool
 
 

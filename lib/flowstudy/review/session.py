@@ -8,31 +8,42 @@ from collections.abc import Sequence
 
 from flowstudy.analysis.errors import ProposedTag, propose_tags
 from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
+from flowstudy.analysis.verdicts import fingerprint, shared
 from flowstudy.metrics import FlowTooLarge
 from flowstudy.review.sampling import Item
-from flowstudy.review.tags import State, Tag, TagStore
+from flowstudy.review.tags import Role, State, Tag, TagStore
 
 _IDLE_S = 600.0
 
 
 class Session:
-    """One annotator going through a queue. Every change is in the store before the method returns.
+    """One person going through a queue, as an annotator or as the adjudicator who has the last word.
 
-    If saving fails (TagStoreError), nothing changes: what the annotator sees is what is stored.
+    Every change is in the store before the method returns. If saving fails (TagStoreError), nothing changes: what is
+    seen is what is stored. Ticked at first is what this person said of the answer; else, for an annotator, what the
+    analysis proposes, and for an adjudicator what at least half of the annotators gave.
     """
 
     def __init__(
-        self, items: Sequence[Item], store: TagStore, annotator: str, taxonomy: Taxonomy | None = None
+        self,
+        items: Sequence[Item],
+        store: TagStore,
+        annotator: str,
+        taxonomy: Taxonomy | None = None,
+        *,
+        role: Role = "annotator",
     ) -> None:
         if not items:
             raise ValueError(f"tagging by {annotator}: expected answers to look at, got none; run notebook 03 first")
         self.items, self.store, self.taxonomy = list(items), store, taxonomy or load_taxonomy()
-        self.annotator = annotator.strip()
+        self.annotator, self.role = annotator.strip(), role
         if not self.annotator:
             raise ValueError("tagging: expected the name of the annotator, got an empty one; type yours")
-        mine = [tag for tag in store.current() if tag.annotator == self.annotator]
-        self.states: dict[tuple[str, str, int], State] = {tag.place: tag.state for tag in mine}
+        self._answers = {item.place: fingerprint(item.prediction) for item in self.items}
+        mine = store.given_by(self.annotator, role)
+        self.states: dict[tuple[str, str, int], State] = {tag.place: tag.state for tag in mine if self._is_same(tag)}
         self.paces: list[float] = []
+        self.opinions: list[Tag] = []
         self._actions: list[tuple[int, Tag]] = []
         self._proposals: dict[int, list[ProposedTag]] = {}
         self.position = 0
@@ -65,15 +76,29 @@ class Session:
         return self._proposals[place]
 
     def open(self, position: int) -> None:
-        """Go to an answer (clipped to the queue): what this annotator said of it, else the proposals ticked."""
+        """Go to an answer (clipped to the queue) and read what is stored of it, also by another tab of this person."""
         self.position = max(0, min(position, len(self.items) - 1))
         self.since = time.monotonic()
-        saved = self.store.verdict(self.annotator, self.item.place)
-        self.saved = saved
-        proposed = [tag.category for tag in self.proposals()]
-        ticked = proposed if saved is None else saved.categories
-        self.selected, self.unknown = map(list, self.taxonomy.resolve_all(ticked))
-        self.note = "" if saved is None else saved.note
+        here = [tag for tag in self.store.on(self.item.place) if self._is_same(tag)]
+        self.saved = next((tag for tag in here if (tag.annotator, tag.role) == (self.annotator, self.role)), None)
+        others = [tag for tag in here if tag.role == "annotator" and tag.state == "done"]
+        self.opinions = others if self.role == "adjudicator" else []
+        if self.saved is not None:
+            self.states[self.item.place] = self.saved.state
+        self.selected, self.unknown = map(list, self.taxonomy.resolve_all(self._ticked_first()))
+        self.note = "" if self.saved is None else self.saved.note
+
+    def _ticked_first(self) -> list[str]:
+        if self.saved is not None:
+            return self.saved.categories
+        if self.opinions:
+            agreed = shared([frozenset(tag.categories) for tag in self.opinions])
+            return [name for name in self.taxonomy.categories if name in agreed]
+        return [tag.category for tag in self.proposals()]
+
+    def _is_same(self, tag: Tag) -> bool:
+        """True when the tag was given to the answer of the queue (it has no fingerprint, or the right one)."""
+        return tag.answer in (None, self._answers.get(tag.place))
 
     def toggle(self, category: str) -> None:
         """Tick or untick a category, and save that as a draft."""
@@ -131,9 +156,9 @@ class Session:
         system, example, repeat = self.items[position].place
         proposed = list(dict.fromkeys(tag.category for tag in self.proposals(position)))
         return Tag(
-            annotator=self.annotator, system=system, example=example, repeat=repeat, state=state, note=note,
-            categories=list(categories), proposed=proposed,
-            seconds=None if seconds is None else round(seconds, 2), supersedes=supersedes,
+            annotator=self.annotator, role=self.role, system=system, example=example, repeat=repeat, state=state,
+            note=note, categories=list(categories), proposed=proposed, supersedes=supersedes,
+            seconds=None if seconds is None else round(seconds, 2), answer=self._answers[self.items[position].place],
         )  # fmt: skip
 
     def _settled(self, item: Item) -> bool:

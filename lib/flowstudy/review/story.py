@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from flowstudy.review.figures import NothingToDraw
-from flowstudy.review.pictures import save_figure
+from flowstudy.review.pictures import save_figure, show
 from flowstudy.review.report import Missing, Picture
 
 #: Figures of the original study (arXiv 2505.24189) and of StarFlow (arXiv 2503.21889), for comparing patterns.
@@ -35,6 +35,17 @@ def drawn(
         return Missing(str(reason))
     save_figure(figure, table, folder, stem)
     return Picture(figure, caption, table if show_table else None)
+
+
+def show_or_say(draw: Callable[[], Any], table: pd.DataFrame, folder: Path, stem: str) -> None:
+    """In a notebook: draw, save beside its table, and show; print the reason where there is nothing to draw."""
+    try:
+        figure = draw()
+    except NothingToDraw as reason:
+        print(reason)
+        return
+    save_figure(figure, table, folder, stem)
+    show(figure, table)
 
 
 def read_table(path: Path) -> pd.DataFrame:

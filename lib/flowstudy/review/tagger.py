@@ -5,19 +5,22 @@ Widgets are ipywidgets' own; one small anywidget catches single keys. Everything
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from importlib import resources
 from types import TracebackType
 from typing import Any, Final
 
-from flowstudy.review.item_view import item_html
+from flowstudy.review.item_view import definitions_html, item_html
 from flowstudy.review.session import Session
 
 LEGEND: Final = (
-    "Enter: confirm what is ticked · letter or digit: tick or untick · s: skip · u: undo · ← →: look around · "
-    "f: all inputs · /: note · j: jump · Esc: back to the keys"
-)
+    ("Enter", "confirm what is ticked"), ("letter, digit", "tick or untick"), ("s", "skip"), ("u", "undo"),
+    ("← →", "look around"), ("f", "all inputs"), ("/", "note"), ("j", "jump"), ("?", "definitions"),
+    ("Esc", "back to the keys"),
+)  # fmt: skip
+_STATES: Final = {"open": "not looked at", "draft": "draft saved", "done": "confirmed", "skipped": "skipped"}
+_MOVES: Final = frozenset({"ArrowLeft", "ArrowRight", "f"})
 
 
 class Tagger:
@@ -35,7 +38,7 @@ class Tagger:
         self.jump.observe(self._on_jump, "value")
         self.choices = self._choice_buttons()
         self.keys = _key_catcher([*self._shortcuts(), *_ACTION_KEYS])
-        self.keys.on_msg(lambda _widget, message, _buffers: self._on_key(str(message.get("key", ""))))
+        self.keys.on_msg(lambda _widget, message, _buffers: self._on_key(message))
         self.widget = self._layout()
         self.refresh()
 
@@ -59,7 +62,10 @@ class Tagger:
         self._quiet = True
         try:
             proposals = session.proposals()
-            view = item_html(session.item, session.taxonomy, proposals, blind=self.blind, inputs=self._all_inputs)
+            view = item_html(
+                session.item, session.taxonomy, proposals, blind=self.blind, inputs=self._all_inputs,
+                opinions=session.opinions,
+            )  # fmt: skip
             if self.view.value != view:
                 self.view.value = view
             for name, button in self.choices.items():
@@ -71,31 +77,40 @@ class Tagger:
 
     def _bar_html(self) -> str:
         session, total = self.session, len(self.session.items)
-        pace = "" if session.pace_s is None else f"{session.pace_s:.0f} s each"
-        left = "" if session.pace_s is None else f", about {session.pace_s * (total - session.done) / 60:.0f} min left"
-        state = session.states.get(session.item.place, "open")
+        state = _STATES[session.states.get(session.item.place, "open")]
         unknown = f" · kept from an older taxonomy: {escape(', '.join(session.unknown))}" if session.unknown else ""
+        who = escape(session.annotator) + (" (adjudicator)" if session.role == "adjudicator" else "")
         return (
-            f'<div class="fs-bar"><b>{session.position + 1} of {total}</b><span>{escape(state)}{unknown}</span>'
-            f'<progress max="{total}" value="{session.done}"></progress><span>{session.done} done {pace}{left}</span>'
+            f'<div class="fs-bar" data-position="{session.position}"><b>{session.position + 1} of {total}</b>'
+            f'<span class="fs-state">{state}{unknown}</span>'
+            f'<progress max="{total}" value="{session.done}"></progress><span>{self._pace()}</span>'
             f'<span class="fs-keys">keys on</span><span class="fs-nokeys">click here to use keys</span>'
-            f"<span>{escape(session.annotator)}</span></div>"
+            f"<span>{who}</span></div>"
         )
+
+    def _pace(self) -> str:
+        session = self.session
+        if session.pace_s is None:
+            return f"{session.done} done"
+        minutes = session.pace_s * (len(session.items) - session.done) / 60
+        left = f"about {minutes:.0f} min left" if minutes >= 1 else "less than a minute left"
+        return f"{session.done} done · {session.pace_s:.0f} s each · {left}"
 
     def _layout(self) -> Any:
         import ipywidgets as w
 
-        style = w.HTML(f"<style>{_asset('tagger.css')}</style>")
         labels = {
             "confirm": ("Confirm  ⏎", "primary"), "skip": ("Skip  s", ""), "undo": ("Undo  u", ""), "back": ("←", ""),
             "forward": ("→", ""), "inputs": ("All inputs  f", ""),
         }  # fmt: skip
         buttons = [self._action(name, words, look) for name, (words, look) in labels.items()]
         row = w.Layout(flex_flow="row wrap", align_items="center")
-        acts = w.HBox([*buttons, w.Label("jump to"), self.jump], layout=row)
+        acts = w.HBox([*buttons, w.Label("jump to  j"), self.jump], layout=row)
         acts.add_class("fs-acts")
-        legend = w.HTML(f'<div class="fs-quiet">{escape(LEGEND)}</div>')
-        parts = [style, self.bar, self.error, self.view, acts, self._choice_groups(), self.note, legend, self.keys]
+        legend = "".join(f"<span><kbd>{escape(key)}</kbd> {escape(words)}</span>" for key, words in LEGEND)
+        help_ = w.HTML(f'<div class="fs-legend">{legend}</div>{definitions_html(self.session.taxonomy)}')
+        style = w.HTML(f"<style>{_asset('tagger.css')}</style>")
+        parts = [style, self.bar, self.error, self.view, acts, self._choice_groups(), self.note, help_, self.keys]
         box = w.VBox(parts)
         box.add_class("fs-tagger")
         return box
@@ -107,8 +122,7 @@ class Tagger:
         for key, group in taxonomy.groups.items():
             buttons = [self.choices[name] for name in taxonomy.of_group(key)]
             if buttons:
-                row = w.HBox(buttons, layout=w.Layout(flex_flow="row wrap"))
-                groups.append(w.VBox([w.Label(group.title), row]))
+                groups.append(w.HBox([w.Label(group.title), *buttons], layout=w.Layout(flex_flow="row wrap")))
                 groups[-1].add_class("fs-group")
         box = w.HBox(groups, layout=w.Layout(flex_flow="row wrap"))
         box.add_class("fs-groups")
@@ -138,9 +152,12 @@ class Tagger:
     def _shortcuts(self) -> dict[str, str]:
         return {c.key: name for name, c in self.session.taxonomy.categories.items() if c.key}
 
-    def _on_key(self, key: str) -> None:
-        with self._shown():
-            self.press(key)
+    def _on_key(self, message: Mapping[str, Any]) -> None:
+        """A key from the browser; one that was meant for an answer no longer on the screen does nothing."""
+        key, seen = str(message.get("key", "")), message.get("position")
+        if key in _MOVES or seen in (None, self.session.position):
+            with self._shown():
+                self.press(key)
 
     def _on_choice(self, name: str) -> Callable[[Any], None]:
         def changed(_change: Any) -> None:

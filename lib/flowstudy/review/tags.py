@@ -9,32 +9,41 @@ from __future__ import annotations
 
 import json
 import operator
-import shutil
-import sqlite3
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-TAGS_SCHEMA: Final = "flowstudy/tags/1"
+from flowstudy.review.tag_files import WAIT_S, TagStoreError, advice, file_url, prepare_file, without_password
+from flowstudy.review.tag_schema import (
+    LISTS,
+    TAGS_SCHEMA,
+    NewerStoreError,
+    bring_up_to_date,
+    readable_columns,
+    stored_version,
+    tag_table,
+)
+
+__all__ = ["Role", "State", "Tag", "TagStore", "TagStoreError", "standing"]
+
 #: draft: clicked, not yet confirmed. done: confirmed. skipped: looked at, no verdict. undo: takes `supersedes` back.
 State = Literal["draft", "done", "skipped", "undo"]
-_WAIT_S: Final = 30
-_LISTS: Final = ("categories", "proposed")
-
-
-class TagStoreError(RuntimeError):
-    """A tag store that cannot be read or written; the message names it and what to do."""
+#: annotator: an opinion of one's own. adjudicator: the last word where annotators differ; it is kept beside theirs.
+Role = Literal["annotator", "adjudicator"]
 
 
 class Tag(BaseModel):
-    """One annotator's verdict on one prediction: every error category that applies (none: the answer is right)."""
+    """One person's verdict on one prediction: every error category that applies (none: the answer is right).
+
+    `answer` is the fingerprint of the prediction that was judged (`analysis.verdicts.fingerprint`): when the system
+    answers again and differently, the tag no longer speaks of what is there. None in tags of the first version.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,6 +59,8 @@ class Tag(BaseModel):
     seconds: float | None = None
     supersedes: str | None = None
     created_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds"))
+    role: Role = "annotator"
+    answer: str | None = None
 
     @property
     def place(self) -> tuple[str, str, int]:
@@ -60,30 +71,28 @@ class Tag(BaseModel):
 class TagStore:
     """Tags in a database. `where` is a file (SQLite) or an SQLAlchemy URL such as `postgresql+psycopg://host/db`.
 
-    Opening creates the table. A SQLite file is copied to `<name>.backup` when it is opened for writing, and a
-    damaged one is moved aside (`<name>.damaged-<time>`) with a TagStoreError that names both: nothing is deleted.
+    Opening creates the table, or brings that of an older version up to date. A SQLite file is looked after first
+    (see `tag_files`). Every trouble is a TagStoreError that says what to do; nothing is deleted.
     """
 
     def __init__(self, where: str | Path, *, read_only: bool = False) -> None:
         import sqlalchemy as sa
 
-        self.where = str(where)
-        self.read_only = read_only
-        self._file = None if "://" in self.where else Path(self.where)
-        if self._file is not None:
-            _look_after(self._file, read_only)
-        url = self.where if self._file is None else f"sqlite:///{self._file}"
-        options = {"connect_args": {"timeout": _WAIT_S}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+        self.where, self.read_only = str(where), read_only
+        url: Any = self.where
+        if "://" not in self.where:
+            prepare_file(Path(self.where), read_only=read_only)
+            url = file_url(Path(self.where), read_only=read_only)
         with self._guard():
-            self._engine = sa.create_engine(url, **options)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _pragmas_read_only if read_only else _pragmas)
-        self._table = _table(sa.MetaData())
-        if not read_only:
-            with self._guard(), self._engine.begin() as connection:
-                connection.execute(sa.schema.CreateTable(self._table, if_not_exists=True))
-                for index in self._table.indexes:
-                    connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+            self._engine = sa.create_engine(url, pool_pre_ping="://" in self.where)
+            if self._engine.dialect.name == "sqlite":
+                sa.event.listen(self._engine, "connect", _pragmas_read_only if read_only else _pragmas)
+            self._table = tag_table()
+            if not read_only:
+                with self._engine.begin() as connection:
+                    bring_up_to_date(connection)
+            with self._engine.connect() as connection:
+                self._version = stored_version(connection)
 
     def add(self, *tags: Tag) -> None:
         """Append tags in one transaction; on return they are on disk. A tag whose id is there already is left alone."""
@@ -106,28 +115,39 @@ class TagStore:
         return [_tag(row) for row in self._rows()]
 
     def current(self) -> list[Tag]:
-        """The verdicts that stand: one per annotator and prediction, in the order they were given."""
+        """The verdicts that stand: one per person, role and prediction, in the order they were given."""
         return [_tag(row) for row in standing(self._rows())]
 
-    def table(self) -> pd.DataFrame:
-        """`current()` as a table, one row per verdict, in the fields of `Tag` without id and supersedes."""
-        columns = [name for name in Tag.model_fields if name not in ("id", "supersedes")]
-        pick = operator.attrgetter(*columns)
-        table = pd.DataFrame([pick(row) for row in standing(self._rows())], columns=columns)
-        return table.assign(**{name: table[name].map(json.loads) for name in _LISTS})
-
-    def verdict(self, annotator: str, place: tuple[str, str, int]) -> Tag | None:
-        """What stands of one annotator on one prediction (system, example, repeat); None when there is nothing."""
+    def given_by(self, annotator: str, role: Role = "annotator") -> list[Tag]:
+        """What stands of one person, in the order it was given."""
         columns = self._table.c
+        return [_tag(row) for row in standing(self._rows(columns.annotator == annotator)) if row.role == role]
+
+    def table(self) -> pd.DataFrame:
+        """`current()` as a table, one row per verdict, in `TABLE_COLUMNS`."""
+        pick = operator.attrgetter(*TABLE_COLUMNS)
+        table = pd.DataFrame([pick(row) for row in standing(self._rows())], columns=TABLE_COLUMNS)
+        for name in LISTS:
+            table[name] = _lists(table[name])
+        return table
+
+    def on(self, place: tuple[str, str, int]) -> list[Tag]:
+        """What stands on one prediction (system, example, repeat), of everybody."""
         system, example, repeat = place
-        mine = (columns.annotator == annotator) & (columns.system == system)
-        found = standing(self._rows(mine & (columns.example == example) & (columns.repeat == repeat)))
-        return _tag(found[0]) if found else None
+        columns = self._table.c
+        here = (columns.example == example) & (columns.system == system) & (columns.repeat == repeat)
+        return [_tag(row) for row in standing(self._rows(here))]
+
+    def verdict(self, annotator: str, place: tuple[str, str, int], role: Role = "annotator") -> Tag | None:
+        """What stands of one person on one prediction (system, example, repeat); None when there is nothing."""
+        return next((tag for tag in self.on(place) if (tag.annotator, tag.role) == (annotator, role)), None)
 
     def _rows(self, where: Any = None) -> list[Any]:
         import sqlalchemy as sa
 
-        query = sa.select(self._table).order_by(self._table.c.seq)
+        if self._version is None:
+            return []
+        query = sa.select(*readable_columns(self._table, self._version)).order_by(self._table.c.seq)
         with self._guard(), self._engine.connect() as connection:
             return list(connection.execute(query if where is None else query.where(where)))
 
@@ -142,21 +162,26 @@ class TagStore:
 
         try:
             yield
+        except NewerStoreError as error:
+            raise TagStoreError(f"tag store {without_password(self.where)}: {error}") from None
         except (exc.SQLAlchemyError, ModuleNotFoundError) as error:
-            raise TagStoreError(f"tag store {_no_secret(self.where)}: {_advice(error)}") from None
+            raise TagStoreError(f"tag store {without_password(self.where)}: {advice(error)}") from None
 
+
+#: Columns of a table of standing tags: the fields of `Tag` without what only the history needs.
+TABLE_COLUMNS = [name for name in Tag.model_fields if name not in ("id", "supersedes")]
 
 AnyTag = TypeVar("AnyTag", bound=Any)
 
 
 def standing(history: Iterable[AnyTag]) -> list[AnyTag]:
-    """What stands after `history` (oldest first): per annotator and prediction the latest verdict not undone.
+    """What stands after `history` (oldest first): per person, role and prediction the latest verdict not undone.
 
     Takes tags, or database rows with the same fields.
     """
-    stacks: dict[tuple[str, str, str, int], list[AnyTag]] = {}
+    stacks: dict[tuple[str, str, str, str, int], list[AnyTag]] = {}
     for tag in history:
-        stack = stacks.setdefault((tag.annotator, tag.system, tag.example, tag.repeat), [])
+        stack = stacks.setdefault((tag.role, tag.annotator, tag.system, tag.example, tag.repeat), [])
         if tag.state == "undo":
             stack[:] = [kept for kept in stack if kept.id != tag.supersedes]
         else:
@@ -164,118 +189,32 @@ def standing(history: Iterable[AnyTag]) -> list[AnyTag]:
     return sorted((stack[-1] for stack in stacks.values() if stack), key=lambda tag: tag.created_at)
 
 
-def orphans(tags: Iterable[Tag], places: Iterable[tuple[str, str, int]]) -> list[Tag]:
-    """Tags whose prediction is not among `places` (it was made again, or another run): kept, not counted."""
-    known = set(places)
-    return [tag for tag in tags if tag.place not in known]
-
-
-def _table(metadata: Any) -> Any:
-    import sqlalchemy as sa
-
-    return sa.Table(
-        "tags",
-        metadata,
-        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column("id", sa.String(64), nullable=False, unique=True),
-        *(sa.Column(name, sa.Text, nullable=False) for name in ("schema", "annotator", "system", "example")),
-        sa.Column("repeat", sa.Integer, nullable=False),
-        sa.Column("state", sa.String(16), nullable=False),
-        *(sa.Column(name, sa.Text, nullable=False, comment="JSON list") for name in _LISTS),
-        sa.Column("note", sa.Text, nullable=False),
-        sa.Column("seconds", sa.Float),
-        sa.Column("supersedes", sa.String(64)),
-        sa.Column("created_at", sa.String(40), nullable=False),
-        sa.Index("tags_of_a_prediction", "example", "system", "annotator"),
-    )
-
-
 def _row(tag: Tag) -> dict[str, Any]:
-    lists = {name: json.dumps(getattr(tag, name), ensure_ascii=False) for name in _LISTS}
+    lists = {name: json.dumps(getattr(tag, name), ensure_ascii=False) for name in LISTS}
     return {"schema": TAGS_SCHEMA, **tag.model_dump(), **lists}
 
 
 def _tag(row: Any) -> Tag:
-    lists = {name: json.loads(getattr(row, name)) for name in _LISTS}
+    lists = {name: json.loads(getattr(row, name)) for name in LISTS}
     return Tag.model_validate({name: getattr(row, name) for name in Tag.model_fields} | lists)
 
 
+def _lists(column: pd.Series) -> pd.Series:
+    """JSON lists of a column; few different ones stand in many rows."""
+    read = {text: json.loads(text) for text in column.unique()}
+    return pd.Series([list(read[text]) for text in column], index=column.index, dtype=object)
+
+
 def _pragmas(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_WAIT_S * 1000}"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    _run_pragmas(connection, "journal_mode=WAL", "synchronous=FULL")
 
 
 def _pragmas_read_only(connection: Any, _record: Any) -> None:
+    _run_pragmas(connection, "query_only=ON")
+
+
+def _run_pragmas(connection: Any, *pragmas: str) -> None:
     cursor = connection.cursor()
-    for pragma in ("query_only=ON", f"busy_timeout={_WAIT_S * 1000}"):
+    for pragma in (f"busy_timeout={WAIT_S * 1000}", *pragmas):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _look_after(path: Path, read_only: bool) -> None:
-    """A damaged file is moved aside, a sound one backed up, before anything is written."""
-    if not path.exists():
-        if read_only:
-            raise TagStoreError(f"tag store {path}: expected a file, got none; tag something first (notebook 05)")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return
-    fault = _fault(path)
-    if fault and not read_only:
-        aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-        path.replace(aside)
-        backup = path.with_name(f"{path.name}.backup")
-        way_out = f"copy {backup} to {path}" if backup.exists() else "open the store again to start an empty one"
-        what = f"expected a SQLite database, got {fault}"
-        raise TagStoreError(f"tag store {path}: {what}; moved to {aside.name}; {way_out}")
-    if fault:
-        raise TagStoreError(f"tag store {path}: expected a SQLite database, got {fault}; restore its .backup")
-    if not read_only and path.stat().st_size:
-        _back_up(path)
-
-
-def _fault(path: Path) -> str:
-    if not path.stat().st_size:
-        return ""
-    try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT_S) as connection:
-            verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-        connection.close()
-    except sqlite3.OperationalError:
-        return ""  # locked or not readable: not damage; opening it says so in its own words
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    return "" if verdict == "ok" else verdict
-
-
-def _back_up(path: Path) -> None:
-    """A consistent copy through SQLite's own backup, complete before it replaces the previous one."""
-    backup = path.with_name(f"{path.name}.backup")
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with sqlite3.connect(path, timeout=_WAIT_S) as source, sqlite3.connect(part) as copy:
-            source.backup(copy)
-        source.close()
-        copy.close()
-        shutil.move(part, backup)
-    except (sqlite3.Error, OSError):
-        part.unlink(missing_ok=True)  # read-only folder or locked file: writing itself will say so
-
-
-def _advice(error: Exception) -> str:
-    what = str(getattr(error, "orig", None) or error).splitlines()[0]
-    hints = {
-        "locked": f"expected to write within {_WAIT_S} s, got a lock; close the program that holds it, nothing is lost",
-        "readonly": "expected to write, got a read-only file or folder; change its permissions or copy it elsewhere",
-        "unable to open": "expected a file that can be opened, got none; check the folder and its permissions",
-        "full": "expected room on the disk, got none; free some space, what is stored stays",
-    }
-    known = next((hint for word, hint in hints.items() if word in what.lower()), None)
-    return f"{known} ({what})" if known else f"expected a working database, got: {what}"
-
-
-def _no_secret(where: str) -> str:
-    import re
-
-    return re.sub(r"(//[^/:@]*:)[^@]*@", r"\1***@", where)
