@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flowstudy.review.sampling import PLANS
 from flowstudy.run_folder import project_root
-from flowstudy.study import StudyError, fingerprint, load_study
+from flowstudy.study import StudyError, Tagging, fingerprint, load_study
 
 ROOT = project_root(Path(__file__).parent)
 
@@ -90,3 +91,8 @@ def test_the_conda_environment_cannot_drift() -> None:
 def test_litellm_is_pinned_away_from_the_malicious_releases() -> None:
     pins = re.findall(r'"litellm==([0-9.]+)"', (ROOT / "pyproject.toml").read_text())
     assert pins and pins[0] not in ("1.82.7", "1.82.8")
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_every_plan_of_the_tagger_can_be_asked_for(plan):
+    assert Tagging(sampling=plan).sampling == plan

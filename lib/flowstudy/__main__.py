@@ -7,7 +7,7 @@ import os
 import sys
 
 from flowstudy.notebook import NotebookError
-from flowstudy.study import NOTEBOOKS, PLANS, StudyError
+from flowstudy.study import NOTEBOOKS, StudyError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     tag = commands.add_parser("tag", help="a page on which people tag the errors of a run")
     tag.add_argument("--run", required=True)
-    tag.add_argument("--sampling", default="worst", choices=PLANS)
+    tag.add_argument("--sampling", default="worst", help="worst, random, stratified, disagreements or adjudicate")
     tag.add_argument("--items", type=int, default=20, help="how many answers are queued")
     tag.add_argument("--seed", type=int, default=7, help="the same seed queues the same answers for everybody")
     tag.add_argument("--taxonomy", default="", help="YAML file with categories of your own")
@@ -158,7 +158,7 @@ def _import(options: argparse.Namespace) -> int:
 
 
 def _tag(options: argparse.Namespace) -> int:
-    from flowstudy.review.desk import serve_page, write_page
+    from flowstudy.desk import serve_page, write_page
 
     names = ("sampling", "items", "seed", "taxonomy", "blind")
     page = write_page(_run_path(options.run), **{name: getattr(options, name) for name in names})
@@ -166,7 +166,7 @@ def _tag(options: argparse.Namespace) -> int:
 
 
 def _tags(options: argparse.Namespace) -> int:
-    from flowstudy.review.carry import carry_tags
+    from flowstudy.carry import carry_tags
 
     print(carry_tags(options.action, options.file, _run_path(options.run)))
     return 0

@@ -24,9 +24,6 @@ NOTEBOOKS: Final[dict[str, tuple[str, ...]]] = {
     "06_decide": ("flows", "metrics", "corpus", "systems", "analysis", "review"),
 }
 
-#: How the tagger's queue can be drawn (see `review.sampling`).
-PLANS: Final = ("worst", "random", "stratified", "disagreements", "adjudicate")
-
 
 class StudyError(ValueError):
     """A study that cannot run as asked; the message says what to change."""
@@ -65,7 +62,7 @@ class Prompting(_Section):
 
 class Tagging(_Section):
     items: int = Field(default=20, ge=1)
-    sampling: str = Field(default="worst", pattern=f"^({'|'.join(PLANS)})$")
+    sampling: str = Field(default="worst", pattern="^(worst|random|stratified|disagreements|adjudicate)$")
     taxonomy: str = ""
 
 

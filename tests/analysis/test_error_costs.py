@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.analysis.error_costs import Burden, error_costs, shapley, undo
@@ -26,6 +26,7 @@ def test_shapley_by_hand_for_two():
     assert shares == pytest.approx({"a": 0.15, "b": 0.05})
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcdefghijkl"), st.tuples(st.integers(1, 4), st.integers(-1, 1)), min_size=1))
 def test_shares_add_up_to_what_is_missing(parts):
     burdens = {name: Burden(float(cost), growth) for name, (cost, growth) in parts.items()}

@@ -1,5 +1,7 @@
 """What a perfect retriever would gain: bounded from the tags, measured with the oracle, and the two compared."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -10,6 +12,7 @@ from flowstudy.analysis.retrieval_gain import oracle_twins, retrieval_gain
 from flowstudy.analysis.verdicts import verdicts
 from flowstudy.corpus import catalogues_for, shipped_corpus
 from flowstudy.metrics import flow_similarity
+from flowstudy.study import load_study
 from flowstudy.systems.records import SystemSpec
 
 SPECS = [
@@ -24,6 +27,11 @@ NO_TAGS = pd.DataFrame(columns=["state", "match", "system", "example", "repeat",
 def test_twins_differ_in_nothing_but_the_retriever():
     assert oracle_twins(SPECS) == {"tuned": "tuned-oracle"}
     assert oracle_twins([*SPECS[:1], SPECS[1].model_copy(update={"shots": 9})]) == {}
+
+
+def test_the_default_study_has_an_oracle_for_its_tuned_model():
+    study = load_study(Path(__file__).parents[2] / "study.yaml")
+    assert oracle_twins(study.systems.values())["slm-tuned"] == "slm-tuned-oracle"
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,17 @@ items = [Item(e, Prediction.model_validate(p[1]), catalogues[e.domain], 0.5) for
 Tagger(Session(items, TagStore("tags.sqlite"), "ana"))
 """
 
+#: The page of `flowstudy tag`, on these answers instead of a run's.
+PAGE = SETUP.replace(
+    'Tagger(Session(items, TagStore("tags.sqlite"), "ana"))',
+    """
+import pandas as pd
+from flowstudy.analysis.taxonomy import load_taxonomy
+from flowstudy.desk import Desk, sign_in
+sign_in(Desk("tags.sqlite", load_taxonomy(), {}, {}, [], pd.DataFrame(), pd.DataFrame(), items, "worst"))
+""",
+)
+
 
 @pytest.fixture(scope="session")
 def browser():
@@ -119,6 +130,8 @@ def workplace(root, request, items_for_browser):
     cells = [nbformat.v4.new_code_cell(SETUP), nbformat.v4.new_code_cell("'the cell below'")]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "tag.ipynb")
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PAGE)], metadata=kernel)
+    nbformat.write(page, folder / "page.ipynb")
     return folder
 
 
@@ -136,7 +149,7 @@ def items_for_browser():
 
 LAB = ["jupyterlab", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1", "--ServerApp.port={port}",
        "--IdentityProvider.token={token}", "--ServerApp.open_browser=False"]  # fmt: skip
-VOILA = ["voila", "tag.ipynb", "--no-browser", "--port={port}", "--Voila.ip=127.0.0.1", "--token={token}",
+VOILA = ["voila", "page.ipynb", "--no-browser", "--port={port}", "--Voila.ip=127.0.0.1", "--token={token}",
          "--MappingKernelManager.cull_interval=30", "--MappingKernelManager.cull_idle_timeout=120"]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from flowstudy.review.tags import TagStore
 from .conftest import LAB, VOILA, Server
 
 pytestmark = pytest.mark.slow
+XSS = "O'Neil \"<img src=x onerror=\"document.title='owned'\">"
 SHOTS = Path(os.environ["FLOWSTUDY_SHOTS"]) if "FLOWSTUDY_SHOTS" in os.environ else None
 
 
@@ -66,23 +67,26 @@ def test_lab_by_mouse_and_keys_then_a_killed_server_loses_nothing(browser, root,
         page.click('.fs-act:has-text("Confirm")')
         page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{number + 2} of')")
     page.click(".fs-asked")
-    for number in range(3, 8):
+    for number in range(3, 10):
         page.keyboard.press("x")  # in JupyterLab's command mode this cuts a cell
         page.keyboard.press("d")
         page.keyboard.press("d")  # ... and this deletes one
+        for key in ("Control+Enter", "Alt+Enter", "a", "b", "a", "b"):  # run the cell, insert one below or above
+            page.keyboard.press(key)
         press(page, "Enter", number + 2)
     shoot(page, "lab-keys")
     assert page.locator(".jp-Cell").count() == cells
-    assert wait_until(lambda: len(done(workplace)) == 8)
+    assert page.text_content(".jp-InputPrompt >> nth=0") == "[1]:"  # no cell ran again
+    assert wait_until(lambda: len(done(workplace)) == 10)
     assert all("extra_logic" in tag.categories for tag in done(workplace)[3:])
     server.stop()
     again = Server(root, LAB)
     try:
         page = open_lab(browser, again, workplace)
-        assert page.text_content(".fs-bar b") == f"9 of {len(items_for_browser)}"
+        assert page.text_content(".fs-bar b") == f"11 of {len(items_for_browser)}"
         page.click(".fs-asked")
-        press(page, "Enter", 10)
-        assert wait_until(lambda: len(done(workplace)) == 9)
+        press(page, "Enter", 12)
+        assert wait_until(lambda: len(done(workplace)) == 11)
     finally:
         again.stop()
 
@@ -107,6 +111,16 @@ def test_two_tabs_keep_each_others_work(browser, lab, workplace):
         page.click('.fs-act:has-text("Confirm")')
         page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{jump + 1} of')")
     assert wait_until(lambda: len(done(workplace)) == 2)
+    for page in (one, two):  # both on the same answer: each sees what the other saved, nothing is lost
+        page.fill('.fs-tagger input[type="number"]', "9")
+        page.keyboard.press("Tab")
+        page.wait_for_function("document.querySelector('.fs-bar b').textContent.startsWith('9 of')")
+        page.click(".fs-asked")
+        page.keyboard.press("z" if page is one else "t")
+        assert wait_until(lambda: len(TagStore(workplace / "tags.sqlite", read_only=True).history()) >= 3)
+    assert wait_until(lambda: len(TagStore(workplace / "tags.sqlite", read_only=True).history()) == 4)
+    last = stored(workplace)[-1]
+    assert {"extra_input", "wrong_trigger"} <= set(last.categories)
 
 
 def test_script_in_model_output_does_not_run(browser, lab, workplace, items_for_browser):
@@ -124,19 +138,36 @@ def test_script_in_model_output_does_not_run(browser, lab, workplace, items_for_
     shoot(page, "lab-item")
 
 
-def test_voila_with_a_token(browser, workplace):
+def sign_in(browser, server, name):
+    page = browser.new_context(viewport={"width": 1200, "height": 1000}).new_page()
+    page.goto(f"{server.url}/?token={server.token}")
+    page.wait_for_selector('input[placeholder="Your name"]', timeout=120_000)
+    page.fill('input[placeholder="Your name"]', name)
+    page.click('button:has-text("Start tagging")')
+    page.wait_for_selector(".fs-tagger .fs-pair, .fs-tagger .fs-raw", timeout=60_000)
+    page.click(".fs-asked")
+    return page
+
+
+def test_voila_page_for_two_people_with_a_token_survives_a_kill(browser, workplace):
     server = Server(workplace, VOILA)
     try:
-        page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.goto(f"{server.url}/?token={server.token}")
-        page.wait_for_selector(".fs-tagger .fs-pair, .fs-tagger .fs-raw", timeout=120_000)
-        shoot(page, "voila")
-        page.click(".fs-asked")
+        ana, odd = sign_in(browser, server, "ana"), sign_in(browser, server, XSS)
+        shoot(ana, "voila")
         for number in range(10):
-            press(page, "Enter", number + 2)
-        assert wait_until(lambda: len(done(workplace)) == 10)
+            press(ana, "Enter", number + 2)
+        press(odd, "Enter", 2)
+        assert odd.title() != "owned" and odd.locator(".fs-tagger img, .fs-tagger script").count() == 0
+        assert wait_until(lambda: len(done(workplace)) == 11)
         stranger = browser.new_context().new_page()
         stranger.goto(server.url)
-        assert stranger.locator(".fs-tagger").count() == 0
+        assert stranger.locator('input[placeholder="Your name"]').count() == 0
     finally:
         server.stop()
+    again = Server(workplace, VOILA)
+    try:
+        page = sign_in(browser, again, "ana")
+        assert page.text_content(".fs-bar b").startswith("11 of")
+        assert len(done(workplace)) == 11
+    finally:
+        again.stop()

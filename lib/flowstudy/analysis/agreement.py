@@ -28,25 +28,32 @@ class Agreement(NamedTuple):
 
 
 def krippendorff_alpha(
-    ratings: Iterable[Sequence[Hashable | None]], distance: Distance | Literal["nominal", "masi", "jaccard"] = "nominal"
+    ratings: Iterable[Sequence[Hashable | None]],
+    distance: Distance | Literal["nominal", "masi", "jaccard"] = "nominal",
+    *,
+    weights: Sequence[int] | None = None,
 ) -> Agreement:
     """Alpha of `ratings`: one sequence per item, one rating per annotator, None where there is none.
 
-    For `masi` and `jaccard` a rating is a frozenset of categories. Undefined (NaN) when no item has two ratings, or
-    when every rating is the same: then there is nothing to agree about.
+    For `masi` and `jaccard` a rating is a frozenset of categories. `weights` says how many items each sequence stands
+    for (1 by default). Undefined (NaN) when no item has two ratings, or when every rating is the same: then there is
+    nothing to agree about.
     """
     measure = _DISTANCES[distance] if isinstance(distance, str) else distance
-    units = [[r for r in item if r is not None] for item in ratings]
-    units = [unit for unit in units if len(unit) > 1]
-    pool = Counter(rating for unit in units for rating in unit)
-    total = pool.total()
+    rows = [Counter(rating for rating in item if rating is not None) for item in ratings]
+    given = zip(rows, weights or [1] * len(rows), strict=True)
+    units = [(unit, n) for unit, n in given if unit.total() > 1]
+    pool: Counter[Hashable] = Counter()
+    for unit, n in units:
+        pool.update({rating: n * count for rating, count in unit.items()})
+    total, items = pool.total(), sum(n for _, n in units)
     if not units:
         return Agreement(math.nan, 0, 0, "no item has two ratings")
     if len(pool) == 1:
-        return Agreement(math.nan, len(units), total, "all ratings are the same: nothing to agree about")
-    observed = sum(_within(Counter(unit), measure) / (len(unit) - 1) for unit in units) / total
+        return Agreement(math.nan, items, total, "all ratings are the same: nothing to agree about")
+    observed = sum(n * _within(unit, measure) / (unit.total() - 1) for unit, n in units) / total
     expected = _within(pool, measure) / (total * (total - 1))
-    return Agreement(1 - observed / expected, len(units), total)
+    return Agreement(1 - observed / expected, items, total)
 
 
 def _within(counts: Counter, measure: Distance) -> float:
@@ -75,17 +82,22 @@ def masi(a: frozenset, b: frozenset) -> float:
 _DISTANCES: dict[str, Distance] = {"nominal": nominal, "jaccard": jaccard, "masi": masi}
 
 
-def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable]) -> Agreement:
-    """Cohen's kappa of two annotators over the items both rated, by scikit-learn; NaN when undefined."""
+def cohen_kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, weights: Sequence[int] | None = None) -> Agreement:
+    """Cohen's kappa of two annotators over the items both rated, by scikit-learn; NaN when undefined.
+
+    `weights` says how many items each position stands for (1 by default).
+    """
     from sklearn.metrics import cohen_kappa_score
 
-    pairs = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
+    every = zip(a, b, weights or [1] * len(a), strict=True)
+    pairs = [(str(x), str(y), n) for x, y, n in every if x is not None and y is not None]
     if not pairs:
         return Agreement(math.nan, 0, 0, "no item rated by both")
-    left, right = ([str(pair[side]) for pair in pairs] for side in (0, 1))
+    left, right, counts = zip(*pairs, strict=True)
+    items = sum(counts)
     if len({*left, *right}) == 1:
-        return Agreement(math.nan, len(pairs), 2 * len(pairs), "all ratings are the same: nothing to agree about")
-    return Agreement(float(cohen_kappa_score(left, right)), len(pairs), 2 * len(pairs))
+        return Agreement(math.nan, items, 2 * items, "all ratings are the same: nothing to agree about")
+    return Agreement(float(cohen_kappa_score(left, right, sample_weight=counts)), items, 2 * items)
 
 
 def rating_table(tags: pd.DataFrame) -> pd.DataFrame:
@@ -108,15 +120,19 @@ def agreement_table(tags: pd.DataFrame, categories: Mapping[str, str] | None = N
     what people read.
     """
     table = rating_table(tags)
-    items = [[cell if isinstance(cell, frozenset) else None for cell in row] for row in table.to_numpy()]
-    rows = [("all categories", f"alpha ({d})", *krippendorff_alpha(items, f)) for d, f in _DISTANCES.items()]
-    seen = sorted({name for row in items for cell in row if cell for name in cell})
-    for name in seen:
+    cells = table.astype(object).where(table.notna(), None)
+    alike = Counter(map(tuple, cells.to_numpy()))  # many answers were rated alike: each pattern is counted once
+    items, weights = list(alike), list(alike.values())
+    rows = [("all categories", f"alpha ({d})", *krippendorff_alpha(items, f, weights=weights))
+            for d, f in _DISTANCES.items()]  # fmt: skip
+    for name in sorted({name for row in items for cell in row if cell for name in cell}):
         marks = [[None if cell is None else name in cell for cell in row] for row in items]
-        rows.append(((categories or {}).get(name, name), "alpha (nominal)", *krippendorff_alpha(marks)))
-    for first, second in itertools.combinations(table.columns, 2):
-        one, two = ([_sorted(cell) for cell in table[name]] for name in (first, second))
-        rows.append((f"{first} and {second}", "kappa", *cohen_kappa(one, two)))
+        what = (categories or {}).get(name, name)
+        rows.append((what, "alpha (nominal)", *krippendorff_alpha(marks, weights=weights)))
+    for first, second in itertools.combinations(range(len(table.columns)), 2):
+        one, two = ([_sorted(row[place]) for row in items] for place in (first, second))
+        pair = f"{table.columns[first]} and {table.columns[second]}"
+        rows.append((pair, "kappa", *cohen_kappa(one, two, weights=weights)))
     return pd.DataFrame(rows, columns=["what", "measure", "value", "items", "ratings", "reason"])
 
 

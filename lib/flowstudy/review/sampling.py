@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 import pandas as pd
 
@@ -12,8 +12,10 @@ from flowstudy.analysis.agreement import disagreements
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
-from flowstudy.study import PLANS
 from flowstudy.systems.records import Prediction
+
+Sampling = Literal["worst", "random", "stratified", "disagreements", "adjudicate"]
+PLANS: Final[tuple[str, ...]] = get_args(Sampling)
 
 
 class Item(NamedTuple):

@@ -40,8 +40,10 @@ class Session:
         if not self.annotator:
             raise ValueError("tagging: expected the name of the annotator, got an empty one; type yours")
         self._answers = {item.place: fingerprint(item.prediction) for item in self.items}
-        mine = store.given_by(self.annotator, role)
-        self.states: dict[tuple[str, str, int], State] = {tag.place: tag.state for tag in mine if self._is_same(tag)}
+        mine = store.states(self.annotator, role).items()
+        self.states: dict[tuple[str, str, int], State] = {
+            place: state for place, (state, answer) in mine if self._is_same(place, answer)
+        }
         self.paces: list[float] = []
         self.opinions: list[Tag] = []
         self._actions: list[tuple[int, Tag]] = []
@@ -79,7 +81,7 @@ class Session:
         """Go to an answer (clipped to the queue) and read what is stored of it, also by another tab of this person."""
         self.position = max(0, min(position, len(self.items) - 1))
         self.since = time.monotonic()
-        here = [tag for tag in self.store.on(self.item.place) if self._is_same(tag)]
+        here = [tag for tag in self.store.on(self.item.place) if self._is_same(tag.place, tag.answer)]
         self.saved = next((tag for tag in here if (tag.annotator, tag.role) == (self.annotator, self.role)), None)
         others = [tag for tag in here if tag.role == "annotator" and tag.state == "done"]
         self.opinions = others if self.role == "adjudicator" else []
@@ -96,9 +98,9 @@ class Session:
             return [name for name in self.taxonomy.categories if name in agreed]
         return [tag.category for tag in self.proposals()]
 
-    def _is_same(self, tag: Tag) -> bool:
-        """True when the tag was given to the answer of the queue (it has no fingerprint, or the right one)."""
-        return tag.answer in (None, self._answers.get(tag.place))
+    def _is_same(self, place: tuple[str, str, int], answer: str | None) -> bool:
+        """True when a tag was given to the answer of the queue (it has no fingerprint, or the right one)."""
+        return answer in (None, self._answers.get(place))
 
     def toggle(self, category: str) -> None:
         """Tick or untick a category, and save that as a draft."""

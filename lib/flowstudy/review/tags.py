@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import operator
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -118,18 +118,28 @@ class TagStore:
         """The verdicts that stand: one per person, role and prediction, in the order they were given."""
         return [_tag(row) for row in standing(self._rows())]
 
-    def given_by(self, annotator: str, role: Role = "annotator") -> list[Tag]:
-        """What stands of one person, in the order it was given."""
-        columns = self._table.c
-        return [_tag(row) for row in standing(self._rows(columns.annotator == annotator)) if row.role == role]
+    def states(self, annotator: str, role: Role = "annotator") -> dict[tuple[str, str, int], tuple[State, str | None]]:
+        """How far one person is: prediction to the state of what stands, and the fingerprint it was given to."""
+        table = self._standing(self._table.c.annotator == annotator)
+        mine = table[table["role"] == role]
+        columns = (mine[name].tolist() for name in ("system", "example", "repeat", "state", "answer"))
+        return {(s, e, r): (state, answer) for s, e, r, state, answer in zip(*columns, strict=True)}
 
     def table(self) -> pd.DataFrame:
         """`current()` as a table, one row per verdict, in `TABLE_COLUMNS`."""
-        pick = operator.attrgetter(*TABLE_COLUMNS)
-        table = pd.DataFrame([pick(row) for row in standing(self._rows())], columns=TABLE_COLUMNS)
+        table = self._standing()[TABLE_COLUMNS].reset_index(drop=True)
         for name in LISTS:
             table[name] = _lists(table[name])
         return table
+
+    def _standing(self, where: Any = None) -> pd.DataFrame:
+        """The rule of `standing` on whole columns: fast for many rows."""
+        columns = list(Tag.model_fields)
+        rows = pd.DataFrame(self._rows(where, columns), columns=columns, dtype=object)
+        undos = rows["state"] == "undo"
+        kept = rows[~undos & ~rows["id"].isin(set(rows.loc[undos, "supersedes"]))]
+        latest = kept.drop_duplicates(_STACK, keep="last").sort_values("created_at", kind="stable")
+        return latest.astype({"repeat": int, "seconds": float})
 
     def on(self, place: tuple[str, str, int]) -> list[Tag]:
         """What stands on one prediction (system, example, repeat), of everybody."""
@@ -142,12 +152,13 @@ class TagStore:
         """What stands of one person on one prediction (system, example, repeat); None when there is nothing."""
         return next((tag for tag in self.on(place) if (tag.annotator, tag.role) == (annotator, role)), None)
 
-    def _rows(self, where: Any = None) -> list[Any]:
+    def _rows(self, where: Any = None, names: Sequence[str] = tuple(Tag.model_fields)) -> list[Any]:
         import sqlalchemy as sa
 
         if self._version is None:
             return []
-        query = sa.select(*readable_columns(self._table, self._version)).order_by(self._table.c.seq)
+        columns = {column.name: column for column in readable_columns(self._table, self._version)}
+        query = sa.select(*(columns[name] for name in names)).order_by(self._table.c.seq)
         with self._guard(), self._engine.connect() as connection:
             return list(connection.execute(query if where is None else query.where(where)))
 
@@ -171,6 +182,9 @@ class TagStore:
 #: Columns of a table of standing tags: the fields of `Tag` without what only the history needs.
 TABLE_COLUMNS = [name for name in Tag.model_fields if name not in ("id", "supersedes")]
 
+#: What a person has one standing verdict for.
+_STACK: Final = ["role", "annotator", "system", "example", "repeat"]
+
 AnyTag = TypeVar("AnyTag", bound=Any)
 
 
@@ -179,14 +193,11 @@ def standing(history: Iterable[AnyTag]) -> list[AnyTag]:
 
     Takes tags, or database rows with the same fields.
     """
-    stacks: dict[tuple[str, str, str, str, int], list[AnyTag]] = {}
-    for tag in history:
-        stack = stacks.setdefault((tag.role, tag.annotator, tag.system, tag.example, tag.repeat), [])
-        if tag.state == "undo":
-            stack[:] = [kept for kept in stack if kept.id != tag.supersedes]
-        else:
-            stack.append(tag)
-    return sorted((stack[-1] for stack in stacks.values() if stack), key=lambda tag: tag.created_at)
+    rows = list(history)
+    undone = {row.supersedes for row in rows if row.state == "undo"}
+    key = operator.attrgetter(*_STACK)
+    latest = {key(row): row for row in rows if row.state != "undo" and row.id not in undone}
+    return sorted(latest.values(), key=lambda row: row.created_at)
 
 
 def _row(tag: Tag) -> dict[str, Any]:

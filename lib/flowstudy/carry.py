@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from flowstudy.review.desk import STORE_VARIABLE, open_desk
+from flowstudy.desk import STORE_VARIABLE, open_desk
 from flowstudy.review.exchange import export_tags, import_tags
 from flowstudy.review.label_studio import labelling_config, to_annotate
 from flowstudy.review.tags import TagStore

@@ -106,7 +106,7 @@ def write_page(run_dir: str | Path, **options: Any) -> Path:
     run = open_run(run_dir)
     blind = bool(options.pop("blind", False))
     source = (
-        "from flowstudy.review.desk import open_desk, sign_in\n\n"
+        "from flowstudy.desk import open_desk, sign_in\n\n"
         f"sign_in(open_desk({str(run.path)!r}, **{options!r}), blind={blind})"
     )
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
