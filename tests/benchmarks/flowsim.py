@@ -1,12 +1,12 @@
 """Time FlowSim against zss, apted and the published pipeline on the same trees, in one run.
 
-    python -m tests.benchmarks.flowsim            # a few minutes; writes figures/bench_flowsim.{csv,html,png}
+    python -m tests.benchmarks.flowsim            # a few minutes; writes figures/bench_flowsim.{csv,json,png} and more
     python -m tests.benchmarks.flowsim --quick    # sizes up to 50, about twenty seconds
     python -m tests.benchmarks.flowsim --out DIR  # writes there instead of figures/
 
 Kernel rows take ready trees; text rows take JSON text and give both FlowSim modes. `related` candidates are references
 with a few mistakes, `unrelated` ones other flows. Every time is the best of several rounds over the same pairs, on one
-thread; every distance is checked against zss.
+thread; every distance is checked against zss. The single figures go to figures/bench_flowsim_single.csv.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import random
-import shutil
+import resource
 import subprocess
 import sys
 import time
@@ -29,10 +29,11 @@ import apted
 import numpy as np
 import pandas as pd
 
-from flowstudy.metrics import kernel, score_pairs
+from flowstudy.metrics import flow_similarity, kernel, published_similarities, score_pairs
+from flowstudy.metrics.desks import published_desk
 from flowstudy.metrics.limits import MAX_CELLS
-from flowstudy.metrics.published import current_book, current_reader, published_similarities
 from flowstudy.metrics.published_tree import published_tree
+from flowstudy.review.pictures import save_figure
 from tests.benchmarks.flow_maker import make_candidate, make_flow, size
 from tests.metrics import oracle
 
@@ -76,19 +77,19 @@ def seconds(work: Callable[[Any], object], items: Sequence[Any], rounds: int) ->
 
 
 def kernel_rows(nodes: int, kind: str, pairs: list[Pair], slow: int) -> list[dict[str, Any]]:
-    book, fast = current_book(), kernel.fast_kernels()
+    book, fast = published_desk().reader.book, kernel.fast_kernels()
     if fast is None:
         sys.exit("numba is not installed: nothing to compare; run `pip install numba`")
     trees = [[published_tree(flow, inputs=True) for flow in pair] for pair in pairs]
     ours = [tuple(np.frombuffer(book.encode(tree), np.int64) for tree in pair if tree) for pair in trees]
     theirs = [tuple(oracle.tree(flow, True) for flow in pair) for pair in pairs[:slow]]
     for mine, other in zip(ours[:slow], theirs, strict=True):
-        if fast.pair_distance(*mine, MAX_CELLS) != oracle.distance(*other):
+        if fast.pair_distance(*mine, True, MAX_CELLS) != oracle.distance(*other):
             sys.exit(f"distances differ from zss at {nodes} nodes: do not trust these times")
     mean = sum(size(flow) for pair in pairs for flow in pair) / (2 * len(pairs))
     rounds = 1 if nodes >= 100 else 3
     found = {
-        "flowstudy kernel": seconds(lambda p: fast.pair_distance(p[0], p[1], MAX_CELLS), ours, 9),
+        "flowstudy kernel": seconds(lambda p: fast.pair_distance(p[0], p[1], True, MAX_CELLS), ours, 9),
         "zss": seconds(lambda p: oracle.distance(*p), theirs, rounds),
         "apted": seconds(lambda p: apted.APTED(*p, AptedCosts()).compute_edit_distance(), theirs, rounds),
     }
@@ -105,7 +106,7 @@ def text_rows(nodes: int, kind: str, pairs: list[Pair], slow: int) -> list[dict[
             oracle.similarity(candidate, reference, inputs)
 
     def cold(pair: tuple[str, str]) -> None:
-        current_reader().kept.clear()
+        published_desk().forget()
         published_similarities(*pair)
 
     found = {
@@ -125,25 +126,31 @@ def row(nodes: int, mean: float, kind: str, what: str, name: str, spent: float, 
 
 
 def single_rows() -> list[dict[str, Any]]:
-    """A large pair, a large batch, and the time to the first score in a new process."""
+    """A large pair, large batches, and the time to the first score in a new process."""
     rng = random.Random(1)
-    reference = make_flow(1_000, rng)
-    trees = [published_tree(flow, inputs=True) for flow in (make_flow(1_000, rng), reference)]
-    book, fast = current_book(), kernel.fast_kernels()
-    pair = [np.frombuffer(book.encode(tree), np.int64) for tree in trees if tree]
-    large = seconds(lambda p: fast and fast.pair_distance(p[0], p[1], MAX_CELLS), [pair], 3)
-    kept = [int((codes[: len(codes) // 2] >= 0).sum()) + 1 for codes in pair]
-    memory = kept[0] * kept[1] * 4 * 2 / 2**20
-    pairs = [pair for _ in range(10) for pair in make_pairs(20, "related", 1_000)]
-    texts = [(json.dumps(c) + " " * (k % 10), json.dumps(r)) for k, (c, r) in enumerate(pairs)]
-    batch = seconds(lambda t: score_pairs([c for c, _ in t], [r for _, r in t]), [texts], 2)
-    first = seconds(lambda _: subprocess.run([sys.executable, "-c", FIRST], check=True), [0], 3)
-    return [
-        {"measure": "1,000-node pair, unrelated", "value": large, "unit": "s"},
-        {"measure": "1,000-node pair, tables", "value": memory, "unit": "MiB"},
-        {"measure": "score_pairs, 10,000 pairs of 20 nodes, strict and published", "value": batch, "unit": "s"},
-        {"measure": "new process, import and first score", "value": first, "unit": "s"},
+    large = [make_flow(1_000, rng) for _ in range(2)]
+    texts = [json.dumps(flow) for flow in large]
+    flow_similarity(*texts)  # numba is imported and the machine code loaded
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    spent = seconds(lambda t: flow_similarity(*t), [texts], 3)
+    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    trees = [published_desk().code(flow, True, "r") for flow in large]
+    tables = 4 * 2 * np.prod([len(tree.codes) // 2 for tree in trees if tree]) / 2**20
+    batches = {
+        "10,000 pairs of 20 nodes, all texts different": make_pairs(20, "related", 10_000),
+        "10,000 pairs of 20 nodes, 1,000 references": make_pairs(20, "related", 1_000) * 10,
+    }
+    rows = [
+        ("1,000-node pair from text, unrelated", spent, "s"),
+        ("the same, growth of memory", memory, "MiB"),
+        ("the same, tables of the kernel", float(tables), "MiB"),
     ]
+    for name, pairs in batches.items():
+        sides = [[json.dumps(side) for side in part] for part in zip(*pairs, strict=True)]
+        rows.append((f"score_pairs, {name}, strict and published", seconds(lambda s: score_pairs(*s), [sides], 3), "s"))
+    first = seconds(lambda _: subprocess.run([sys.executable, "-c", FIRST], check=True), [0], 3)
+    rows.append(("new process, import and first score", first, "s"))
+    return [dict(zip(("measure", "value", "unit"), row, strict=True)) for row in rows]
 
 
 FIRST = """
@@ -153,24 +160,25 @@ flow_similarity(flow, {**flow, "trigger": None})
 """
 
 
-def draw(table: pd.DataFrame, out: Path) -> None:
+COLOURS = {
+    "flowstudy kernel": "#0072B2", "flowstudy, both texts new": "#0072B2", "flowstudy, reference known": "#56B4E9",
+    "zss": "#D55E00", "published pipeline": "#D55E00", "apted": "#009E73",
+}  # fmt: skip
+
+
+def draw(table: pd.DataFrame) -> Any:
+    """Time per pair by size, both axes logarithmic; dashed lines start from text."""
     import plotly.graph_objects as go
 
-    colours = {
-        "flowstudy kernel": "#0072B2", "flowstudy, both texts new": "#0072B2", "flowstudy, reference known": "#56B4E9",
-        "zss": "#D55E00", "published pipeline": "#D55E00", "apted": "#009E73",
-    }  # fmt: skip
     figure = go.Figure()
     shown = table[table["pairs"] == "unrelated"]
     for (what, name), part in shown.groupby(["measured", "implementation"], sort=False):
-        line = {"color": colours[name], "dash": "solid" if what == "kernel" else "dash"}
+        line = {"color": COLOURS[name], "dash": "solid" if what == "kernel" else "dash"}
         figure.add_scatter(x=part["nodes"], y=part["time_us"], name=f"{name} ({what})", line=line, mode="lines+markers")
-    figure.update_xaxes(title="nodes per tree", type="log")
-    figure.update_yaxes(title="time per pair (µs)", type="log")
-    figure.update_layout(title="FlowSim: time per pair of unrelated flows, one thread", width=900, height=560)
-    figure.write_html(out / "bench_flowsim.html", include_plotlyjs=True)
-    if shutil.which("chromium") or shutil.which("google-chrome"):
-        figure.write_image(out / "bench_flowsim.png")
+    figure.update_xaxes(title="nodes per tree", type="log", tickvals=list(SIZES), ticktext=list(map(str, SIZES)))
+    figure.update_yaxes(title="time per pair (µs)", type="log", exponentformat="none", dtick=1)
+    title = "FlowSim: time per pair of unrelated flows, one thread"
+    return figure.update_layout(title=title, width=900, height=520, template="plotly_white")
 
 
 def main() -> None:
@@ -185,12 +193,11 @@ def main() -> None:
             pairs = make_pairs(nodes, kind, many)
             rows += kernel_rows(nodes, kind, pairs, slow) + text_rows(nodes, kind, pairs, slow)
             print(f"{nodes} nodes, {kind}: done", file=sys.stderr)
-    table, single = pd.DataFrame(rows), pd.DataFrame(single_rows())
-    given.out.mkdir(parents=True, exist_ok=True)
-    table.round(3).to_csv(given.out / "bench_flowsim.csv", index=False)
-    draw(table, given.out)
+    table, single = pd.DataFrame(rows).round(3), pd.DataFrame(single_rows()).round(3)
+    save_figure(draw(table), table, given.out, "bench_flowsim")
+    single.to_csv(given.out / "bench_flowsim_single.csv", index=False)
     print(table.drop(columns="pairs_per_s").round(1).to_string(index=False))
-    print(single.round(3).to_string(index=False))
+    print(single.to_string(index=False))
 
 
 if __name__ == "__main__":

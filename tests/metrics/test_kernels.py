@@ -60,7 +60,7 @@ def by_zss(a, b):
 
 
 def by_plain(a, b):
-    return _plain_kernels.pair_distance(BOOK.encode(a), BOOK.encode(b), MAX_CELLS)
+    return _plain_kernels.pair_distance(BOOK.encode(a), BOOK.encode(b), True, MAX_CELLS)
 
 
 def by_fast(a, b):
@@ -68,7 +68,7 @@ def by_fast(a, b):
         pytest.skip("numba is not installed")
     import numpy as np
 
-    return fast.pair_distance(*(np.frombuffer(BOOK.encode(t), np.int64) for t in (a, b)), MAX_CELLS)
+    return fast.pair_distance(*(np.frombuffer(BOOK.encode(t), np.int64) for t in (a, b)), True, MAX_CELLS)
 
 
 def by_comparison(a, b):
@@ -110,12 +110,45 @@ def test_fast_equals_fallback_on_larger_trees():
 
 def test_batch_equals_single_with_and_without_numba(monkeypatch):
     rng = random.Random(6)
-    encoded = [BOOK.encode(random_tree(rng.randint(1, 60), rng)) for _ in range(30)]
-    pairs = [(rng.randrange(30), rng.randrange(30)) for _ in range(600)]
-    many = kernel.tree_distances(encoded, pairs)
-    assert many == [kernel.tree_distance(encoded[a], encoded[b]) for a, b in pairs]
+    encoded = [marked(random_tree(rng.randint(1, 60), rng), rng) for _ in range(30)]
+    jobs = [(rng.randrange(30), rng.randrange(30), rng.randrange(2)) for _ in range(1200)]
+    shelf = kernel.Shelf()
+    assert [shelf.put(each) for each in encoded] == list(range(30))
+    many = shelf.distances(jobs, threads=2)
+    assert many == [kernel.tree_distance(encoded[a], encoded[b], inputs=bool(inputs)) for a, b, inputs in jobs]
+    assert kernel.both_distances(encoded[0], encoded[1]) == tuple(
+        kernel.tree_distance(encoded[0], encoded[1], inputs=inputs) for inputs in (False, True)
+    )
     monkeypatch.setattr(kernel, "fast_kernels", lambda: None)
-    assert many[:40] == kernel.tree_distances(encoded, pairs[:40])
+    assert many[:60] == shelf.distances(jobs[:60], threads=1)
+
+
+def marked(tree, rng):
+    """Codes of a tree of which some nodes are marked as inputs."""
+    parents = [~above if above > 0 and rng.random() < 0.3 else above for above in tree.parents]
+    return BOOK.encode(Tree(tree.labels, parents, []))
+
+
+def test_without_inputs_marked_nodes_and_all_below_them_are_left_out():
+    rng = random.Random(8)
+    for _ in range(200):
+        a, b = (marked(random_tree(rng.randint(1, 25), rng), rng) for _ in range(2))
+        pruned = [array("q", without_inputs(each)) for each in (a, b)]
+        wanted = _plain_kernels.pair_distance(*pruned, True, MAX_CELLS)
+        assert _plain_kernels.pair_distance(a, b, False, MAX_CELLS) == wanted
+        if fast is not None:
+            assert fast.pair_distance(*map(kernel._ints, (a, b)), False, MAX_CELLS) == wanted
+
+
+def without_inputs(encoded):
+    n = len(encoded) // 2
+    place, codes, parents = {-1: -1}, [], []
+    for node, above in enumerate(encoded[n:]):
+        if above >= -1 and above in place:
+            place[node] = len(codes)
+            codes.append(encoded[node])
+            parents.append(place[above])
+    return codes + parents
 
 
 def test_only_a_root():

@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.metrics import published_scores
-from flowstudy.metrics.published import current_reader, published_similarities
+from flowstudy.metrics.desks import PublishedDesk
+from flowstudy.metrics.matches import prints
+from flowstudy.metrics.plain import plain_flow
+from flowstudy.metrics.published import both_similarities, published_similarities
 from flowstudy.metrics.published_query import query_tree
 from flowstudy.metrics.published_tree import published_tree
 from flowstudy.metrics.treebleu import edges
@@ -81,13 +84,16 @@ def test_odd_texts(text):
 @settings(max_examples=200, deadline=None)
 @given(HOSTILE | flows().map(lambda flow: flow.to_dict()), flows())
 def test_fast_route_equals_the_complete_one(candidate, reference):
-    candidate, reference = json.dumps(candidate), reference.to_json()
-    scores = published_scores(candidate, reference)
-    wanted = (scores["flow_sim_no_inputs"], scores["flow_sim_with_inputs"])
-    assert published_similarities(candidate, reference) == wanted
-    fast = current_reader().read(json.loads(candidate), with_edges=True)
-    for inputs in (False, True) if fast else ():
-        assert fast.edges[inputs] == edges(published_tree(json.loads(candidate), inputs=inputs))
+    desk = PublishedDesk()
+    complete = [
+        tuple(desk.encode(published_tree(value, inputs=inputs)) for inputs in (False, True))
+        for value in (candidate, reference.to_dict())
+    ]
+    assert published_similarities(json.dumps(candidate), reference.to_json()) == both_similarities(*complete)
+    if plain_flow(candidate) is not None:
+        found = desk.read(json.dumps(candidate), "r")
+        assert found.edges == tuple(edges(published_tree(candidate, inputs=inputs)) for inputs in (False, True))
+        assert found.prints == prints(candidate)
 
 
 def test_fast_route_on_the_vectors():

@@ -31,19 +31,25 @@ def _jit() -> Any:
 
 
 @_jit()
-def _compact(encoded: _Ints, start: int, end: int, codes: _Ints, sizes: _Ints) -> int:
-    """Codes and subtree sizes, in document order, of the nodes that cost something below a root of our own."""
+def _compact(
+    encoded: _Ints, start: int, end: int, inputs: bool, codes: _Ints, sizes: _Ints, place: _Ints, above: _Ints
+) -> int:
+    """Codes and subtree sizes, in document order, of the nodes that cost something below a root of our own.
+
+    Without `inputs`, marked nodes are left out with all below them: their place is -1.
+    """
     n = (end - start) // 2
-    place = np.empty(n, np.int64)
-    above = np.empty(n + 1, np.int64)
     codes[0] = 0
     above[0] = -1
     kept = 1
     for node in range(n):
         parent = encoded[start + n + node]
-        owner = place[parent] if parent >= 0 else 0
+        if parent < -1:
+            owner = place[~parent] if inputs else -1
+        else:
+            owner = place[parent] if parent >= 0 else 0
         code = encoded[start + node]
-        if code < 0:
+        if code < 0 or owner < 0:
             place[node] = owner
         else:
             place[node] = kept
@@ -70,12 +76,17 @@ def _same(codes_a: _Ints, sizes_a: _Ints, a: int, codes_b: _Ints, sizes_b: _Ints
 
 @_jit()
 def _strip(
-    codes_a: _Ints, sizes_a: _Ints, kept_a: int, codes_b: _Ints, sizes_b: _Ints, kept_b: int
+    codes_a: _Ints,
+    sizes_a: _Ints,
+    kept_a: int,
+    codes_b: _Ints,
+    sizes_b: _Ints,
+    kept_b: int,
+    last_a: _Ints,
+    last_b: _Ints,
 ) -> tuple[int, int, int, int]:
     """The two ranges of nodes that remain to be compared, after matching what is equal at both ends."""
     a, a_end, b, b_end = 1, kept_a, 1, kept_b
-    last_a = np.empty(kept_a, np.int64)
-    last_b = np.empty(kept_b, np.int64)
     while True:
         while a < a_end and b < b_end and _same(codes_a, sizes_a, a, codes_b, sizes_b, b):
             a += sizes_a[a]
@@ -102,7 +113,9 @@ def _strip(
 
 
 @_jit()
-def _postorder(codes: _Ints, sizes: _Ints, start: int, end: int, mirror: bool, out: _Ints, left: _Ints) -> int:
+def _postorder(
+    codes: _Ints, sizes: _Ints, start: int, end: int, mirror: bool, out: _Ints, left: _Ints, spare: _Ints
+) -> int:
     """Codes and leftmost leaves in postorder of the forest start..end under a root; returns the sum of keyroot sizes.
 
     In the mirror image, postorder is document order backwards.
@@ -117,7 +130,7 @@ def _postorder(codes: _Ints, sizes: _Ints, start: int, end: int, mirror: bool, o
             left[post] = post - sizes[node] + 1
     else:
         depth = 0
-        ends = np.empty(n + 1, np.int64)
+        ends = spare
         for node in range(start, end):
             while depth and ends[depth - 1] <= node:
                 depth -= 1
@@ -126,25 +139,24 @@ def _postorder(codes: _Ints, sizes: _Ints, start: int, end: int, mirror: bool, o
             left[post] = post - sizes[node] + 1
             ends[depth] = node + sizes[node]
             depth += 1
-    seen = np.zeros(n + 1, np.bool_)
-    total = 0
+    total, seen = 0, spare
+    seen[: n + 1] = 0
     for post in range(n, -1, -1):
         if not seen[left[post]]:
-            seen[left[post]] = True
+            seen[left[post]] = 1
             total += post - left[post] + 1
     return total
 
 
 @_jit()
-def _roots(left: _Ints) -> _Ints:
-    """The keyroots, in ascending order: the last node of each leftmost leaf."""
+def _roots(left: _Ints, roots: _Ints, seen: _Ints) -> _Ints:
+    """The keyroots, in ascending order: the last node of each leftmost leaf; held in the end of `roots`."""
     n = len(left)
-    seen = np.zeros(n, np.bool_)
-    roots = np.empty(n, np.int64)
-    k = n
+    seen[:n] = 0
+    k = len(roots)
     for post in range(n - 1, -1, -1):
         if not seen[left[post]]:
-            seen[left[post]] = True
+            seen[left[post]] = 1
             k -= 1
             roots[k] = post
     return roots[k:]
@@ -158,15 +170,15 @@ def _relabel(code: int, other: int) -> np.int32:
 
 
 @_jit()
-def _zhang_shasha(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints) -> int:
+def _zhang_shasha(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints, spare: _Ints) -> int:
     """The distance of two trees in postorder; unit insertions and deletions, relabelling 0, 1 or 2 by code."""
     n, m = len(codes_a), len(codes_b)
     tree = np.empty((n, m), np.int32)
     forest = np.empty((n + 1, m + 1), np.int32)
     shift = np.empty(m, np.uint32)
     one = np.uint32(1)
-    roots_b = _roots(left_b)
-    for i in _roots(left_a):
+    roots_b = _roots(left_b, spare[0], spare[2])
+    for i in _roots(left_a, spare[1], spare[2]):
         li = left_a[i]
         for j in roots_b:
             lj = left_b[j]
@@ -203,47 +215,51 @@ def _zhang_shasha(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints) 
 
 
 @_jit()
-def _distance(encoded: _Ints, a0: int, a1: int, b0: int, b1: int, most_cells: int) -> int:
-    codes_a, sizes_a = np.empty((a1 - a0) // 2 + 1, np.int64), np.empty((a1 - a0) // 2 + 1, np.int64)
-    codes_b, sizes_b = np.empty((b1 - b0) // 2 + 1, np.int64), np.empty((b1 - b0) // 2 + 1, np.int64)
-    kept_a = _compact(encoded, a0, a1, codes_a, sizes_a)
-    kept_b = _compact(encoded, b0, b1, codes_b, sizes_b)
-    a, a_end, b, b_end = _strip(codes_a, sizes_a, kept_a, codes_b, sizes_b, kept_b)
+def _distance(encoded: _Ints, a0: int, a1: int, b0: int, b1: int, inputs: bool, most_cells: int) -> int:
+    # One allocation for all short rows: for small trees, allocating takes as long as comparing.
+    rows = np.empty((15, max(a1 - a0, b1 - b0) // 2 + 2), np.int64)
+    codes_a, sizes_a, codes_b, sizes_b, spare = rows[0], rows[1], rows[2], rows[3], rows[4:7]
+    kept_a = _compact(encoded, a0, a1, inputs, codes_a, sizes_a, spare[0], spare[1])
+    kept_b = _compact(encoded, b0, b1, inputs, codes_b, sizes_b, spare[0], spare[1])
+    a, a_end, b, b_end = _strip(codes_a, sizes_a, kept_a, codes_b, sizes_b, kept_b, spare[0], spare[1])
     n, m = a_end - a, b_end - b
     if n == 0 or m == 0:
         return n + m
-    post_a, left_a = np.empty((2, n + 1), np.int64), np.empty((2, n + 1), np.int64)
-    post_b, left_b = np.empty((2, m + 1), np.int64), np.empty((2, m + 1), np.int64)
-    work = np.empty(2, np.int64)
-    for side in range(2):
-        work[side] = _postorder(codes_a, sizes_a, a, a_end, side == 1, post_a[side], left_a[side])
-        work[side] *= _postorder(codes_b, sizes_b, b, b_end, side == 1, post_b[side], left_b[side])
-    side = 1 if work[1] < work[0] else 0
-    if work[side] > most_cells:
+    post_a, left_a, post_b, left_b = rows[7:9], rows[9:11], rows[11:13], rows[13:15]
+    work = 0
+    side = 0
+    for k in range(2):
+        cells = _postorder(codes_a, sizes_a, a, a_end, k == 1, post_a[k], left_a[k], spare[0])
+        cells *= _postorder(codes_b, sizes_b, b, b_end, k == 1, post_b[k], left_b[k], spare[0])
+        if k == 0 or cells < work:
+            work, side = cells, k
+    if work > most_cells:
         return -1
-    return _zhang_shasha(post_a[side], left_a[side], post_b[side], left_b[side])
+    return _zhang_shasha(
+        post_a[side, : n + 1], left_a[side, : n + 1], post_b[side, : m + 1], left_b[side, : m + 1], spare
+    )
 
 
 @_jit()
-def pair_distance(encoded_a: _Ints, encoded_b: _Ints, most_cells: int) -> int:
+def pair_distance(encoded_a: _Ints, encoded_b: _Ints, inputs: bool, most_cells: int) -> int:
     """The distance of two encoded trees, or -1 when it would take more than `most_cells` table cells."""
     both = np.concatenate((encoded_a, encoded_b))
-    return _distance(both, 0, len(encoded_a), len(encoded_a), len(both), most_cells)
+    return _distance(both, 0, len(encoded_a), len(encoded_a), len(both), inputs, most_cells)
 
 
 @_jit()
-def two_distances(encoded: _Ints, a: int, b: int, c: int, d: int, most_cells: int) -> tuple[int, int]:
-    """Distances of two pairs of trees that lie one after another with lengths a, b and c, d."""
-    first = _distance(encoded, 0, a, a, a + b, most_cells)
-    return first, _distance(encoded, a + b, a + b + c, a + b + c, a + b + c + d, most_cells)
+def two_distances(encoded: _Ints, end_a: int, most_cells: int) -> tuple[int, int]:
+    """Distances without and with inputs of two trees that lie one after another, the first up to `end_a`."""
+    bare = _distance(encoded, 0, end_a, end_a, len(encoded), False, most_cells)
+    return bare, _distance(encoded, 0, end_a, end_a, len(encoded), True, most_cells)
 
 
 @_jit()
-def many_distances(encoded: _Ints, starts: _Ints, pairs: _Ints, most_cells: int, distances: _Ints) -> None:
-    """Distances of many pairs: tree t lies at starts[t]..starts[t + 1] of `encoded`, `pairs` holds two tree numbers.
+def many_distances(encoded: _Ints, starts: _Ints, jobs: _Ints, most_cells: int, distances: _Ints) -> None:
+    """Distances of many pairs: tree t lies at starts[t]..starts[t + 1]; a job is two tree numbers and 1 with inputs.
 
-    Holds no lock of the interpreter, so that several threads can each take a part of the pairs.
+    Holds no lock of the interpreter, so that several threads can each take a part of the jobs.
     """
-    for k in range(len(pairs)):
-        a, b = pairs[k, 0], pairs[k, 1]
-        distances[k] = _distance(encoded, starts[a], starts[a + 1], starts[b], starts[b + 1], most_cells)
+    for k in range(len(jobs)):
+        a, b, inputs = jobs[k, 0], jobs[k, 1], jobs[k, 2] == 1
+        distances[k] = _distance(encoded, starts[a], starts[a + 1], starts[b], starts[b + 1], inputs, most_cells)

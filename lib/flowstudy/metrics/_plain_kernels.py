@@ -6,7 +6,7 @@ A textbook Zhang-Shasha over the codes of `trees`, without the shortcuts of the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from flowstudy.metrics.trees import FREE_CODE
 
@@ -25,15 +25,20 @@ class Postorder(NamedTuple):
     left: list[int]
 
 
-def postorder(encoded: Sequence[int]) -> Postorder:
-    """Read an encoded tree (codes, then parents, in document order) into postorder."""
+_LEFT_OUT: Final = -1
+
+
+def postorder(encoded: Sequence[int], inputs: bool = True) -> Postorder:
+    """Read an encoded tree (codes, then parents, in document order) into postorder, with or without its inputs."""
     n = len(encoded) // 2
     place, above, kept = [0] * n, [-1], [-1]
     for node in range(n):
         parent = encoded[n + node]
-        owner = place[parent] if parent >= 0 else 0
+        marked = parent < -1
+        parent = ~parent if marked else parent
+        owner = _LEFT_OUT if marked and not inputs else place[parent] if parent >= 0 else 0
         place[node] = owner
-        if encoded[node] != FREE_CODE:
+        if encoded[node] != FREE_CODE and owner != _LEFT_OUT:
             place[node] = len(kept)
             kept.append(node)
             above.append(owner)
@@ -68,9 +73,9 @@ def relabel_cost(code_a: int, code_b: int) -> int:
     return 1 if (code_a ^ code_b) & _LOW == 0 else 2
 
 
-def pair_distance(encoded_a: Sequence[int], encoded_b: Sequence[int], most_cells: int) -> int:
+def pair_distance(encoded_a: Sequence[int], encoded_b: Sequence[int], inputs: bool, most_cells: int) -> int:
     """The distance of two encoded trees, or -1 when it would take more than `most_cells` table cells."""
-    a, b = postorder(encoded_a), postorder(encoded_b)
+    a, b = postorder(encoded_a, inputs), postorder(encoded_b, inputs)
     return -1 if cells(a.left, b.left) > most_cells else postorder_distance(a, b)
 
 

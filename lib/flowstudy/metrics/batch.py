@@ -6,60 +6,54 @@ import math
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from flowstudy.metrics.kernel import tree_distances, warm_up
+from flowstudy.metrics.kernel import Job, warm_up
 from flowstudy.metrics.limits import FlowTooLarge
-from flowstudy.metrics.matches import component_match, trigger_match
-from flowstudy.metrics.prepared import MODES, PublishedSide, StrictSide, Workshop, is_flow_like
+from flowstudy.metrics.matches import printed_component_match, printed_trigger_match
 from flowstudy.metrics.published import SCORES, normalised
-from flowstudy.metrics.similarity import Strings, check_options, strict_similarity
+from flowstudy.metrics.similarity import Strings, check_options, is_flow_like, strict_similarity
 from flowstudy.metrics.strings import Encoder, TextCosts
+from flowstudy.metrics.treebleu import edge_recall
+from flowstudy.metrics.workshop import MODES, Side, Workshop
 from flowstudy.progress import Tick, progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STRICT_COLUMNS: Final = tuple(f"strict_{mode}{suffix}" for mode, _ in MODES for suffix in ("", "_mean"))
+STRICT_COLUMNS: Final = tuple(f"strict_{mode}{suffix}" for mode in MODES for suffix in ("", "_mean"))
 COLUMNS: Final = (
     "id", "status", "error", "references", "reference_best", *STRICT_COLUMNS, *SCORES, "published_error",
 )  # fmt: skip
-_CHUNK: Final = 1_000
+_CHUNK: Final = 500
 #: From so many pairs on, several processes are worth their start.
-_MANY: Final = 4_000
-_Row = tuple[Any, ...]
-_inherited: tuple[Sequence[Any], TextCosts | None, Workshop | None] = ((), None, None)
+_MANY: Final = 2_000
+_NO_SCORES: Final = (math.nan,) * len(SCORES)
+_Row: TypeAlias = tuple[Any, ...]
+_inherited: tuple[Sequence[Any], TextCosts | None] = ((), None)
 
 
 class _Pair(NamedTuple):
     id: Any
-    candidate: tuple[StrictSide, PublishedSide]
-    references: list[tuple[StrictSide, PublishedSide]]
+    candidate: Side
+    references: list[Side]
 
+    def strict_jobs(self) -> list[Job]:
+        """The strict distances that the pair needs, mode by mode; none unless every side is a flow."""
+        sides = [side.strict_places for side in (self.candidate, *self.references)]
+        first, *others = sides
+        if first is None or None in others:
+            return []
+        return [(first[m], second[m], m) for m in range(len(MODES)) for second in others if second is not None]
 
-class _Distances:
-    """Distance jobs of a chunk, gathered first and computed together."""
-
-    def __init__(self) -> None:
-        self._trees: list[Any] = []
-        self._numbers: dict[int, int] = {}
-        self._pairs: dict[tuple[int, int], int] = {}
-        self.found: list[int | None] = []
-
-    def _number(self, tree: Any) -> int:
-        number = self._numbers.setdefault(id(tree), len(self._trees))
-        if number == len(self._trees):
-            self._trees.append(tree)
-        return number
-
-    def ask(self, first: Any, second: Any) -> int:
-        """Queue a pair of encoded trees; the index of its distance in `found`."""
-        return self._pairs.setdefault((self._number(first), self._number(second)), len(self._pairs))
-
-    def compute(self) -> None:
-        self.found = tree_distances(self._trees, list(self._pairs))
+    def published_jobs(self) -> list[Job]:
+        """The published distances, of the modes in which the published code does not raise; first reference only."""
+        if not self.references:
+            return []
+        both = zip(self.candidate.published_places, self.references[0].published_places, strict=False)
+        return [(a, b, m) for m, (a, b) in enumerate(both) if a is not None and b is not None]
 
 
 def score_pairs(
@@ -94,20 +88,20 @@ def score_pairs(
     texts = TextCosts(encoder) if strings == "similar" else None
     with progress(title, len(triples)) as tick:
         several = len(triples) >= _MANY and _can_fork() and encoder is None
-        rows = _in_processes(triples, texts, tick) if several else _score(triples, texts, Workshop(), tick)
+        rows = _in_processes(triples, texts, tick) if several else _score(triples, texts, os.cpu_count() or 1, tick)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _score(triples: Sequence[Any], texts: TextCosts | None, workshop: Workshop, tick: Tick | None = None) -> list[_Row]:
+def _score(triples: Sequence[Any], texts: TextCosts | None, threads: int, tick: Tick | None = None) -> list[_Row]:
+    """The rows of some pairs, in this process; distances by so many threads."""
     rows: list[_Row] = []
+    workshop = Workshop(trees=texts is not None)
     for start in range(0, len(triples), _CHUNK):
-        pairs = []
-        for each in triples[start : start + _CHUNK]:
-            pairs.append(_prepare(each, workshop))
-            if tick is not None:
-                tick()
-        rows += _rows(pairs, texts)
+        pairs = [_prepare(each, workshop) for each in triples[start : start + _CHUNK]]
+        rows += _rows(pairs, texts, workshop, threads)
         workshop.tidy()
+        if tick is not None:
+            tick(len(pairs))
     return rows
 
 
@@ -121,7 +115,7 @@ def _in_processes(triples: Sequence[Any], texts: TextCosts | None, tick: Tick) -
     """All cores: each process inherits the pairs and sends its rows back."""
     global _inherited
     warm_up()
-    _inherited = (triples, texts, Workshop())
+    _inherited = (triples, texts)
     parts = [(start, start + _CHUNK) for start in range(0, len(triples), _CHUNK)]
     rows: list[_Row] = []
     try:
@@ -130,13 +124,13 @@ def _in_processes(triples: Sequence[Any], texts: TextCosts | None, tick: Tick) -
                 rows += part
                 tick(len(part))
     finally:
-        _inherited = ((), None, None)
+        _inherited = ((), None)
     return rows
 
 
 def _work(part: tuple[int, int]) -> list[_Row]:
-    triples, texts, workshop = _inherited
-    return _score(triples[slice(*part)], texts, workshop or Workshop())
+    triples, texts = _inherited
+    return _score(triples[slice(*part)], texts, 1)
 
 
 def _triples(candidates: Any, references: Any, ids: Any) -> list[tuple[Any, Any, Any]]:
@@ -160,103 +154,80 @@ def _triples(candidates: Any, references: Any, ids: Any) -> list[tuple[Any, Any,
 def _prepare(triple: tuple[Any, Any, Any], workshop: Workshop) -> _Pair:
     name, candidate, references = triple
     several = [references] if is_flow_like(references) or not isinstance(references, Sequence) else references
-    return _Pair(name, workshop.prepare(candidate), [workshop.reference(each) for each in several])
+    return _Pair(name, workshop.candidate(candidate), [workshop.reference(each) for each in several])
 
 
-def _rows(pairs: Sequence[_Pair], texts: TextCosts | None) -> Iterator[_Row]:
-    jobs = _Distances()
-    asked = [(_ask_strict(pair, jobs) if texts is None else None, _ask_published(pair, jobs)) for pair in pairs]
-    jobs.compute()
+def _rows(pairs: Sequence[_Pair], texts: TextCosts | None, workshop: Workshop, threads: int) -> list[_Row]:
+    asked = [(pair.strict_jobs() if texts is None else [], pair.published_jobs()) for pair in pairs]
+    jobs = [job for strict, published in asked for job in (*strict, *published)]
+    found = iter(workshop.shelf.distances(jobs, threads))
+    rows = []
     for pair, (strict, published) in zip(pairs, asked, strict=True):
-        row: dict[str, Any] = dict.fromkeys(COLUMNS, math.nan)
-        row |= {"id": pair.id, "references": len(pair.references), "reference_best": -1, "published_error": ""}
-        row |= _strict_row(pair, strict, texts, jobs.found)
-        row |= _published_row(pair, published, jobs.found)
-        yield tuple(row.values())
+        head = _strict_part(pair, [next(found) for _ in strict], texts)
+        rows.append((pair.id, *head, *_published_part(pair, {m: next(found) for _, _, m in published})))
+    return rows
 
 
-def _ask_strict(pair: _Pair, jobs: _Distances) -> list[list[int]]:
-    """For each mode the distance jobs against every reference; empty when either side is no flow."""
-    first = pair.candidate[0]
-    if not first.codes or not all(second.codes for second, _ in pair.references):
-        return []
-    return [[jobs.ask(first.codes[m], second.codes[m]) for second, _ in pair.references] for m in range(len(MODES))]
+def _strict_part(pair: _Pair, distances: Sequence[int | None], texts: TextCosts | None) -> _Row:
+    """Status, error, number of references, index of the best one, and the strict scores."""
+    count, first = len(pair.references), pair.candidate.strict
+    status, error = _unscored(pair)
+    if status == "invalid_output":
+        return (status, error, count, 0, 0.0, 0.0, 0.0, 0.0)
+    try:
+        bare, full = ([], []) if status else (_strict_scores(pair, m, distances, texts) for m in range(len(MODES)))
+    except FlowTooLarge as problem:
+        status, error, bare, full = "too_large", str(problem), [], []
+    if status:
+        return (status, error, count, -1, math.nan, math.nan, math.nan, math.nan)
+    best = max(full)
+    return (
+        first.status, "", count, full.index(best), max(bare), math.fsum(bare) / count, best, math.fsum(full) / count,
+    )  # fmt: skip
 
 
-def _ask_published(pair: _Pair, jobs: _Distances) -> list[int | None]:
-    first, second = pair.candidate[1], pair.references[0][1] if pair.references else None
-    if second is None or first.error or second.error:
-        return []
-    both = zip(first.measures, second.measures, strict=True)
-    return [jobs.ask(a.codes, b.codes) if a and b else None for a, b in both]
-
-
-def _strict_row(
-    pair: _Pair, asked: list[list[int]] | None, texts: TextCosts | None, found: Sequence[int | None]
-) -> dict[str, Any]:
-    first = pair.candidate[0]
-    bad = [second for second, _ in pair.references if second.trees is None]
+def _unscored(pair: _Pair) -> tuple[str, str]:
+    """Why a pair gets no strict score from its distance: a status and the error; two empty texts if it gets one."""
     if not pair.references:
-        error = f"no reference for {pair.id}: expected at least one flow, got none; add one"
-        return _unscored("invalid_reference", error)
+        return "invalid_reference", f"no reference for {pair.id}: expected at least one flow, got none; add one"
+    first, bad = pair.candidate.strict, [side.strict for side in pair.references if side.strict.codes is None]
     if bad and bad[0].status == "invalid_output":
         reason = f"expected a flow, got {bad[0].error}; correct the reference"
-        return _unscored("invalid_reference", f"unreadable reference for {pair.id}: {reason}")
+        return "invalid_reference", f"unreadable reference for {pair.id}: {reason}"
     if bad or first.status == "too_large":
-        return _unscored("too_large", f"pair {pair.id}: {(bad or [first])[0].error}")
-    if first.trees is None:
-        error = f"unreadable candidate for {pair.id}: expected a flow, got {first.error}"
-        return {"status": first.status, "error": error, "reference_best": 0} | dict.fromkeys(STRICT_COLUMNS, 0.0)
-    row: dict[str, Any] = {"status": first.status, "error": first.error}
-    for m, (mode, _) in enumerate(MODES):
-        try:
-            scores = _strict_scores(pair, m, asked[m] if asked else None, texts, found)
-        except FlowTooLarge as error:
-            return _unscored("too_large", str(error)) | {"reference_best": -1} | dict.fromkeys(STRICT_COLUMNS, math.nan)
-        row[f"strict_{mode}"], row[f"strict_{mode}_mean"] = max(scores), math.fsum(scores) / len(scores)
-        row["reference_best"] = scores.index(max(scores))
-    return row
+        return "too_large", f"pair {pair.id}: {(bad or [first])[0].error}"
+    if first.codes is None:
+        return "invalid_output", f"unreadable candidate for {pair.id}: expected a flow, got {first.error}"
+    return "", ""
 
 
-def _unscored(status: str, error: str) -> dict[str, Any]:
-    return {"status": status, "error": error}
-
-
-def _strict_scores(
-    pair: _Pair, m: int, asked: list[int] | None, texts: TextCosts | None, found: Sequence[int | None]
-) -> list[float]:
-    first, scores = pair.candidate[0], []
-    for k, (second, _) in enumerate(pair.references):
-        if asked is None and first.trees and second.trees:
-            scores.append(strict_similarity(first.trees[m], second.trees[m], texts, f"pair {pair.id}"))
-            continue
-        distance = found[asked[k]] if asked else None
-        if distance is None:
+def _strict_scores(pair: _Pair, m: int, distances: Sequence[int | None], texts: TextCosts | None) -> list[float]:
+    first, seconds = pair.candidate.strict, [side.strict for side in pair.references]
+    if texts is not None:
+        return [strict_similarity(first, each, m == 1, texts, f"pair {pair.id}") for each in seconds]
+    scores = []
+    for second, distance in zip(seconds, distances[m * len(seconds) :], strict=False):
+        if distance is None or first.codes is None or second.codes is None:
             raise FlowTooLarge(f"pair too large for {pair.id}: expected a smaller pair; compare the flows in parts")
-        scores.append(normalised(distance, first.lengths[m], second.lengths[m]))
+        scores.append(normalised(distance, first.codes[m].lengths[m], second.codes[m].lengths[m]))
     return scores
 
 
-def _published_row(pair: _Pair, asked: list[int | None], found: Sequence[int | None]) -> dict[str, Any]:
+def _published_part(pair: _Pair, distances: dict[int, int | None]) -> _Row:
+    """The six published scores and the error; modes without a distance are those where the published code raises."""
     if not pair.references:
-        return {}
-    first, second = pair.candidate[1], pair.references[0][1]
-    if not asked:
-        return {"published_error": f"pair {pair.id}: {first.error or second.error}"}
-    row: dict[str, Any] = {}
-    for m, (mode, _) in enumerate(MODES):
-        a, b, job = first.measures[m], second.measures[m], asked[m]
-        row[f"flow_sim_{mode}"] = 0.0
-        if a and b and job is not None:
-            distance = found[job]
-            if distance is None:
-                return {"published_error": f"pair too large for {pair.id}: compare the flows in parts"}
-            row[f"flow_sim_{mode}"] = normalised(distance, a.length, b.length)
-        row[f"flow_bleu_{mode}"] = _recall(first.edges[m], second.edges[m])
-    matches = (trigger_match(first.value, second.value), component_match(first.value, second.value))
-    row["trigger_match"], row["component_match"] = (math.nan if match is None else match for match in matches)
-    return row
-
-
-def _recall(candidate: set[Any] | None, reference: set[Any] | None) -> float:
-    return len(candidate & reference) / len(reference) if candidate is not None and reference else 0.0
+        return (*_NO_SCORES, "")
+    sides = pair.candidate, pair.references[0]
+    first, second = sides[0].published, sides[1].published
+    if first is None or second is None:
+        return (*_NO_SCORES, f"pair {pair.id}: {sides[0].published_error or sides[1].published_error}")
+    if None in distances.values():
+        return (*_NO_SCORES, f"pair too large for {pair.id}: compare the flows in parts")
+    scores = [0.0, 0.0]
+    for m, distance in distances.items():
+        a, b = first.codes[m], second.codes[m]
+        if a is not None and b is not None and distance is not None:
+            scores[m] = normalised(distance, a.lengths[m], b.lengths[m])
+    matches = (rule(first.prints, second.prints) for rule in (printed_trigger_match, printed_component_match))
+    known = (math.nan if match is None else match for match in matches)
+    return (*scores, *map(edge_recall, first.edges, second.edges), *known, "")

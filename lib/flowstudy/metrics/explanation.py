@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, Unpack
 
 from flowstudy.metrics.comparison import compare
+from flowstudy.metrics.desks import published_desk, published_value, strict_desk
 from flowstudy.metrics.places import Place, places
-from flowstudy.metrics.published import current_book as published_book
-from flowstudy.metrics.published import measured, normalised
 from flowstudy.metrics.published_tree import published_tree
-from flowstudy.metrics.similarity import (
-    Convention,
-    FlowLike,
-    Strings,
-    as_references,
-    check_options,
-    checked,
-    current_book,
-    flow_similarity,
-    published_value,
-    reference_tree,
-)
+from flowstudy.metrics.similarity import FlowLike, Options, as_references, flow_similarity, strict_reference
 from flowstudy.metrics.strict import strict_flow, strict_tree
-from flowstudy.metrics.strings import STEPS, Encoder, TextCosts
+from flowstudy.metrics.strings import STEPS, TextCosts
 from flowstudy.metrics.trees import FREE_CODE, Codebook, Tree
 
 EditKind = Literal["matched", "relabelled", "inserted", "deleted"]
@@ -70,17 +58,8 @@ class Explanation:
         return tuple(edit for edit in self.edits if edit.cost)
 
 
-def explain(
-    candidate: FlowLike,
-    reference: FlowLike | Sequence[FlowLike],
-    *,
-    inputs: bool = True,
-    convention: Convention = "strict",
-    strings: Strings = "exact",
-    encoder: Encoder | None = None,
-    record: str = "the pair",
-) -> Explanation:
-    """The optimal edit script behind `flow_similarity` with the same arguments; of several references, for the best.
+def explain(candidate: FlowLike, reference: FlowLike | Sequence[FlowLike], **options: Unpack[Options]) -> Explanation:
+    """The optimal edit script behind `flow_similarity`, with the same arguments; of several references, for the best.
 
     Nodes that cost nothing (the root; in the published convention also the keyword nodes) have no edit of their own.
     Raises what `flow_similarity` raises.
@@ -89,33 +68,43 @@ def explain(
     >>> [edit.kind for edit in explain(flow, flow).edits]
     ['matched']
     """
-    check_options(convention, strings)
+    record = options.setdefault("record", "the pair")
     references = as_references(reference, record)
-    options: dict[str, Any] = {"inputs": inputs, "convention": convention, "strings": strings, "encoder": encoder}
-    scores = [flow_similarity(candidate, each, **options, record=record) for each in references]
+    scores = [flow_similarity(candidate, each, **options) for each in references]
     best = scores.index(max(scores))
-    if convention == "published":
-        return _published(candidate, references[best], inputs, record, best)
-    texts = TextCosts(encoder) if strings == "similar" else None
-    second = reference_tree(references[best], inputs, record)
-    parsed = strict_flow(checked(candidate, f"the candidate of {record}"))
+    script = _published if options.get("convention") == "published" else _strict
+    return replace(script(candidate, references[best], options), similarity=scores[best], reference_best=best)
+
+
+def _strict(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
+    inputs, record = options.get("inputs", True), options["record"]
+    parsed = strict_flow(candidate)
     first = _EMPTY if parsed.flow is None else strict_tree(parsed.flow, inputs=inputs, record=record)
-    edits = _edits(first, second, current_book(), texts, record)
-    sizes = (current_book().length(first), current_book().length(second))
-    return Explanation(scores[best], _total(edits), edits, sizes, parsed.status, best, parsed.repairs)
+    trees = strict_reference(reference, record, trees=True).trees or (_EMPTY, _EMPTY)
+    texts = TextCosts(options.get("encoder")) if options.get("strings") == "similar" else None
+    edits = _edits(first, trees[inputs], strict_desk().reader.book, texts, record)
+    sizes = (len(first.labels) - 1, len(trees[inputs].labels) - 1)
+    return Explanation(0.0, _total(edits), edits, sizes, parsed.status, repairs=parsed.repairs)
 
 
-def _published(candidate: FlowLike, reference: FlowLike, inputs: bool, record: str, best: int) -> Explanation:
-    book = published_book()
-    values = (published_value(candidate, record), published_value(reference, record))
-    trees = [published_tree(value, inputs=inputs, record=record) for value in values]
-    sizes = [found.length if (found := measured(tree, book)) else None for tree in trees]
+def _published(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
+    book, trees = published_desk().reader.book, []
+    for side, flow in (("candidate", candidate), ("reference", reference)):
+        value = published_value(flow, f"the {side} of {options['record']}")
+        trees.append(published_tree(value, inputs=options.get("inputs", True), record=options["record"]))
+    sizes = [_length(tree, book) for tree in trees]
     first, second = trees
     if first is None or second is None or sizes[0] is None or sizes[1] is None:
-        return Explanation(0.0, 0.0, (), (sizes[0] or 0, sizes[1] or 0), "undefined", best)
-    edits = _edits(first, second, book, None, record)
-    distance = _total(edits)
-    return Explanation(normalised(int(distance), sizes[0], sizes[1]), distance, edits, (sizes[0], sizes[1]), "ok", best)
+        return Explanation(0.0, 0.0, (), (sizes[0] or 0, sizes[1] or 0), "undefined")
+    edits = _edits(first, second, book, None, options["record"])
+    return Explanation(0.0, _total(edits), edits, (sizes[0], sizes[1]))
+
+
+def _length(tree: Tree | None, book: Codebook) -> int | None:
+    """The published length; None where the published code raises, for no tree and for labels that are not text."""
+    if tree is None or not all(isinstance(label, str) for label in tree.labels):
+        return None
+    return book.length(tree)
 
 
 def _total(edits: Sequence[Edit]) -> float:

@@ -6,22 +6,27 @@ has `FEW_CELLS` table cells to compute. The machine code is kept on disk between
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import accumulate
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from flowstudy.metrics import _plain_kernels
 from flowstudy.metrics.limits import MAX_CELLS, too_many_cells
+from flowstudy.metrics.trees import FREE_CODE
 
 #: Most table cells of one comparison in plain Python (about a minute), where numba is missing.
 MAX_PLAIN_CELLS: Final = 200_000_000
 #: Table cells that a process computes in plain Python (about half a second) before it imports numba.
 FEW_CELLS: Final = 1_000_000
 _PART: Final = 250
+#: Numbers on a shelf before a new one is started (160 MB).
+_MOST_NUMBERS: Final = 20_000_000
+#: A distance to compute: the numbers of two trees on a shelf, and 1 with inputs or 0 without.
+Job: TypeAlias = tuple[int, int, int]
 _cells_done = 0
 
 
@@ -35,91 +40,114 @@ def fast_kernels() -> ModuleType | None:
     return _numba_kernels
 
 
-def tree_distance(encoded_a: array[int], encoded_b: array[int], record: str = "the pair") -> int:
+def tree_distance(
+    encoded_a: array[int], encoded_b: array[int], *, inputs: bool = True, record: str = "the pair"
+) -> int:
     """Edit distance of two encoded trees, an integer >= 0; `FlowTooLarge` names `record` if it would take too long.
 
-    Insertions and deletions cost 1, relabelling 0, 1 or 2 by code (see `trees`). Symmetric, and a metric.
+    Insertions and deletions cost 1, relabelling 0, 1 or 2 by code; `inputs=False` leaves out marked nodes (see
+    `trees`). Symmetric, and a metric.
     """
-    distance = _few_cells(encoded_a, encoded_b)
+    distance = _few_cells(encoded_a, encoded_b, inputs)
     if distance is None:
-        distance = _any_cells(encoded_a, encoded_b)
+        distance = _any_cells(encoded_a, encoded_b, inputs)
     if distance < 0:
         raise too_many_cells(record)
     return distance
 
 
-def tree_distance_pair(
-    trees_a: tuple[array[int], array[int]], trees_b: tuple[array[int], array[int]], record: str = "the pair"
-) -> tuple[int, int]:
-    """`tree_distance` of the first and of the second trees of two flows, in one call."""
+def both_distances(encoded_a: array[int], encoded_b: array[int], record: str = "the pair") -> tuple[int, int]:
+    """`tree_distance` without and with inputs, in one call."""
     fast = fast_kernels() if _cells_done > FEW_CELLS else None
     if fast is None:
-        return tree_distance(trees_a[0], trees_b[0], record), tree_distance(trees_a[1], trees_b[1], record)
+        bare = tree_distance(encoded_a, encoded_b, inputs=False, record=record)
+        return bare, tree_distance(encoded_a, encoded_b, record=record)
+    found: tuple[int, int] = fast.two_distances(_ints(encoded_a + encoded_b), len(encoded_a), MAX_CELLS)
+    if min(found) < 0:
+        raise too_many_cells(record)
+    return found
+
+
+def _ints(values: array[int]) -> Any:
     import numpy as np
 
-    encoded = np.frombuffer(trees_a[0] + trees_b[0] + trees_a[1] + trees_b[1], np.int64)
-    first, second = fast.two_distances(
-        encoded, len(trees_a[0]), len(trees_b[0]), len(trees_a[1]), len(trees_b[1]), MAX_CELLS
-    )
-    if first < 0 or second < 0:
-        raise too_many_cells(record)
-    return first, second
+    return np.frombuffer(values, np.int64)
 
 
-def _few_cells(encoded_a: array[int], encoded_b: array[int]) -> int | None:
+def _few_cells(encoded_a: array[int], encoded_b: array[int], inputs: bool) -> int | None:
     """The distance in plain Python, or None when it is time for numba."""
     global _cells_done
     if _cells_done > FEW_CELLS or len(encoded_a) * len(encoded_b) > FEW_CELLS:
         return None
-    a, b = _plain_kernels.postorder(encoded_a), _plain_kernels.postorder(encoded_b)
+    a, b = _plain_kernels.postorder(encoded_a, inputs), _plain_kernels.postorder(encoded_b, inputs)
     _cells_done += _plain_kernels.cells(a.left, b.left)
     return None if _cells_done > FEW_CELLS else _plain_kernels.postorder_distance(a, b)
 
 
-def _any_cells(encoded_a: array[int], encoded_b: array[int]) -> int:
+def _any_cells(encoded_a: array[int], encoded_b: array[int], inputs: bool) -> int:
     fast = fast_kernels()
     if fast is None:
-        return _plain_kernels.pair_distance(encoded_a, encoded_b, MAX_PLAIN_CELLS)
-    import numpy as np
+        return _plain_kernels.pair_distance(encoded_a, encoded_b, inputs, MAX_PLAIN_CELLS)
+    return int(fast.pair_distance(_ints(encoded_a), _ints(encoded_b), inputs, MAX_CELLS))
 
-    return int(fast.pair_distance(np.frombuffer(encoded_a, np.int64), np.frombuffer(encoded_b, np.int64), MAX_CELLS))
+
+class Shelf:
+    """Encoded trees side by side, each known by its number, for many comparisons at once."""
+
+    def __init__(self) -> None:
+        self._trees = array("q")
+        self._starts = array("q", [0])
+
+    @property
+    def is_large(self) -> bool:
+        """True when it is time to start a new shelf."""
+        return len(self._trees) > _MOST_NUMBERS
+
+    def put(self, encoded: array[int]) -> int:
+        """Keep a tree; returns its number."""
+        self._trees.extend(encoded)
+        self._starts.append(len(self._trees))
+        return len(self._starts) - 2
+
+    def distances(self, jobs: Sequence[Job], threads: int) -> list[int | None]:
+        """The distances of the jobs, by so many threads; None where a pair is too large."""
+        fast = fast_kernels() if self._is_much(jobs) else None
+        if fast is None:
+            trees = ((self._tree(a), self._tree(b), inputs == 1) for a, b, inputs in jobs)
+            found = [_plain_kernels.pair_distance(*each, MAX_PLAIN_CELLS) for each in trees]
+        else:
+            found = self._by(fast, jobs, threads)
+        return [None if distance < 0 else distance for distance in found]
+
+    def _is_much(self, jobs: Sequence[Job]) -> bool:
+        work = accumulate(self._length(a) * self._length(b) for a, b, _ in jobs)
+        return any(done > FEW_CELLS for done in work)
+
+    def _length(self, number: int) -> int:
+        return self._starts[number + 1] - self._starts[number]
+
+    def _tree(self, number: int) -> array[int]:
+        return self._trees[self._starts[number] : self._starts[number + 1]]
+
+    def _by(self, fast: ModuleType, jobs: Sequence[Job], threads: int) -> Any:
+        import numpy as np
+
+        trees, starts, numbers = _ints(self._trees), _ints(self._starts), np.array(jobs, np.int64)
+        distances = np.empty(len(jobs), np.int64)
+        parts = [slice(k, k + _PART) for k in range(0, len(jobs), _PART)]
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [
+                pool.submit(fast.many_distances, trees, starts, numbers[part], MAX_CELLS, distances[part])
+                for part in parts
+            ]:
+                done.result()
+        return distances.tolist()
 
 
 def warm_up() -> None:
     """Load the batch kernel now, e.g. before processes are forked."""
     fast = fast_kernels()
     if fast is not None:
-        _on_all_cores(fast, [array("q", [1, -1])], [(0, 0)])
-
-
-def tree_distances(trees: Sequence[array[int]], pairs: Sequence[tuple[int, int]]) -> list[int | None]:
-    """Edit distances of many pairs of `trees`, given by their indices, on all cores; None where a pair is too large."""
-    work = sum(len(trees[a]) * len(trees[b]) for a, b in pairs)
-    fast = fast_kernels() if work > FEW_CELLS else None
-    if fast is None:
-        found = [_plain_kernels.pair_distance(trees[a], trees[b], MAX_PLAIN_CELLS) for a, b in pairs]
-    else:
-        found = _on_all_cores(fast, trees, pairs)
-    return [None if distance < 0 else distance for distance in found]
-
-
-def _on_all_cores(fast: ModuleType, trees: Sequence[array[int]], pairs: Sequence[tuple[int, int]]) -> Any:
-    import numpy as np
-
-    starts = np.zeros(len(trees) + 1, np.int64)
-    np.cumsum([len(tree) for tree in trees], out=starts[1:])
-    joined = array("q")
-    for tree in trees:
-        joined.extend(tree)
-    encoded = np.frombuffer(joined, np.int64)
-    numbers = np.array(pairs, np.int64)
-    distances = np.empty(len(numbers), np.int64)
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        parts = [
-            pool.submit(fast.many_distances, encoded, starts, numbers[part], MAX_CELLS, distances[part])
-            for part in (slice(k, k + _PART) for k in range(0, len(numbers), _PART))
-        ]
-    for part in parts:
-        part.result()
-    return distances.tolist()
+        shelf = Shelf()
+        shelf.put(array("q", [FREE_CODE, -1]))
+        shelf._by(fast, [(0, 0, 1)], 1)

@@ -6,9 +6,47 @@ Source of the rules: arXiv 2503.21889 and the code published with it.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-_SHAPE_ERRORS = (TypeError, AttributeError, RecursionError, ValueError)
+from msgspec import UNSET
+
+from flowstudy.metrics.plain import PlainFlow
+
+_SHAPE_ERRORS: Final = (TypeError, AttributeError, RecursionError, ValueError)
+
+
+class Unreadable(NamedTuple):
+    """Stands for what the published code cannot print: every match with it is 0."""
+
+
+class Prints(NamedTuple):
+    """What the two matches compare: the printed trigger (None without one) and the set of printed components."""
+
+    trigger: str | Unreadable | None
+    components: frozenset[str] | Unreadable
+
+
+def prints(flow: Any) -> Prints:
+    """The prints of a flow given as a JSON value."""
+    printed: str | Unreadable | None
+    try:
+        trigger = flow.get("trigger")
+        printed = None if trigger is None else _printed_trigger(trigger)
+    except _SHAPE_ERRORS:
+        printed = Unreadable()
+    try:
+        return Prints(printed, _printed_components(flow))
+    except _SHAPE_ERRORS:
+        return Prints(printed, Unreadable())
+
+
+def plain_prints(flow: PlainFlow) -> Prints:
+    """The same of a plain flow."""
+    trigger = None
+    if flow.trigger is not None:
+        trigger = _print_trigger(flow.trigger.type, flow.trigger.inputs or [])
+    keys = {(s.category, s.definition, s.scope) for s in flow.components}
+    return Prints(trigger, frozenset(_print_step(*(None if part is UNSET else part for part in key)) for key in keys))
 
 
 def trigger_match(candidate: Any, reference: Any) -> float | None:
@@ -19,13 +57,7 @@ def trigger_match(candidate: Any, reference: Any) -> float | None:
     >>> trigger_match({"trigger": {"type": "daily"}}, {"trigger": {"type": "daily", "inputs": []}})
     1.0
     """
-    try:
-        first, second = candidate.get("trigger"), reference.get("trigger")
-        if first is None and second is None:
-            return None
-        return float(_printed_trigger(first) == _printed_trigger(second))
-    except _SHAPE_ERRORS:
-        return 0.0
+    return printed_trigger_match(prints(candidate), prints(reference))
 
 
 def component_match(candidate: Any, reference: Any) -> float | None:
@@ -36,26 +68,43 @@ def component_match(candidate: Any, reference: Any) -> float | None:
     >>> component_match({"components": [{"definition": "a"}]}, {"components": [{"definition": "a"}, {}]})
     0.5
     """
-    try:
-        first, second = _printed_components(candidate), _printed_components(reference)
-    except _SHAPE_ERRORS:
+    return printed_component_match(prints(candidate), prints(reference))
+
+
+def printed_trigger_match(candidate: Prints, reference: Prints) -> float | None:
+    """`trigger_match` of two prints."""
+    first, second = candidate.trigger, reference.trigger
+    if isinstance(first, Unreadable) or isinstance(second, Unreadable):
         return 0.0
-    if not first and not second:
-        return None
-    return len(first & second) / len(first | second)
+    return None if first is None and second is None else float(first == second)
+
+
+def printed_component_match(candidate: Prints, reference: Prints) -> float | None:
+    """`component_match` of two prints."""
+    first, second = candidate.components, reference.components
+    if isinstance(first, Unreadable) or isinstance(second, Unreadable):
+        return 0.0
+    common = len(first & second)
+    total = len(first) + len(second) - common
+    return common / total if total else None
 
 
 def _printed_trigger(trigger: Any) -> str:
-    if trigger is None:
-        return "{}"
-    inputs = trigger.get("inputs", [])
+    return _print_trigger(trigger.get("type"), trigger.get("inputs", []))
+
+
+def _print_trigger(kind: Any, inputs: Any) -> str:
     if inputs:
         inputs = sorted(inputs, key=lambda each: each.get("name", ""))
-    return json.dumps({"type": trigger.get("type"), "inputs": inputs})
+    return json.dumps({"type": kind, "inputs": inputs})
 
 
-def _printed_components(flow: Any) -> set[str]:
+def _printed_components(flow: Any) -> frozenset[str]:
     components = flow.get("components", [])
     if not isinstance(components, list):
         raise TypeError(f"components: expected a list, got {type(components).__name__}")
-    return {f"{step.get('category')}___{step.get('definition')}___{step.get('scope')}" for step in components}
+    return frozenset(_print_step(s.get("category"), s.get("definition"), s.get("scope")) for s in components)
+
+
+def _print_step(category: Any, definition: Any, scope: Any) -> str:
+    return f"{category}___{definition}___{scope}"

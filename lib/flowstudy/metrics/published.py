@@ -6,19 +6,16 @@ compared with published ones. For decisions use the strict convention (`flowstud
 
 from __future__ import annotations
 
-from array import array
-from typing import Any, NamedTuple
+from typing import Final
 
-from flowstudy.metrics.kernel import tree_distance, tree_distance_pair
-from flowstudy.metrics.matches import component_match, trigger_match
-from flowstudy.metrics.published_costs import published_book
-from flowstudy.metrics.published_fast import BothModes, FastReader
-from flowstudy.metrics.published_text import read_published
-from flowstudy.metrics.published_tree import published_tree
+from flowstudy.metrics.desks import BothCodes, published_desk
+from flowstudy.metrics.kernel import both_distances, tree_distance
+from flowstudy.metrics.matches import printed_component_match, printed_trigger_match
+from flowstudy.metrics.published_text import checked_text
+from flowstudy.metrics.reader import Coded
 from flowstudy.metrics.treebleu import edge_recall
-from flowstudy.metrics.trees import Codebook, Tree
 
-SCORES = (
+SCORES: Final = (
     "flow_sim_no_inputs",
     "flow_sim_with_inputs",
     "flow_bleu_no_inputs",
@@ -26,31 +23,6 @@ SCORES = (
     "trigger_match",
     "component_match",
 )
-
-
-class Measured(NamedTuple):
-    """A published tree ready to be compared: its codes and its length."""
-
-    codes: array[int]
-    length: int
-
-
-_book = published_book()
-_reader = FastReader(_book)
-
-
-def current_book() -> Codebook:
-    """The codebook shared by single comparisons; a new one when it has grown large."""
-    return current_reader().book
-
-
-def current_reader() -> FastReader:
-    """The reader shared by single comparisons; a new one when its codebook has grown large."""
-    global _book, _reader
-    if _book.is_large:
-        _book = published_book()
-        _reader = FastReader(_book)
-    return _reader
 
 
 def published_scores(candidate_text: str, reference_text: str, *, record: str = "the pair") -> dict[str, float | None]:
@@ -65,21 +37,14 @@ def published_scores(candidate_text: str, reference_text: str, *, record: str = 
     >>> published_scores(flow, flow)["flow_sim_with_inputs"]
     1.0
     """
-    candidate = read_published(candidate_text, f"the candidate of {record}")
-    return published_value_scores(candidate, read_published(reference_text, f"the reference of {record}"), record)
-
-
-def published_value_scores(candidate: Any, reference: Any, record: str = "the pair") -> dict[str, float | None]:
-    """The six published scores of two flows given as parsed JSON values."""
-    scores: dict[str, float | None] = dict.fromkeys(SCORES)
-    for mode, inputs in (("no", False), ("with", True)):
-        first = published_tree(candidate, inputs=inputs, record=record)
-        second = published_tree(reference, inputs=inputs, record=record)
-        scores[f"flow_sim_{mode}_inputs"] = tree_similarity(first, second, record)
-        scores[f"flow_bleu_{mode}_inputs"] = edge_recall(first, second)
-    scores["trigger_match"] = trigger_match(candidate, reference)
-    scores["component_match"] = component_match(candidate, reference)
-    return scores
+    desk = published_desk()
+    candidate, reference = f"the candidate of {record}", f"the reference of {record}"
+    first = desk.read(checked_text(candidate_text, candidate), candidate)
+    second = desk.read(checked_text(reference_text, reference), reference)
+    similarities = both_similarities(first.codes, second.codes, record)
+    recalls = map(edge_recall, first.edges, second.edges)
+    matches = (rule(first.prints, second.prints) for rule in (printed_trigger_match, printed_component_match))
+    return dict(zip(SCORES, (*similarities, *recalls, *matches), strict=True))
 
 
 def published_similarities(
@@ -87,55 +52,34 @@ def published_similarities(
 ) -> tuple[float, float]:
     """Published FlowSim without and with inputs of two texts: the fast route when nothing else is needed.
 
-    The last few hundred reference texts are remembered.
-    Raises as `published_scores`.
+    The last few hundred reference texts are remembered. Raises as `published_scores`.
+
+    >>> flow = '{"trigger": {"type": "daily"}, "components": []}'
+    >>> published_similarities(flow, flow.replace("daily", "weekly"))
+    (0.0, 0.0)
     """
-    reader = current_reader()
-    candidate = read_published(candidate_text, f"the candidate of {record}")
-    first, second = reader.read(candidate), reader.kept.get(reference_text)
-    if second is None:
-        second = reader.keep(reference_text, read_published(reference_text, f"the reference of {record}"))
-    if first is None or second is None:
-        reference = read_published(reference_text, f"the reference of {record}")
-        return (
-            published_similarity(candidate, reference, inputs=False, record=record),
-            published_similarity(candidate, reference, inputs=True, record=record),
-        )
+    desk = published_desk()
+    candidate, reference = f"the candidate of {record}", f"the reference of {record}"
+    first = desk.codes(checked_text(candidate_text, candidate), candidate)
+    second = desk.reference_codes(checked_text(reference_text, reference), reference)
     return both_similarities(first, second, record)
 
 
-def both_similarities(first: BothModes, second: BothModes, record: str = "the pair") -> tuple[float, float]:
-    """Published FlowSim without and with inputs of two flows read by a `FastReader`."""
-    bare, full = tree_distance_pair(first.codes, second.codes, record)
-    (bare_a, full_a), (bare_b, full_b) = first.lengths, second.lengths
-    return normalised(bare, bare_a, bare_b), normalised(full, full_a, full_b)
+def both_similarities(first: BothCodes, second: BothCodes, record: str = "the pair") -> tuple[float, float]:
+    """Published FlowSim without and with inputs of two flows."""
+    a, b = first[0], second[0]
+    if a is None or b is None or first[1] is not a or second[1] is not b:
+        return similarity(a, b, False, record), similarity(first[1], second[1], True, record)
+    bare, full = both_distances(a.codes, b.codes, record)
+    return normalised(bare, a.lengths[0], b.lengths[0]), normalised(full, a.lengths[1], b.lengths[1])
 
 
-def published_similarity(candidate: Any, reference: Any, *, inputs: bool = True, record: str = "the pair") -> float:
-    """Published FlowSim of two flows given as parsed JSON values; at most 1, 0.0 where the published code raises."""
-    first = published_tree(candidate, inputs=inputs, record=record)
-    return tree_similarity(first, published_tree(reference, inputs=inputs, record=record), record)
-
-
-def tree_similarity(candidate: Tree | None, reference: Tree | None, record: str = "the pair") -> float:
-    """Published FlowSim of two published trees (None scores 0.0)."""
-    book = current_book()
-    first, second = measured(candidate, book), measured(reference, book)
+def similarity(first: Coded | None, second: Coded | None, inputs: bool, record: str = "the pair") -> float:
+    """FlowSim of two coded flows in one mode; 0.0 where there is none."""
     if first is None or second is None:
         return 0.0
-    if first.length == second.length == 0:
-        return 1.0
-    return normalised(tree_distance(first.codes, second.codes, record), first.length, second.length)
-
-
-def measured(tree: Tree | None, book: Codebook) -> Measured | None:
-    """The tree's codes and length, or None for no tree and for a label that is not text (the published code raises)."""
-    if tree is None:
-        return None
-    try:
-        return Measured(book.encode(tree), book.length(tree))
-    except TypeError:
-        return None
+    distance = tree_distance(first.codes, second.codes, inputs=inputs, record=record)
+    return normalised(distance, first.lengths[inputs], second.lengths[inputs])
 
 
 def normalised(distance: int, length_a: int, length_b: int) -> float:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Hashable
 from typing import Any, Final
 
+from flowstudy.metrics.published_tree import input_tree, step_label
+from flowstudy.metrics.reader import Labels, Reader
 from flowstudy.metrics.trees import Codebook
 
 FREE: Final = frozenset(
@@ -47,6 +49,6 @@ def published_length(label: str) -> int:
     return count
 
 
-def published_book() -> Codebook:
-    """A new codebook with the published costs and lengths."""
-    return Codebook(published_group, published_length)
+def published_reader() -> Reader:
+    """A new reader with the published labels, costs and lengths."""
+    return Reader(Codebook(published_group, published_length), Labels(str, step_label, input_tree))

@@ -26,21 +26,30 @@ def read_published(text: str, record: str = "the flow") -> Any:
     >>> read_published("no flow at all")
     {'trigger': None, 'components': []}
     """
-    if not isinstance(text, str):
-        raise UnreadableFlow(
-            f"unreadable text for {record}: expected a str, got {type(text).__name__}; pass the raw model text"
-        )
-    if _FENCE in text:
-        text = text[text.find(_FENCE) + len(_FENCE) : text.rfind(_TICKS)]
-    text = text.strip().removeprefix(_FENCE).removesuffix(_TICKS).strip()
+    body = published_body(checked_text(text, record))
     try:
-        return json.loads(text)
+        return json.loads(body)
     except json.JSONDecodeError:
         return {"trigger": None, "components": []}
     except RecursionError:
         raise _undecodable(record, "JSON nested at most a few hundred levels deep", "deeper nesting") from None
     except ValueError as error:
         raise _undecodable(record, "integers of at most 4,300 digits", str(error)) from None
+
+
+def published_body(text: str) -> str:
+    """The part of a text that the published measure takes for JSON."""
+    if _FENCE in text:
+        text = text[text.find(_FENCE) + len(_FENCE) : text.rfind(_TICKS)]
+    return text.strip().removeprefix(_FENCE).removesuffix(_TICKS).strip()
+
+
+def checked_text(text: Any, record: str) -> str:
+    """The text itself; `UnreadableFlow` naming `record` for any other type."""
+    if not isinstance(text, str):
+        kind = type(text).__name__
+        raise UnreadableFlow(f"unreadable text for {record}: expected a str, got {kind}; pass the raw model text")
+    return text
 
 
 def _undecodable(record: str, rule: str, got: str) -> UnreadableFlow:

@@ -8,16 +8,19 @@ Source of the rules: arXiv 2503.21889 and the code published with it.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any, Final
 
 from flowstudy.metrics.limits import MAX_NODES, FlowTooLarge, too_many_nodes
 from flowstudy.metrics.published_query import query_tree
+from flowstudy.metrics.reader import InputTree
 from flowstudy.metrics.trees import Tree
 
 QUERIES: Final = frozenset({"condition", "conditions", "email_conditions", "values", "fields", "field_values"})
 _SHAPE_ERRORS: Final = (TypeError, AttributeError, RecursionError, ValueError)
 _SIMPLE: Final = (frozenset({int}), frozenset({int, bool}), frozenset({bool}), frozenset({str}))
 _HASHABLE: Final = frozenset({int, bool, str, float, type(None)})
+_KEY: Final = itemgetter(0)
 _NO_ORDER, _NO_OWN_ORDER, _NO_BLOCK = -999, -100, -999
 
 
@@ -87,25 +90,12 @@ class _Builder:
 
     def _inputs(self, inputs: Any, parent: int) -> None:
         node = self._add("inputs", parent)
-        named = [(_name(each), each) for each in inputs]
-        named.sort(key=_first)
-        labels, parents = self.labels, self.parents
-        for name, each in named:
-            value = each.get("value", "")
-            if name in QUERIES:
-                self._query(str(value), self._add(name, node))
-            else:
-                labels.append(f"{name}: {value}")
-                parents.append(node)
-        if len(labels) > MAX_NODES:
-            raise too_many_nodes(self.record)
-
-    def _query(self, query: str, parent: int) -> None:
-        fragment, base = query_tree(query), len(self.labels)
-        if base + len(fragment.labels) > MAX_NODES:
-            raise too_many_nodes(self.record)
-        self.labels += fragment.labels
-        self.parents += [base + above if above >= 0 else parent for above in fragment.parents]
+        for name, each in sorted(((_name(each), each) for each in inputs), key=_KEY):
+            tree, base = input_tree(name, each.get("value", "")), len(self.labels)
+            if base + len(tree.labels) > MAX_NODES:
+                raise too_many_nodes(self.record)
+            self.labels += tree.labels
+            self.parents += [base + above if above >= 0 else node for above in tree.parents]
 
     def _components(self, components: Any) -> None:
         root = self._add("components", 0)
@@ -118,7 +108,8 @@ class _Builder:
         while stack:
             place, parent = stack.pop()
             step = steps[place]
-            node = self._add(_component_label(step), parent)
+            given = step.get("category", "action"), step.get("definition", ""), step.get("scope", "global")
+            node = self._add(step_label(*given), parent)
             self.steps.append(place + 1)
             if self.inputs and "inputs" in step:
                 self._inputs(step["inputs"], node)
@@ -134,17 +125,21 @@ def _name(each: Any) -> str:
     return name
 
 
-def _first(pair: tuple[str, Any]) -> str:
-    return pair[0]
+def input_tree(name: str, value: Any) -> InputTree:
+    """One input: a leaf `name: value`, or for a query its name with the decomposed value below; sorted by name."""
+    if name not in QUERIES:
+        return InputTree(name, (f"{name}: {value}",), (-1,))
+    query = query_tree(str(value))
+    return InputTree(name, (name, *query.labels), (-1, *(above + 1 for above in query.parents)))
 
 
-def _component_label(step: Any) -> str:
-    category, definition = step.get("category", "action"), step.get("definition", "")
+def step_label(category: Any, definition: Any, scope: Any) -> str:
+    """The label of a component; only the definition of flow logic is folded to upper case."""
     if category == "flowlogic":
         if not isinstance(definition, str):
             raise _BadShape
         definition = definition.upper()
-    return f"{category}___{definition}___{step.get('scope', 'global')}"
+    return f"{category}___{definition}___{scope}"
 
 
 def _owned(steps: list[Any]) -> dict[Any, list[int]] | None:

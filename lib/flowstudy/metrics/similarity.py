@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from flowstudy.flows.schema import Flow
-from flowstudy.metrics.kernel import tree_distance
-from flowstudy.metrics.limits import UnreadableFlow
-from flowstudy.metrics.published import normalised, published_similarity
-from flowstudy.metrics.published_text import read_published
-from flowstudy.metrics.strict import read_strict, strict_book, strict_tree
+from flowstudy.metrics.desks import StrictFlow, published_desk, strict_desk
+from flowstudy.metrics.limits import FlowTooLarge, UnreadableFlow
+from flowstudy.metrics.published import normalised, similarity
 from flowstudy.metrics.strings import STEPS, Encoder, TextCosts
-from flowstudy.metrics.trees import Codebook, Tree
 
 FlowLike: TypeAlias = Flow | dict[str, Any] | str
 Convention = Literal["strict", "published"]
 Strings = Literal["exact", "similar"]
 
-_book = strict_book()
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of `flow_similarity`, for functions that take the same ones."""
+
+    inputs: bool
+    convention: Convention
+    strings: Strings
+    encoder: Encoder | None
+    record: str
 
 
 def flow_similarity(
@@ -48,53 +53,55 @@ def flow_similarity(
     check_options(convention, strings)
     references = as_references(reference, record)
     if convention == "published":
-        value = published_value(candidate, f"the candidate of {record}")
-        values = [published_value(each, f"the reference of {record}") for each in references]
-        return max(published_similarity(value, each, inputs=inputs, record=record) for each in values)
-    trees = [reference_tree(each, inputs, record) for each in references]
-    parsed = read_strict(checked(candidate, f"the candidate of {record}"))
-    if parsed.flow is None:
-        return 0.0
-    tree = strict_tree(parsed.flow, inputs=inputs, record=f"the candidate of {record}")
+        return max(published_similarity(candidate, each, inputs=inputs, record=record) for each in references)
     texts = TextCosts(encoder) if strings == "similar" else None
-    return max(strict_similarity(tree, each, texts, record) for each in trees)
+    seconds = [strict_reference(each, record, trees=texts is not None) for each in references]
+    first = strict_candidate(candidate, record, trees=texts is not None)
+    return max(strict_similarity(first, each, inputs, texts, record) for each in seconds)
 
 
-def strict_similarity(first: Tree, second: Tree, texts: TextCosts | None = None, record: str = "the pair") -> float:
-    """Strict FlowSim of two strict trees; `texts` grades free text."""
-    book = current_book()
-    if texts is not None:
+def published_similarity(candidate: FlowLike, reference: FlowLike, *, inputs: bool = True, record: str) -> float:
+    """Published FlowSim of two flows; 0.0 where the published code raises."""
+    desk, sides = published_desk(), {f"the candidate of {record}": candidate, f"the reference of {record}": reference}
+    first, second = (desk.code(checked(flow, side), inputs, side) for side, flow in sides.items())
+    return similarity(first, second, inputs, record)
+
+
+def strict_similarity(
+    first: StrictFlow, second: StrictFlow, inputs: bool, texts: TextCosts | None = None, record: str = "the pair"
+) -> float:
+    """Strict FlowSim of two flows, 0.0 if either is none; `texts` grades free text and needs their trees."""
+    if texts is not None and first.trees is not None and second.trees is not None:
         from flowstudy.metrics.comparison import compare  # numpy and numba are imported when first needed
 
-        distance = compare(first, second, book, texts, record).distance()
-        return normalised(distance, book.length(first) * STEPS, book.length(second) * STEPS)
-    distance = tree_distance(book.encode(first), book.encode(second), record)
-    return normalised(distance, book.length(first), book.length(second))
+        a, b = first.trees[inputs], second.trees[inputs]
+        distance = compare(a, b, strict_desk().reader.book, texts, record).distance()
+        return normalised(distance, (len(a.labels) - 1) * STEPS, (len(b.labels) - 1) * STEPS)
+    if first.codes is None or second.codes is None:
+        return 0.0
+    return similarity(first.codes[inputs], second.codes[inputs], inputs, record)
 
 
-def current_book() -> Codebook:
-    """The strict codebook shared by single comparisons; a new one when it has grown large."""
-    global _book
-    if _book.is_large:
-        _book = strict_book()
-    return _book
+def strict_candidate(candidate: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
+    """A candidate as the strict convention reads it; only one that is too large raises (`FlowTooLarge`)."""
+    side = f"the candidate of {record}"
+    found = strict_desk().read(checked(candidate, side), side, trees=trees)
+    if found.status == "too_large":
+        raise FlowTooLarge(found.error)
+    return found
 
 
-def reference_tree(reference: FlowLike, inputs: bool, record: str) -> Tree:
-    """The strict tree of a reference, which must be a flow."""
-    parsed = read_strict(checked(reference, f"the reference of {record}"))
-    if parsed.flow is None:
+def strict_reference(reference: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
+    """A reference as the strict convention reads it; `UnreadableFlow` unless it is a flow."""
+    side = f"the reference of {record}"
+    found = strict_desk().read(checked(reference, side), side, trees=trees)
+    if found.status == "too_large":
+        raise FlowTooLarge(found.error)
+    if found.codes is None:
         raise UnreadableFlow(
-            f"unreadable reference for {record}: expected a flow, got {parsed.error}; correct the reference"
+            f"unreadable reference for {record}: expected a flow, got {found.error}; correct the reference"
         )
-    return strict_tree(parsed.flow, inputs=inputs, record=f"the reference of {record}")
-
-
-def published_value(flow: FlowLike, record: str) -> Any:
-    """The JSON value that the published convention sees in a `Flow`, a parsed object or a text."""
-    if isinstance(flow, Flow):
-        return flow.to_dict()
-    return read_published(flow, record) if isinstance(flow, str) else checked(flow, record)
+    return found
 
 
 def as_references(reference: FlowLike | Sequence[FlowLike], record: str) -> Sequence[FlowLike]:
@@ -115,9 +122,14 @@ def check_options(convention: str, strings: str) -> None:
         raise ValueError("strings for the published convention: expected 'exact', got 'similar'; use 'strict'")
 
 
+def is_flow_like(flow: Any) -> bool:
+    """True for a `Flow`, a parsed JSON object or a text."""
+    return isinstance(flow, Flow | dict | str)
+
+
 def checked(flow: Any, record: str) -> Any:
     """The flow itself; `UnreadableFlow` when it is neither a Flow nor an object nor a text."""
-    if not isinstance(flow, Flow | dict | str):
+    if not is_flow_like(flow):
         kind = type(flow).__name__
         raise UnreadableFlow(f"unreadable flow for {record}: expected Flow, dict or text, got {kind}; convert it")
     return flow

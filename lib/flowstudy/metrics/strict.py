@@ -16,17 +16,19 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from flowstudy.flows.parse import ParsedFlow, parse_flow
 from flowstudy.flows.query import Clause, parse_query
-from flowstudy.flows.schema import QUERY_INPUTS, Component, Flow, Input, Signature, structure_faults
+from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input, Signature, structure_faults
 from flowstudy.metrics.limits import MAX_NODES, FlowTooLarge, too_many_nodes
-from flowstudy.metrics.strict_fast import PlainFlow, PlainInput, PlainStep, plain_flow
+from flowstudy.metrics.reader import InputTree, Labels, Reader
 from flowstudy.metrics.trees import Codebook, Tree
 
 #: Longer queries are decomposed each time instead of being remembered.
 _REMEMBERED_CHARS: Final = 500
+_KEY: Final = itemgetter(0)
 
 
 class Difference(NamedTuple):
@@ -129,44 +131,34 @@ def strict_flow(value: Any) -> ParsedFlow:
     return ParsedFlow("ok", value)
 
 
-class Strict(NamedTuple):
-    """What `read_strict` found; `flow` is None exactly when `status` is `invalid_output`, and `error` says why."""
-
-    status: str
-    flow: Flow | PlainFlow | None
-    error: str = ""
-
-
-def read_strict(value: Any, decoded: Any = None) -> Strict:
-    """`strict_flow`, by the shortcut where a text is a flow as it stands; `decoded` is its JSON value, if known."""
-    plain = plain_flow(value, decoded) if isinstance(value, str) else None
-    if plain is not None:
-        return Strict("ok", plain)
-    parsed = strict_flow(value)
-    return Strict(parsed.status, parsed.flow, parsed.error or "")
-
-
-def strict_tree(flow: Flow | PlainFlow, *, inputs: bool, record: str = "the flow") -> Tree:
+def strict_tree(flow: Flow, *, inputs: bool, record: str = "the flow") -> Tree:
     """The strict tree of a flow read by `strict_flow`; more than `MAX_NODES` nodes raise `FlowTooLarge`."""
     tree = Tree([("flow",)], [-1], [])
     if flow.trigger is not None:
-        node = _add(tree, ("trigger", flow.trigger.type), 0)
+        node = _add(tree, _trigger_label(flow.trigger.type), 0)
         if inputs:
             _add_inputs(tree, flow.trigger.inputs, node, record)
     _add_signature(tree, "inputs", flow.inputs)
     _add_signature(tree, "outputs", flow.outputs)
     owners: dict[int | None, int] = {None: 0}
-    steps: Sequence[Component | PlainStep] = flow.components
-    for place, step in enumerate(steps, start=1):
-        definition = step.definition.upper() if step.is_logic else step.definition
-        label = ("component", step.category, definition, step.scope)
-        owners[step.order] = node = _add(tree, label, owners[step.block])
+    for place, step in enumerate(flow.components, start=1):
+        owners[step.order] = node = _add(
+            tree, _step_label(step.category, step.definition, step.scope), owners[step.block]
+        )
         tree.steps.append(place)
         if inputs:
             _add_inputs(tree, step.inputs, node, record)
     if len(tree.labels) > MAX_NODES:
         raise too_many_nodes(record)
     return tree
+
+
+def _trigger_label(kind: str) -> tuple[str, ...]:
+    return "trigger", kind
+
+
+def _step_label(category: str, definition: str, scope: str) -> tuple[str, ...]:
+    return "component", category, definition.upper() if category == "flowlogic" else definition, scope
 
 
 def _add(tree: Tree, label: tuple[str, ...], parent: int) -> int:
@@ -183,27 +175,32 @@ def _add_signature(tree: Tree, side: str, signature: Signature | None) -> None:
         _add(tree, ("item", *item), node)
 
 
-def _add_inputs(tree: Tree, inputs: Iterable[Input | PlainInput], parent: int, record: str) -> None:
-    for name, kind, value in sorted(_typed(each) for each in inputs):
-        if name in QUERY_INPUTS and value.count("^") > MAX_NODES:
-            raise too_many_nodes(record)
-        clauses = _clauses(name, value) if kind == "text" and name in QUERY_INPUTS else None
-        if clauses is None:
-            _add(tree, ("input", name, kind, value), parent)
-        else:
-            node = _add(tree, ("query", name), parent)
-            for clause in clauses:
-                _add(tree, ("clause", name, *clause), node)
+def _add_inputs(tree: Tree, inputs: Iterable[Input], parent: int, record: str) -> None:
+    queries = [i.value for i in inputs if i.name in QUERY_INPUTS and isinstance(i.value, str)]
+    if sum(query.count("^") for query in queries) > MAX_NODES:
+        raise too_many_nodes(record)
+    for each in sorted((_input_tree(each.name, each.value) for each in inputs), key=_KEY):
+        base = len(tree.labels)
+        tree.labels.extend(each.labels)
+        tree.parents.extend(base + above if above >= 0 else parent for above in each.parents)
 
 
-def _typed(each: Input | PlainInput) -> tuple[str, str, str]:
-    if isinstance(each.value, str):
-        return each.name, "text", each.value
+def _input_tree(name: str, value: Any) -> InputTree:
+    """One node, or for a query a node with its clauses below; sorted by name, kind and text."""
+    kind, text = ("text", value) if isinstance(value, str) else ("json", _json(name, value))
+    clauses = _clauses(name, text) if kind == "text" and name in QUERY_INPUTS else None
+    if clauses is None:
+        return InputTree((name, kind, text), (("input", name, kind, text),), (-1,))
+    labels = (("query", name), *(("clause", name, *clause) for clause in clauses))
+    return InputTree((name, kind, text), labels, (-1, *(0 for _ in clauses)))
+
+
+def _json(name: str, value: Any) -> str:
     try:
-        return each.name, "json", json.dumps(_plain_numbers(each.value), sort_keys=True)
+        return json.dumps(_plain_numbers(value), sort_keys=True)
     except RecursionError:
         raise FlowTooLarge(
-            f"value too deep for input {each.name}: expected JSON nested at most a few hundred levels deep, got more; "
+            f"value too deep for input {name}: expected JSON nested at most a few hundred levels deep, got more; "
             "flatten the value"
         ) from None
 
@@ -254,6 +251,6 @@ def strict_length(label: tuple[str, ...]) -> int:
     return int(label[0] != "flow")
 
 
-def strict_book() -> Codebook:
-    """A new codebook with the strict costs and lengths."""
-    return Codebook(strict_group, strict_length)
+def strict_reader() -> Reader:
+    """A new reader with the strict labels, costs and lengths."""
+    return Reader(Codebook(strict_group, strict_length), Labels(_trigger_label, _step_label, _input_tree))

@@ -5,6 +5,8 @@ the root). Kernels do not read labels: a `Codebook` turns each label into one in
 in the upper half and the number of its *group* in the lower half. Two nodes cost 0 if their codes are equal, 1 if
 only their groups are, 2 otherwise; inserting or deleting a node costs 1. Labels that cost nothing get the code
 `FREE_CODE`. Taking such nodes out (their children move up) changes no distance, so kernels do that first.
+A parent other than the root may be *marked* by writing it as `~parent`, which is below -1: the node is then an input,
+and left out with all below it when a comparison is made without inputs.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from collections.abc import Callable, Hashable
 from typing import Any, Final, NamedTuple
 
 FREE_CODE: Final = -1
-_LARGE_BOOK: Final = 200_000
-_LARGE_TEXT: Final = 50_000_000
+#: Labels, and characters in labels, that a codebook keeps.
+LARGE_BOOK: Final = 200_000
+LARGE_TEXT: Final = 50_000_000
 
 
 class Tree(NamedTuple):
@@ -55,7 +58,7 @@ class Codebook(dict[Any, int]):
     @property
     def is_large(self) -> bool:
         """True when it is time to start a new book, so that memory stays bounded."""
-        return len(self) > _LARGE_BOOK or self._text > _LARGE_TEXT
+        return len(self) > LARGE_BOOK or self._text > LARGE_TEXT
 
     def encode(self, tree: Tree) -> array[int]:
         """Codes, then parents, as one array of 64-bit integers."""
