@@ -13,7 +13,7 @@ from flowstudy.analysis.tables import TableError
 from flowstudy.compare import compare_runs
 
 MEANS = {"tuned": 0.7, "llm": 0.6}
-STUDY = {"seed": 7, "economics": {"gpu_usd_per_hour": 3.6, "utilisation": 0.5}, "systems": {"tuned": {"shots": 0}}}
+STUDY = {"seed": 7, "economics": {"host_usd_per_hour": 3.6, "utilisation": 0.5}, "systems": {"tuned": {"shots": 0}}}
 
 
 def make_scores(means, costs=None, seconds=None, n=60):
@@ -51,7 +51,7 @@ def test_a_run_and_its_copy_do_not_differ(base, tmp_path):
 
 
 def test_every_kind_of_change_is_found(base, tmp_path):
-    study = {**STUDY, "seed": 8, "economics": {"gpu_usd_per_hour": 3.6, "utilisation": 1.0}, "systems": {}}
+    study = {**STUDY, "seed": 8, "economics": {"host_usd_per_hour": 3.6, "utilisation": 1.0}, "systems": {}}
     scores = make_scores({"tuned": 0.9, "llm": 0.6}, costs={"llm": 0.02}, seconds={"tuned": 2.0})
     scores.loc[(scores["system"] == "llm") & (scores["example"] == "e1"), "status"] = "truncated"
     other = make_run(tmp_path / "b", scores, study, facts={"06_decide": {"answer": "fine-tune"}})

@@ -160,7 +160,7 @@ def _money(left: _Side, right: _Side, one: pd.DataFrame, two: pd.DataFrame, syst
 def _assumptions(side: _Side) -> Assumptions:
     """The run's own prices; the defaults where it has written down none."""
     found = side.parameters.get("economics", {})
-    return Assumptions(**{name: found[name] for name in ("gpu_usd_per_hour", "utilisation") if name in found})
+    return Assumptions(**{name: found[name] for name in ("host_usd_per_hour", "utilisation") if name in found})
 
 
 def _flips(one: pd.DataFrame, two: pd.DataFrame, systems: list[str], least: float) -> list[str]:

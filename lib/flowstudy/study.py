@@ -68,11 +68,10 @@ class Tagging(_Section):
 
 class Statistics(_Section):
     resamples: int = Field(default=9999, ge=99)
-    level: float = Field(default=0.95, gt=0, lt=1)
 
 
 class Economics(_Section):
-    gpu_usd_per_hour: float = Field(default=2.5, ge=0)
+    host_usd_per_hour: float = Field(default=0.1, gt=0)
     utilisation: float = Field(default=0.25, gt=0, le=1)
     requests_per_month: int = Field(default=20_000, ge=1)
     label_usd_per_example: float = Field(default=3.0, ge=0)
@@ -95,7 +94,7 @@ class Study(_Section):
     def parameters(self, run_dir: str) -> dict[str, dict[str, Any]]:
         """The papermill parameters of every notebook, JSON types only."""
         corpus = {"run_dir": run_dir, "seed": self.seed}
-        tables = {**corpus, "resamples": self.statistics.resamples, "level": self.statistics.level}
+        tables = {**corpus, "resamples": self.statistics.resamples}
         tuned = [spec for spec in self.systems.values() if spec.model == "slm/tuned"]
         retriever = tuned[0].retriever if tuned else "lexical"
         training = {**self.fine_tune.model_dump(), **self.retrieval.model_dump(), "retriever": retriever}
@@ -128,7 +127,8 @@ def load_study(
     if profile not in profiles:
         raise StudyError(f"profile {profile!r} of {path}: expected one of {sorted(profiles)}; PROFILE= names one")
     merged = _merge(raw, profiles[profile] or {})
-    merged["systems"] = {name: {"name": name, **spec} for name, spec in (merged.get("systems") or {}).items()}
+    systems_given = {name: spec for name, spec in (merged.get("systems") or {}).items() if spec is not None}
+    merged["systems"] = {name: {"name": name, **spec} for name, spec in systems_given.items()}
     if corpus:
         merged["corpus"] = corpus
     study = _validate(merged, path)

@@ -9,7 +9,7 @@ from flowstudy.analysis.economics import Assumptions, break_even, economics_tabl
 from flowstudy.systems.records import SystemSpec
 
 KINDS = {"tuned": "tuned", "llm": "prompted", "mix": "hybrid", "seed": "seed", "nearest": "baseline"}
-CHEAP = Assumptions(gpu_usd_per_hour=3.6, utilisation=0.5, labelled_examples=100, label_usd_per_example=3)
+CHEAP = Assumptions(host_usd_per_hour=3.6, utilisation=0.5, labelled_examples=100, label_usd_per_example=3)
 
 
 def test_cost_of_a_thousand_requests(scores_of):

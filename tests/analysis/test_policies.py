@@ -14,7 +14,7 @@ from flowstudy.corpus import catalogues_for, shipped_corpus
 from flowstudy.systems.hybrid import POLICIES
 from flowstudy.systems.records import Call, Prediction
 
-MONEY = Assumptions(gpu_usd_per_hour=3.6, utilisation=0.5)
+MONEY = Assumptions(host_usd_per_hour=3.6, utilisation=0.5)
 
 
 def known(example, system, flow, logprob, cost):

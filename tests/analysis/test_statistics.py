@@ -125,3 +125,12 @@ def test_coverage_of_the_intervals(clustered):
         interval = mean_interval(values, clusters=sources, seed=study, resamples=500)
         hits += interval.low <= true <= interval.high
     assert hits / studies == pytest.approx(0.95, abs=0.02)
+
+
+def test_clusters_count_in_what_can_be_detected():
+    # Perfect copies add nothing: twenty values five times over find what twenty values find.
+    values = np.random.default_rng(5).normal(0, 1, 20)
+    copies, sources = np.repeat(values, 5), np.repeat(np.arange(20), 5).tolist()
+    assert detectable_difference(copies, clusters=sources) == pytest.approx(detectable_difference(values))
+    assert examples_needed(copies, 0.5, clusters=sources) == pytest.approx(5 * examples_needed(values, 0.5), abs=5)
+    assert math.isnan(detectable_difference(copies, clusters=["one"] * 100))

@@ -144,7 +144,7 @@ def _compare_two(
         "wins": int((difference > 0).sum()),
         "ties": int((difference == 0).sum()),
         "losses": int((difference < 0).sum()),
-        "detectable": detectable_difference(difference.to_numpy()),
+        "detectable": detectable_difference(difference.to_numpy(), clusters=clusters),
         "few": interval.n < FEW,
         "reason": "; ".join(note for note in notes if note),
     }
@@ -196,6 +196,13 @@ def flips(scores: pd.DataFrame, system: str, other: str, measure: str = PRIMARY,
     pair = pair[pair["difference"].abs() >= least]
     order = pair["difference"].abs().sort_values(ascending=False, kind="stable").index
     return pair.loc[order].reset_index(drop=True).rename_axis(columns=None)
+
+
+def widest_gap(scores: pd.DataFrame, measure: str = PRIMARY) -> str | None:
+    """The example on which the systems' scores lie furthest apart; None when nothing is scored."""
+    table = wide(scores, measure)
+    gaps = (table.max(axis=1) - table.min(axis=1)).dropna()
+    return None if gaps.empty else str(gaps.idxmax())
 
 
 def status_table(scores: pd.DataFrame, examples: Iterable[str] | None = None) -> pd.DataFrame:

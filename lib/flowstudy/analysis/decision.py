@@ -96,7 +96,7 @@ class _Case:
         not_run: Mapping[str, str], margin: float, measure: str, sources: Sources | None, seed: int, resamples: int,
     ) -> None:  # fmt: skip
         self.scores, self.kinds, self.assumptions = scores, kinds, assumptions
-        self.margin, self.measure = margin, measure
+        self.margin, self.measure, self.sources = margin, measure, sources
         self.not_run = [f"{system}: {reason}" for system, reason in sorted(not_run.items())]
         self.table = wide(scores, measure)
         self.best = {kind: self._best(kind) for kind in ("tuned", "prompted", "seed", "hybrid", "baseline")}
@@ -162,7 +162,8 @@ class _Case:
     def _too_close(self, tuned: str, prompted: str, row: Mapping[str, float]) -> Decision:
         pair = self.table[[tuned, prompted]].dropna()
         differences = (pair[tuned] - pair[prompted]).to_numpy()
-        needed = examples_needed(differences, max(abs(row["difference"]), self.margin))
+        clusters = None if self.sources is None else [self.sources.get(str(e), str(e)) for e in pair.index]
+        needed = examples_needed(differences, max(abs(row["difference"]), self.margin), clusters=clusters)
         more = None if needed is None else max(0, needed - len(pair))
         tail = "" if more is None else f" About {more:,} more examples would tell."
         decision = self._cannot(f"{tuned} minus {prompted} is {_range(row)}: either may be better.{tail}")

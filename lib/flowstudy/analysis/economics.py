@@ -16,54 +16,69 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from flowstudy.analysis.comparison import summarise, wide
+from flowstudy.analysis.comparison import Sources, summarise, wide
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.statistics import RESAMPLES, mean_interval, seeded
 
 UTILISATIONS: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 _HOUR: Final = 3600
+_MONTH: Final = 730
+#: Where each assumption comes from; whoever changes one in `study.yaml` has a better source.
+_SOURCES: Final = {
+    "host_usd_per_hour": "assumption: on demand, 2 vCPU / 8 GB 0.08 to 0.11, one 80 GB GPU 2 to 4; see study.yaml",
+    "utilisation": "assumption; the break-even figure shows 5 to 100 %",
+    "requests_per_month": "assumption: a platform with some hundred builders",
+    "label_usd_per_example": "assumption: five minutes of an analyst at 36 US dollars an hour",
+    "labelled_examples": "counted in this run: hand-made training examples",
+    "training_hours": "measured in this run",
+}
+_FIGURES: Final = (
+    "cost_per_1000", "cost_per_1000_low", "cost_per_1000_high", "latency_p50", "latency_p50_low", "latency_p50_high",
+    "latency_p95", "prompt_tokens", "completion_tokens", "missing",
+)  # fmt: skip
 _FAR: Final = 1e9
 
 
 class Assumptions(BaseModel):
-    """Everything that is assumed and not measured, with where it comes from. Edit them in `study.yaml`."""
+    """Everything that is assumed and not measured, with where it comes from. Edit them in `study.yaml`.
+
+    `host_usd_per_hour` is the price of the machine on which the small model's seconds were measured.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    gpu_usd_per_hour: float = Field(default=2.5, gt=0)
+    host_usd_per_hour: float = Field(default=0.1, gt=0)
     utilisation: float = Field(default=0.25, gt=0, le=1)
     requests_per_month: int = Field(default=20_000, gt=0)
     label_usd_per_example: float = Field(default=3.0, ge=0)
     labelled_examples: int = Field(default=0, ge=0)
     training_hours: float = Field(default=0.0, ge=0)
-    source: str = "assumption of this study: edit it in study.yaml"
     date: str = "2026-11"
 
     @property
     def fixed_usd(self) -> float:
         """What fine-tuning costs once: labelling and training."""
-        return self.label_usd_per_example * self.labelled_examples + self.gpu_usd_per_hour * self.training_hours
+        return self.label_usd_per_example * self.labelled_examples + self.host_usd_per_hour * self.training_hours
 
     def table(self) -> pd.DataFrame:
         """All of them for people: parameter, value, unit, source, date."""
-        units = {"gpu_usd_per_hour": "US dollars per hour", "utilisation": "share of the hour",
+        units = {"host_usd_per_hour": "US dollars per hour", "utilisation": "share of the hour",
                  "requests_per_month": "requests", "label_usd_per_example": "US dollars",
                  "labelled_examples": "examples", "training_hours": "hours"}  # fmt: skip
-        measured = {"labelled_examples": "counted in this run", "training_hours": "measured in this run"}
-        rows = [(n, getattr(self, n), unit, measured.get(n, self.source), self.date)
-                for n, unit in units.items()]  # fmt: skip
+        rows = [(n, getattr(self, n), unit, _SOURCES[n], self.date) for n, unit in units.items()]
         return pd.DataFrame(rows, columns=["parameter", "value", "unit", "source", "date"])
 
 
 def economics_table(
-    scores: pd.DataFrame, assumptions: Assumptions, measure: str = PRIMARY, *, seed: int = 0
-) -> pd.DataFrame:
+    scores: pd.DataFrame, assumptions: Assumptions, measure: str = PRIMARY, *, sources: Sources | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
     """One row per system: system, n, mean, low, high (quality), cost_per_1000 with low and high (US dollars per 1,000
     requests), latency_p50 with low and high, latency_p95 (seconds), prompt_tokens, completion_tokens (means), missing.
 
     `missing` names what is not known: such a figure is NaN, and the system takes no part in what needs it.
     """
-    quality = summarise(scores, [measure], seed=seed).drop(columns=["measure", "few", "reason"])
+    quality = summarise(scores, [measure], sources=sources, seed=seed).drop(columns=["measure", "few", "reason"])
     costs = request_costs(scores, assumptions)
     rows = []
     for system in quality["system"]:
@@ -75,12 +90,44 @@ def economics_table(
             row[name] = own[own["measure"] == name]["value"].mean()
         lacks = {"price": row["cost_per_1000"], "latency": row["latency_p50"]}
         rows.append(row | {"missing": ", ".join(name for name, v in lacks.items() if v != v)})
-    return quality.merge(pd.DataFrame(rows), on="system") if rows else quality
+    return quality.merge(pd.DataFrame(rows, columns=["system", *_FIGURES]), on="system")
+
+
+def hosting_table(
+    scores: pd.DataFrame, system: str, assumptions: Assumptions, utilisations: Sequence[float] = UTILISATIONS
+) -> pd.DataFrame:
+    """What it costs to host a model of one's own, one row per share of the hour in which it answers.
+
+    Columns: utilisation, seconds_per_request (mean), requests_per_hour (of one host), usd_per_1000, hosts (whole ones
+    for the assumed volume), usd_per_month (of these hosts, 730 hours). Empty when no answer of `system` was timed.
+    """
+    seconds = float(wide(scores, "local_s").get(system, pd.Series(dtype=float)).mean())
+    if not seconds > 0:
+        utilisations = ()
+    rows = []
+    for share in utilisations:
+        per_hour = _HOUR * share / seconds
+        hosts = math.ceil(assumptions.requests_per_month / (per_hour * _MONTH))
+        rate = assumptions.host_usd_per_hour
+        rows.append((share, seconds, per_hour, 1000 * rate / per_hour, hosts, hosts * rate * _MONTH))
+    columns = ["utilisation", "seconds_per_request", "requests_per_hour", "usd_per_1000", "hosts", "usd_per_month"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def tuning_bill(assumptions: Assumptions) -> pd.DataFrame:
+    """What fine-tuning costs once: item, quantity, unit, usd_each, usd; the last row is the sum."""
+    a = assumptions
+    rows = [
+        ("labelling", a.labelled_examples, "hand-made training examples", a.label_usd_per_example),
+        ("training", a.training_hours, "hours of the host", a.host_usd_per_hour),
+    ]
+    bill = [(*row, row[1] * row[3]) for row in rows] + [("sum", math.nan, "", math.nan, a.fixed_usd)]
+    return pd.DataFrame(bill, columns=["item", "quantity", "unit", "usd_each", "usd"])
 
 
 def request_costs(scores: pd.DataFrame, assumptions: Assumptions, utilisation: float | None = None) -> pd.DataFrame:
     """Examples x systems: US dollars per request (mean over repeats); a column of NaN where any part is unknown."""
-    rate = assumptions.gpu_usd_per_hour / _HOUR / (utilisation or assumptions.utilisation)
+    rate = assumptions.host_usd_per_hour / _HOUR / (utilisation or assumptions.utilisation)
     paid, seconds = wide(scores, "api_usd"), wide(scores, "local_s")
     systems = sorted(set(scores["system"]))
     total = pd.DataFrame(index=sorted(set(scores["example"])), columns=systems, dtype=float)

@@ -7,8 +7,8 @@ what it costs is the sum over the calls of everyone it asked.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -20,8 +20,8 @@ from flowstudy.analysis.scores import COLUMNS, USAGE, usage
 from flowstudy.analysis.statistics import RESAMPLES, mean_interval
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
-from flowstudy.systems.hybrid import JUDGED, POLICIES, Hybrid, apply_policy, pair_up
-from flowstudy.systems.records import Prediction
+from flowstudy.systems.hybrid import JUDGED, POLICIES, Hybrid, apply_policy, hybrid_parts, pair_up
+from flowstudy.systems.records import Prediction, SystemSpec
 
 _MONEY: Final = (
     "cost_per_1000", "cost_per_1000_low", "cost_per_1000_high", "latency_p50", "latency_p95", "missing",
@@ -47,6 +47,30 @@ def apply_all(
     """Every policy of two systems, in the order of `POLICIES`; `scores` must hold the validation split."""
     pairing, quality = pair_up(first, second, examples, catalogues), quality_of(scores, measure)
     return [apply_policy(policy, pairing, quality, name=policy, seed=seed, toll=toll) for policy in POLICIES]
+
+
+def duos(specs: Iterable[SystemSpec], more: tuple[str, str] | None = None) -> list[tuple[str, str]]:
+    """Pairs of systems to route between: the parts of every hybrid among `specs`, then `more`, each pair once."""
+    found = [parts[1:] for spec in specs if (parts := hybrid_parts(spec)) is not None]
+    return list(dict.fromkeys([*found, *([more] if more else [])]))
+
+
+def routing_tables(
+    scores: pd.DataFrame, predictions: Sequence[Prediction], pairs: Iterable[tuple[str, str]],
+    examples: Sequence[Example], catalogues: Mapping[str, Catalogue], assumptions: Assumptions, *,
+    sources: Sources | None = None, seed: int = 0, resamples: int = RESAMPLES,
+) -> list[pd.DataFrame]:  # fmt: skip
+    """A `policy_table` for each pair of systems that both answered something; `scores` holds `validation` too."""
+    by_system: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        by_system.setdefault(prediction.system, []).append(prediction)
+    tables = []
+    for first, second in pairs:
+        if first in by_system and second in by_system:
+            hybrids = apply_all(by_system[first], by_system[second], examples, catalogues, scores, seed=seed)
+            options: dict[str, Any] = {"sources": sources, "seed": seed, "resamples": resamples}
+            tables.append(policy_table(scores, hybrids, assumptions, **options))
+    return tables
 
 
 def policy_scores(scores: pd.DataFrame, hybrids: Sequence[Hybrid]) -> pd.DataFrame:

@@ -45,8 +45,9 @@ def by_size(
 
 
 def fit(
-    scores: pd.DataFrame, examples: pd.DataFrame, measure: str = PRIMARY, *, seed: int = 0, resamples: int = 1000
-) -> pd.DataFrame:
+    scores: pd.DataFrame, examples: pd.DataFrame, measure: str = PRIMARY, *, sources: Sources | None = None,
+    seed: int = 0, resamples: int = 1000,
+) -> pd.DataFrame:  # fmt: skip
     """A straight line of the score over the logarithm of the size, with a 95 % bootstrap band: system, steps, mean,
     low, high, and slope, slope_low, slope_high (points per doubling of the size, the same in every row).
 
@@ -58,7 +59,9 @@ def fit(
         known = column.dropna()
         x = np.log2([max(1.0, steps[str(example)]) for example in known.index])
         if known.size >= FEW and np.ptp(x) > 0:
-            parts.append(_curve(str(system), x, known.to_numpy(dtype=float), seed, resamples))
+            names = [str(e) if sources is None else sources.get(str(e), str(e)) for e in known.index]
+            codes = pd.factorize(pd.Series(names, dtype=object))[0]
+            parts.append(_curve(str(system), x, known.to_numpy(dtype=float), codes, seed, resamples))
     columns = ["system", "steps", "mean", "low", "high", "slope", "slope_low", "slope_high"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
@@ -67,22 +70,27 @@ def _steps(examples: pd.DataFrame) -> dict[str, float]:
     return dict(zip(examples["example"].astype(str), examples["steps"].astype(float), strict=True))
 
 
-def _curve(system: str, x: npt.NDArray, y: npt.NDArray, seed: int, resamples: int) -> pd.DataFrame:
+def _curve(
+    system: str, x: npt.NDArray, y: npt.NDArray, codes: npt.NDArray, seed: int, resamples: int
+) -> pd.DataFrame:  # fmt: skip
+    """`codes` numbers the source of every point: whole sources are resampled."""
     grid = np.linspace(x.min(), x.max(), _GRID)
-    picks = seeded(seed, "fit", system).integers(0, x.size, size=(resamples, x.size))
-    picks = picks[np.ptp(x[picks], axis=1) > 0]
-    slopes, bases = _lines(x[picks], y[picks])
+    count = int(codes.max()) + 1
+    drawn = seeded(seed, "fit", system).multinomial(count, np.full(count, 1 / count), size=resamples)
+    slopes, bases = _lines(x, y, drawn[:, codes].astype(float))
     curves = bases[:, None] + slopes[:, None] * grid
-    (slope,), (base,) = _lines(x[None, :], y[None, :])
-    low, high = np.percentile(curves, [2.5, 97.5], axis=0)
-    slope_low, slope_high = np.percentile(slopes, [2.5, 97.5])
+    (slope,), (base,) = _lines(x, y, np.ones((1, x.size)))
+    low, high = np.nanpercentile(curves, [2.5, 97.5], axis=0)
+    slope_low, slope_high = np.nanpercentile(slopes, [2.5, 97.5])
     values = {"mean": base + slope * grid, "low": low, "high": high}
     table = pd.DataFrame({"system": system, "steps": 2**grid} | {k: np.clip(v, 0, 1) for k, v in values.items()})
     return table.assign(slope=slope, slope_low=slope_low, slope_high=slope_high)
 
 
-def _lines(x: npt.NDArray, y: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
-    """Least squares of each row: slopes and intercepts."""
-    dx = x - x.mean(axis=1, keepdims=True)
-    slopes = (dx * y).sum(axis=1) / (dx**2).sum(axis=1)
-    return slopes, y.mean(axis=1) - slopes * x.mean(axis=1)
+def _lines(x: npt.NDArray, y: npt.NDArray, weights: npt.NDArray) -> tuple[npt.NDArray, npt.NDArray]:
+    """Weighted least squares for each row of weights: slopes and intercepts; NaN where all weight lies on one size."""
+    total = weights.sum(axis=1)
+    mean_x, mean_y = weights @ x / total, weights @ y / total
+    spread = weights @ x**2 / total - mean_x**2
+    slopes = (weights @ (x * y) / total - mean_x * mean_y) / np.where(spread > 1e-12, spread, np.nan)
+    return slopes, mean_y - slopes * mean_x

@@ -237,26 +237,35 @@ def chance_of_best(
     return np.asarray((best / best.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
-def detectable_difference(differences: Values, *, power: float = 0.8, level: float = 0.95) -> float:
-    """Smallest true mean difference that this many pairs find with probability `power`; NaN below two pairs.
+def detectable_difference(
+    differences: Values, *, clusters: Sequence[Hashable] | None = None, power: float = 0.8, level: float = 0.95
+) -> float:
+    """Smallest true mean difference that this many pairs find with probability `power`; NaN below two sources.
 
-    Normal approximation for paired data: (z(1 - alpha/2) + z(power)) * sd / sqrt(n).
+    Normal approximation for paired data: (z(1 - alpha/2) + z(power)) * standard error. The standard error is that of
+    the mean over `clusters` (Cochran, Sampling Techniques, 1977, section 9A.1); without them it is sd / sqrt(n).
     """
-    kept, _ = _clean(differences, None)
-    if kept.size < 2:
+    kept, groups = _clean(differences, clusters)
+    sums, counts = _by_cluster(kept, groups)
+    if sums.size < 2:
         return math.nan
-    return float(_z_sum(power, level) * kept.std(ddof=1) / math.sqrt(kept.size))
+    residuals = sums - counts * kept.mean()
+    error = math.sqrt(sums.size / (sums.size - 1) * float((residuals**2).sum())) / kept.size
+    return _z_sum(power, level) * error
 
 
-def examples_needed(differences: Values, effect: float, *, power: float = 0.8, level: float = 0.95) -> int | None:
-    """How many pairs it would take to find a mean difference of `effect` with probability `power`.
+def examples_needed(
+    differences: Values, effect: float, *, clusters: Sequence[Hashable] | None = None, power: float = 0.8,
+    level: float = 0.95,
+) -> int | None:  # fmt: skip
+    """How many pairs, spread over sources as these are, would find a mean difference of `effect` with that `power`.
 
-    None when it cannot be said: fewer than two pairs, no spread, or an effect of zero.
+    None when it cannot be said: fewer than two sources, no spread, or an effect of zero.
     """
-    kept, _ = _clean(differences, None)
-    if kept.size < 2 or effect == 0 or not kept.std(ddof=1) > 0:
+    found = detectable_difference(differences, clusters=clusters, power=power, level=level)
+    if effect == 0 or not found > 0:
         return None
-    return math.ceil((_z_sum(power, level) * float(kept.std(ddof=1)) / abs(effect)) ** 2)
+    return math.ceil(_clean(differences, None)[0].size * (found / abs(effect)) ** 2 - 1e-9)
 
 
 def _z_sum(power: float, level: float) -> float:

@@ -72,6 +72,21 @@ def flow_key(flow: Flow) -> str:
     return _digest(bare.to_json())
 
 
+def source_workflows(examples: Sequence[Example]) -> dict[str, str]:
+    """The workflow that each example came from, by example id: examples of one workflow are not independent.
+
+    The feature `workflow` where an example has it; else examples that share a reference flow have one source.
+    """
+    sources: dict[str, str] = {}
+    holders: dict[str, str] = {}
+    for example in examples:
+        keys = [flow_key(flow) for flow in example.references]
+        shared = next((holders[key] for key in keys if key in holders), example.id)
+        sources[example.id] = str(example.features.get("workflow") or shared)
+        holders |= {key: sources[example.id] for key in keys if key not in holders}
+    return sources
+
+
 def skeleton_key(flow: Flow) -> str:
     """Digest of trigger type, steps and nesting, inputs left out."""
     steps = [(c.category, c.key, c.block) for c in flow.components]

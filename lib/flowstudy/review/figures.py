@@ -159,7 +159,7 @@ def errors(table: pd.DataFrame, *, top: int = 14) -> Any:
     """Share of answers with each kind of error, by system; columns system, category, title, rate, low, high."""
     import plotly.graph_objects as go
 
-    rows = table[table["rate"] > 0]
+    rows = table if table.empty else table[table["rate"] > 0]
     if rows.empty:
         raise NothingToDraw("no figure of errors: no answer has a tag yet")
     common = rows.groupby("title")["rate"].max().sort_values(ascending=False).index[:top]

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import functools
 import html
+import math
 import os
+import re
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -61,6 +64,27 @@ def png_bytes(figure: Any, *, width: int | None = None, scale: float = 2) -> byt
         return None
     size = {"width": width or figure.layout.width or WIDTH, "height": figure.layout.height or 450}
     return _drawn(figure.to_json(), scale, **size)
+
+
+def narrow(figure: Any, width: int) -> Any:
+    """A copy for a phone, `width` pixels wide: smaller names down the side, title and axis titles wrapped."""
+    import plotly.graph_objects as go
+
+    copy = go.Figure(figure)
+    heading, *below = str(copy.layout.title.text or "").split("<br>")
+    lines = [line for text in below for line in _wrapped(text, width // 7)]
+    more = 17 * max(0, len(lines) - len(below))
+    copy.update_layout(title={"text": "<br>".join([heading, *lines])}, width=width)
+    copy.update_layout(height=(copy.layout.height or 450) + more, margin={"t": (copy.layout.margin.t or 72) + more})
+    copy.for_each_xaxis(lambda axis: axis.update(title={"text": "<br>".join(_wrapped(axis.title.text, width // 12))}))
+    return copy.update_yaxes(tickfont={"size": 11})
+
+
+def _wrapped(text: str | None, size: int) -> list[str]:
+    """Lines of at most `size` letters; a span around the text stays around every line."""
+    inner = re.fullmatch(r"(<span [^>]*>)(.*)(</span>)", text or "", re.DOTALL)
+    before, words, after = inner.groups() if inner else ("", text or "", "")
+    return [f"{before}{line}{after}" for line in textwrap.wrap(words, size)] or [""]
 
 
 @functools.lru_cache(maxsize=64)
@@ -124,14 +148,16 @@ def table_html(table: pd.DataFrame, *, digits: int = 3) -> str:
 
 
 def cell_text(value: object, digits: int = 3) -> str:
-    """What a table shows for one value: a dash for a gap, a fixed number of digits for a fraction."""
+    """What a table shows for one value: a dash for a gap, ∞ for never, a fixed number of digits for a fraction."""
     if value is None or (isinstance(value, float) and value != value):
         return "–"
     if isinstance(value, (bool, str)):
         return {True: "yes", False: ""}.get(value, str(value)) if isinstance(value, bool) else value
     if isinstance(value, float) or hasattr(value, "dtype"):
         number = float(value)  # type: ignore[arg-type]
-        return f"{number:.0f}" if number == int(number) and abs(number) >= 10 else f"{number:.{digits}f}"
+        if math.isinf(number):
+            return "∞" if number > 0 else "−∞"
+        return f"{number:.0f}" if number.is_integer() and abs(number) >= 10 else f"{number:.{digits}f}"
     return str(value)
 
 

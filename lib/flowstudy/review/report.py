@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from flowstudy.analysis.decision import Decision
-from flowstudy.review.pictures import png_bytes, table_html
+from flowstudy.review.pictures import narrow, png_bytes, table_html
 from flowstudy.review.theme import PALETTE
 
 LARGEST: Final = 6_000_000
@@ -79,10 +79,12 @@ def write_report(
     limits: str = "",
     provenance: Mapping[str, object] | None = None,
     methods: Sequence[str] = METHODS,
+    pages: Sequence[str] = (),
     footer: str = "Written by flowstudy.",
 ) -> Path:
     """Write the report to `path` (atomically) and return it; a section's parts are `Picture`, `Table` or `Missing`.
 
+    `pages` are links to executed notebooks beside the report, named after their files.
     Raises ValueError when the file would be larger than 6 MB: show fewer pictures or smaller tables.
     """
     import jinja2
@@ -93,6 +95,7 @@ def write_report(
     text = environment.from_string(source).render(
         title=title, decision=decision, accent=_ACCENTS[decision.answer], sections=shown, limits=limits,
         plotly_script=_plotly_script() if interactive else "", methods=methods, footer=footer,
+        pages=[(page, Path(page).stem) for page in pages],
         provenance=[(str(k), _flat(v)) for k, v in (provenance or {}).items()],
     )  # fmt: skip
     data = text.encode("utf-8")
@@ -129,8 +132,8 @@ def _part(part: Picture | Table | Missing, number: int) -> dict[str, Any]:
     shown = {"absent": "", "table_only": False, "number": number, "caption": part.caption, "table": table}
     picture = png_bytes(part.figure)
     if picture is not None:
-        narrow = png_bytes(part.figure, width=_NARROW)
-        return shown | {"picture": _base64(picture), "narrow": _base64(narrow) if narrow else ""}
+        small = png_bytes(narrow(part.figure, _NARROW))
+        return shown | {"picture": _base64(picture), "narrow": _base64(small) if small else ""}
     height = part.figure.layout.height or 450
     return shown | {"picture": "", "json": Markup(_script_json(part.figure)), "height": height}
 

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from flowstudy.review.figures import NothingToDraw
 from flowstudy.review.pictures import save_figure, show
 from flowstudy.review.report import Missing, Picture
-
-#: Figures of the original study (arXiv 2505.24189) and of StarFlow (arXiv 2503.21889), for comparing patterns.
-PUBLISHED: Final = pd.DataFrame(
-    [
-        ("tuned SLM over prompting, relative FlowSim", "about +10 %", "arXiv 2505.24189"),
-        ("tuned SLM over GPT-4o on structural logic and enterprise-specific steps", "+12.16 %", "arXiv 2505.24189"),
-        ("gain from a perfect retriever", "at most 4 %", "arXiv 2505.24189"),
-        ("StarFlow, GPT-4o prompted, FlowSim without / with inputs", "0.786 / 0.707", "arXiv 2503.21889"),
-        ("StarFlow, Qwen-2.5-VL-7B fine-tuned, without / with inputs", "0.957 / 0.927", "arXiv 2503.21889"),
-    ],
-    columns=["finding", "published", "source"],
-)
 
 
 def drawn(

@@ -3,8 +3,8 @@
 No policy makes a call. A hybrid's prediction is the chosen answer with the calls of everyone who was asked for it, so
 that cost, tokens and latency add up (one after the other). What may decide is what is known when a request is
 answered: the status, the faults against the catalogue, the mean log-probability of what was written. Only `oracle`
-looks at the reference: it is a bound, not a system. A split (one system writes the outline, the other the inputs)
-needs new calls and is no policy.
+looks at the reference: it is a bound, not a system. A split (one system writes the outline, the other the inputs) is
+no policy: see `systems.split`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ JUDGED: Final = frozenset({"test", "ood"})
 #: Fewer validation examples than this choose no threshold.
 LEAST: Final = 10
 _PREFIX: Final = "hybrid/"
+_SPLIT: Final = "split"
 
 
 class Pair(NamedTuple):
@@ -285,17 +286,29 @@ def _drawn(pairs: Sequence[Pair], gate: Gate, seed: int) -> npt.NDArray[np.bool_
 def hybrid_parts(spec: SystemSpec) -> tuple[PolicyName, str, str] | None:
     """Policy, first and second system of a specification whose model is `hybrid/<policy>/<first>+<second>`.
 
-    None for any other system. Raises ValueError naming the system for a model that is no such thing.
+    None for any other system, a split among them. Raises ValueError naming the system whose model is no such thing.
     """
+    parts = _parts(spec)
+    return None if parts is None or parts[0] == _SPLIT else parts  # type: ignore[return-value]
+
+
+def split_parts(spec: SystemSpec) -> tuple[str, str] | None:
+    """Who writes the outline and who the inputs, of a model `hybrid/split/<outline>+<inputs>`; None for any other."""
+    parts = _parts(spec)
+    return parts[1:] if parts is not None and parts[0] == _SPLIT else None
+
+
+def _parts(spec: SystemSpec) -> tuple[str, str, str] | None:
     if not spec.model.startswith(_PREFIX):
         return None
     head, _, both = spec.model.removeprefix(_PREFIX).partition("/")
     first, _, second = both.partition("+")
-    policy = next((name for name in SYSTEMS if name == head), None)
+    policy = next((name for name in (*SYSTEMS, _SPLIT) if name == head), None)
     if policy is None or not first or not second or first == second:
+        kinds = "|".join((*SYSTEMS, _SPLIT))
         raise ValueError(
-            f"system {spec.name}: expected a model hybrid/<{'|'.join(SYSTEMS)}>/<first>+<second> with the names of two "
-            f"other systems, got {spec.model!r}"
+            f"system {spec.name}: expected a model hybrid/<{kinds}>/<first>+<second> with the names of two other "
+            f"systems, got {spec.model!r}"
         )
     return policy, first, second
 

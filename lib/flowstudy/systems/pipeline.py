@@ -38,6 +38,8 @@ class Task(NamedTuple):
     catalogue: Catalogue
     repeat: int = 0
     key: str = ""
+    #: Another system's answer whose outline is taken: only its inputs are asked for.
+    outline: Prediction | None = None
 
 
 class _Failed(Exception):
@@ -70,6 +72,11 @@ class _Run:
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
 
     async def predict(self) -> Prediction:
+        given = self.task.outline
+        if given is not None:
+            self.calls, self.repairs, self.text = list(given.calls), list(given.repairs), given.text
+            if given.flow is None:
+                return self._prediction(given.status, None, given.error)
         try:
             parsed = await (self._whole() if self.task.spec.strategy == "whole" else self._decomposed())
         except _Failed as failed:
@@ -92,7 +99,7 @@ class _Run:
         return await self._flow_stage("whole", self._format("flow", outline=False))
 
     async def _decomposed(self) -> ParsedFlow:
-        parsed = await self._flow_stage("outline", self._format("outline", outline=True))
+        parsed = await self._outline()
         if parsed.flow is None:
             return parsed
         outline = parsed.flow.without_inputs()
@@ -108,6 +115,12 @@ class _Run:
         components = [c.model_copy(update={"inputs": by_place.get(c.order, [])}) for c in outline.components]
         flow = outline.model_copy(update={"trigger": trigger, "components": components})
         return parsed._replace(flow=flow)
+
+    async def _outline(self) -> ParsedFlow:
+        given = self.task.outline
+        if given is not None and given.flow is not None:
+            return ParsedFlow("ok", given.flow, ())
+        return await self._flow_stage("outline", self._format("outline", outline=True))
 
     def _takes_inputs(self, step: Component | Trigger) -> bool:
         definition = step_definition(step, self.task.catalogue)

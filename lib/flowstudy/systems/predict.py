@@ -49,6 +49,7 @@ def run_system(
     policy: Policy | None = None,
     prices: Mapping[str, Price] | None = None,
     rankers: Mapping[str, Ranker] | None = None,
+    outlines: Sequence[Prediction] | None = None,
 ) -> list[Prediction]:
     """The latest prediction for every (example, repeat), in order of examples; what the journal holds is not redone.
 
@@ -56,10 +57,12 @@ def run_system(
     the retriever `trained`). Predictions are written to `journal_path`, calls and the estimate beside it in `calls/`.
     Not answers (`provider_error`, `budget_stop`) are tried again by the next run. `max_cost_usd` limits what this
     journal costs in all; pass a `budget` instead to share one limit among systems. `dry_run` stops after the estimate.
+    `outlines` are another system's answers, whose outlines are taken instead of asking for one.
     Raises ValueError for a system that cannot run; ask `readiness` first.
     """
-    path = Path(journal_path)
+    path, train = Path(journal_path), learnable(spec, train)
     tasks = plan(spec, examples, train, catalogues, suggestions, rankers)
+    tasks = tasks if outlines is None else _with_outlines(tasks, outlines)
     done = {(p.example, p.repeat): p for p in read_predictions(path) if p.is_answer}
     todo = [task for task in tasks if _key_of(done, task) != task.key]
     if spec.model in BASELINES:
@@ -85,7 +88,7 @@ def plan(
 
     Raises ValueError naming an example without suggestions or without a catalogue for its domain.
     """
-    offers = suggestions
+    offers, train = suggestions, learnable(spec, train)
     if offers is None:
         offers = suggest_all(spec.retriever, examples, catalogues, spec.suggestions, spec.seed, rankers=rankers)
     lacking = [e.id for e in examples if e.id not in offers or e.domain not in catalogues]
@@ -103,6 +106,27 @@ def plan(
                   for shot in shots]  # fmt: skip
         tasks += [task._replace(repeat=n, key=_hash([*parts, n])) for n in range(spec.repeats)]
     return tasks
+
+
+def _with_outlines(tasks: Sequence[Task], outlines: Sequence[Prediction]) -> list[Task]:
+    """The tasks that another system's answer belongs to, each with that answer; another outline is another key."""
+    by_place = {(p.example, p.repeat): p for p in outlines}
+    pairs = [(task, by_place.get((task.example, task.repeat))) for task in tasks]
+    return [task._replace(outline=given, key=_hash([task.key, given.key])) for task, given in pairs if given]
+
+
+def learnable(spec: SystemSpec, train: Sequence[Example]) -> Sequence[Example]:
+    """The training examples that a system may look at: all, or those that lack the feature `spec.without`.
+
+    Raises ValueError for a feature that no example knows.
+    """
+    if not spec.without:
+        return train
+    known = {name for example in train for name in example.features}
+    if train and spec.without not in known:
+        raise ValueError(f"system {spec.name}: expected `without` to be a feature of {sorted(known)}, "
+                         f"got {spec.without!r}; check the name")  # fmt: skip
+    return [example for example in train if not example.features.get(spec.without)]
 
 
 def choose_shots(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flowstudy.systems.records import SystemSpec
 
 PRICES: Final = Path(__file__).parent / "prices.yaml"
 
@@ -61,6 +64,17 @@ def _load(path: Path, _mtime: int) -> dict[str, Price]:
         except (ValidationError, TypeError) as error:
             raise ValueError(f"price file {path}: {model}: expected input, output, source, got: {error}") from None
     return prices
+
+
+def price_table(specs: Iterable[SystemSpec], prices: Mapping[str, Price] | None = None) -> pd.DataFrame:
+    """What the models of these systems cost: model, input and output (US dollars per million tokens), usd_per_hour,
+    source, date; one row per model that is called, `source` says so where the price is not known."""
+    known = load_prices() if prices is None else prices
+    rows = []
+    for model in sorted({spec.model for spec in specs if "/" in spec.model and not spec.model.startswith("hybrid/")}):
+        price = price_of(model, known) or Price(source="unknown: this model takes no part in cost comparisons", date="")
+        rows.append((model, price.input, price.output, price.usd_per_hour, price.source, price.date))
+    return pd.DataFrame(rows, columns=["model", "input", "output", "usd_per_hour", "source", "date"])
 
 
 def price_of(model: str, prices: Mapping[str, Price] | None = None) -> Price | None:

@@ -107,7 +107,8 @@ class SystemSpec(_Record):
 
     `prompt` names a versioned prompt family under `systems/prompts/`; `repeats` answers each example that often.
     `self_repair` sends the validation errors of an answer back once. `reasoning_effort` and `logprobs` are asked for
-    where the model takes them. `suggestions` is the k of the retriever.
+    where the model takes them. `suggestions` is the k of the retriever. `without` names a feature of examples
+    (`implicit_step`): training examples that have it are not looked at, which shows what labelling them is worth.
     """
 
     name: str
@@ -126,3 +127,4 @@ class SystemSpec(_Record):
     self_repair: bool = False
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
     logprobs: bool = False
+    without: str = ""

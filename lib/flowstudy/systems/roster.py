@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from flowstudy.systems.hybrid import hybrid_parts
+from flowstudy.systems.hybrid import hybrid_parts, split_parts
 from flowstudy.systems.journal import read_predictions
 from flowstudy.systems.readiness import NotReady, Ready, readiness
 from flowstudy.systems.records import Call, Prediction, SystemSpec
@@ -26,10 +26,9 @@ def roster(specs: Iterable[SystemSpec], *, max_cost_usd: float | None = None) ->
     """
     rows, specs = [], list(specs)
     states: dict[str, Ready | NotReady] = {}
-    for spec in sorted(specs, key=is_hybrid):
-        states[spec.name] = (
-            _hybrid_ready(spec, states) if is_hybrid(spec) else readiness(spec, max_cost_usd=max_cost_usd)
-        )
+    for spec in sorted(specs, key=lambda spec: (is_hybrid(spec), is_split(spec))):
+        mixed = is_hybrid(spec) or is_split(spec)
+        states[spec.name] = _mixed_ready(spec, states) if mixed else readiness(spec, max_cost_usd=max_cost_usd)
     for spec in specs:
         state = states[spec.name]
         rows.append({
@@ -45,9 +44,14 @@ def is_hybrid(spec: SystemSpec) -> bool:
     return hybrid_parts(spec) is not None
 
 
-def _hybrid_ready(spec: SystemSpec, states: Mapping[str, Ready | NotReady]) -> Ready | NotReady:
-    _, *parts = hybrid_parts(spec) or ("",)
-    for part in parts:
+def is_split(spec: SystemSpec) -> bool:
+    """Whether a system takes another one's outlines (see `systems.split`); it answers after both of its parts."""
+    return split_parts(spec) is not None
+
+
+def _mixed_ready(spec: SystemSpec, states: Mapping[str, Ready | NotReady]) -> Ready | NotReady:
+    routed = hybrid_parts(spec)
+    for part in routed[1:] if routed else split_parts(spec) or ():
         state = states.get(part)
         if state is None:
             return NotReady(f"its part {part} is not in this study", f"add {part} to the systems")

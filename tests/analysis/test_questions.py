@@ -1,0 +1,76 @@
+"""The paper's questions: who is an arm of whom, known gains, slices that add up, and ours beside the published."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from flowstudy.analysis.questions import arm_table, arms, beside_published, contenders, lead_by_slice, side_arms
+from flowstudy.systems.records import SystemSpec
+
+SPECS = [
+    SystemSpec(name="t", model="slm/tuned"), SystemSpec(name="t-none", model="slm/tuned", retriever="none"),
+    SystemSpec(name="t-oracle", model="slm/tuned", retriever="oracle"), SystemSpec(name="llm", model="openai/x"),
+    SystemSpec(name="llm-steps", model="openai/x", strategy="decomposed"),
+    SystemSpec(name="other", model="openai/x", shots=0, retriever="none"),
+]  # fmt: skip
+KINDS = {"t": "tuned", "llm": "prompted", "seed": "seed"}
+
+
+@pytest.fixture
+def examples():
+    """Sixty examples; every second has flow logic, five have an implicit step."""
+    numbers = range(60)
+    return pd.DataFrame({
+        "example": [f"e{i}" for i in numbers], "domain": "one", "constructs": [i % 2 == 0 for i in numbers],
+        "implicit_step": [i < 5 for i in numbers], "size": ["1-3" if i < 30 else "31+" for i in numbers],
+    })  # fmt: skip
+
+
+def test_arms_differ_in_one_setting_only():
+    assert arms(SPECS, "retriever") == [{"lexical": "t", "none": "t-none", "oracle": "t-oracle"}]
+    assert arms(SPECS, "strategy") == [{"whole": "llm", "decomposed": "llm-steps"}]
+    assert arms(SPECS, "without") == []
+    assert side_arms(SPECS) == {"t-none", "t-oracle"}
+
+
+def test_a_perfect_retriever_gives_what_it_gives(scores_of):
+    # No noise: every example of the oracle arm is 0.05 higher, and of the bare arm 0.1 lower.
+    scores = scores_of({"t": 0.5, "t-none": 0.4, "t-oracle": 0.55, "llm": 0.5}, noise=0)
+    table = arm_table(scores, SPECS, "retriever", resamples=199).set_index("arm")
+    assert list(table.index) == ["none", "lexical", "oracle"]
+    assert table["difference"].tolist() == pytest.approx([-0.1, 0, 0.05])
+    base = scores.query("system == 't' and measure == 'strict_with_inputs'")["value"].mean()
+    assert table.loc["oracle", "percent"] == pytest.approx(100 * 0.05 / base)
+    # All 2^60 sign patterns but two are less extreme: the smallest p that 9,999 resamples give, doubled by Holm.
+    assert table.loc[["none", "oracle"], "p_holm"].tolist() == pytest.approx([2 * 2 / 1e4] * 2)
+    assert arm_table(scores, SPECS, "strategy").empty and arm_table(scores, SPECS, "without").empty
+
+
+def test_the_lead_by_slice_adds_up_and_small_slices_are_marked(scores_of, examples):
+    lead = lead_by_slice(scores_of({"t": 0.7, "llm": 0.6}), examples, "t", "llm", resamples=199).set_index("slice")
+    assert "domain one" not in lead.index, "a feature that is the same everywhere is no slice"
+    whole, logic, flat = (lead.loc[name] for name in ("all examples", "with structural logic",
+                                                      "without structural logic"))  # fmt: skip
+    assert whole["difference"] == pytest.approx((logic["difference"] * 30 + flat["difference"] * 30) / 60)
+    assert lead.loc["with implicit step", "few"] and lead.loc["with implicit step", "n"] == 5
+    assert lead.index[0] == "all examples" and (lead["p_holm"] >= lead["p"]).all()
+
+
+def test_nobody_to_compare_gives_empty_tables_and_words(scores_of, examples):
+    scores = scores_of({"t": 0.7})
+    assert contenders(scores, KINDS) is None
+    lead = lead_by_slice(scores, examples, "", "")
+    beside = beside_published(lead, arm_table(scores, SPECS, "retriever"), KINDS)
+    assert lead.empty and beside["ours"].str.startswith("not measured").all() and beside["percent"].isna().all()
+
+
+def test_the_untuned_model_stands_in_and_is_said_to(scores_of, examples):
+    scores = scores_of({"t": 0.7, "seed": 0.5})
+    assert contenders(scores, KINDS) == ("t", "seed")
+    assert contenders(scores_of({"t": 0.7, "seed": 0.9, "llm": 0.2}), KINDS) == ("t", "llm")
+    lead = lead_by_slice(scores, examples, "t", "seed", resamples=199)
+    beside = beside_published(lead, arm_table(scores, SPECS, "retriever"), KINDS).set_index("finding")
+    assert "standing in for a large model" in beside.loc["tuned over prompted", "ours"]
+    assert beside.loc["tuned over prompted", "published"] == "about +10 %"
+    assert math.isnan(beside.loc["a perfect retriever over the one used", "percent"])
