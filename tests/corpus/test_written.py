@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -123,6 +124,17 @@ def test_the_examples_answer_what_the_study_asks():
     implicit = sum(bool(e.features["implicit_step"] or e.features["implicit_condition"]) for e in judged)
     assert 0.28 < implicit / len(judged) < 0.4
     assert sum(len(e.references) > 1 for e in judged) >= 40 and sum(len(e.references) > 2 for e in judged) >= 10
+
+
+def test_training_examples_use_all_that_their_domain_has():
+    """A trigger or a step that no training example shows cannot be learned from them."""
+    core = shipped_catalogue("core").steps()
+    for domain in TRAINING_DOMAINS:
+        flows = [e.flow for e in EXAMPLES if e.domain == domain and e.split == "train"]
+        used = Counter(key for f in flows for key in {f.trigger.type, *(c.key for c in f.components)})
+        catalogue = shipped_catalogue(domain)
+        rare = [key for key in {*catalogue.triggers, *(catalogue.steps().keys() - core.keys())} if used[key] < 2]
+        assert not rare, (domain, rare)
 
 
 @pytest.mark.parametrize(
