@@ -9,13 +9,14 @@ from flowstudy.systems.offers import suggest_all
 from flowstudy.systems.pipeline import Task, answer
 from flowstudy.systems.predict import plan, run_system
 from flowstudy.systems.prices import Price, load_prices, price_of
+from flowstudy.systems.ranker_training import train_ranker
 from flowstudy.systems.rankers import run_rankers
 from flowstudy.systems.readiness import NotReady, Ready, readiness
 from flowstudy.systems.records import ANSWERS, Call, Prediction, Suggestion, SystemSpec
 from flowstudy.systems.retries import Policy
 from flowstudy.systems.retrieval import RetrieverError, needed, recall_at_k, retrieve
 from flowstudy.systems.secrets import looks_like_key, redact
-from flowstudy.systems.trained import RankerModel, train_ranker
+from flowstudy.systems.trained import RankerModel
 
 __all__ = [
     "ANSWERS", "BASELINES", "Budget", "Call", "Estimate", "ExampleIndex", "Journal", "JournalError", "NotReady",

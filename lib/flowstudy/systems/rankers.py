@@ -9,8 +9,9 @@ from typing import Final
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
+from flowstudy.systems.ranker_training import train_ranker
 from flowstudy.systems.retrieval import Ranker
-from flowstudy.systems.trained import RankerModel, train_ranker
+from flowstudy.systems.trained import RankerModel
 from flowstudy.systems.uses import makings_hash
 
 #: Raise it when the same examples would give another ranker.
