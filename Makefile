@@ -4,6 +4,8 @@ CORPUS ?=
 SYSTEMS ?=
 RUN ?=
 PLAN ?= worst
+EXECUTOR ?=
+JOBS ?=
 PYTHON ?= python3
 # A conda user activates the environment of environment.yml and runs `make env VENV=$$CONDA_PREFIX`.
 VENV ?= .venv
@@ -14,7 +16,7 @@ CLI := $(BIN)/python -m flowstudy
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help env study test lint lab corpus-check import compare reference tag bench seed-slm clean-run
+.PHONY: help env study sweep plan status test lint lab corpus-check import compare reference tag bench seed-slm clean-run
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
@@ -33,6 +35,15 @@ $(STAMP):
 
 study: env  ## run the study: PROFILE=quick|laptop|gpu CORPUS=file.jsonl SYSTEMS="slm openai/gpt-4o" RUN=name
 	@$(CLI) study --profile '$(PROFILE)' --corpus '$(CORPUS)' --systems '$(SYSTEMS)' --run '$(RUN)'
+
+sweep: env  ## run every cell of the matrix of study.yaml: PROFILE=quick RUN=name EXECUTOR=slurm JOBS=2
+	@$(CLI) sweep --profile '$(PROFILE)' --run '$(RUN)' --executor '$(EXECUTOR)' $(if $(JOBS),--cores $(JOBS))
+
+plan: env  ## what a sweep would do: cells counted and priced, nothing run: PROFILE=quick
+	@$(CLI) plan --profile '$(PROFILE)'
+
+status: env  ## where a run or sweep stands, as text and as status.html in its folder: RUN=name
+	@$(CLI) status --run '$(RUN)'
 
 test: env lint  ## lint, types and every test
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

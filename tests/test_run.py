@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -20,107 +17,71 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from flowstudy.notebook import check_parameters, parameter_defaults
 from flowstudy.run import clean_run
-from flowstudy.run_folder import Run, open_run, project_root, write_text
+from flowstudy.run_folder import Run, open_run, write_text
 from flowstudy.study import NOTEBOOKS, StudyError, load_study
-
-ROOT = project_root(Path(__file__).parent)
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-WORK = """
-import os, time
-from pathlib import Path
-from flowstudy.run_folder import open_run
-run = open_run(run_dir)
-run.log("@: working")
-for name in @writes:
-    (run.path / name).write_text("x")
-behave = Path("behave-@").read_text() if Path("behave-@").exists() else ""
-if behave == "hang": time.sleep(60)
-if behave == "die": os.kill(os.getpid(), 9)
-if behave == "exit": raise SystemExit(0)
-if behave == "raise": raise ValueError("example t-7: expected text")
-"""
-WRITES = {
-    "01_explore_data": ["corpus.jsonl"],
-    "04_score": ["scores.parquet", "edits.parquet"],
-    "06_decide": ["report.html"],
-}
-
-
-def tiny_notebook(path: Path, parameters: dict[str, object], *cells: str) -> None:
-    first = new_code_cell("\n".join(f"{name} = {value!r}  # help" for name, value in parameters.items()))
-    first.metadata["tags"] = ["parameters"]
-    nbformat.write(new_notebook(cells=[first, *map(new_code_cell, cells)], metadata=KERNEL), path)
+from tests.tiny_study import (
+    KERNEL,
+    ROOT,
+    command,
+    environment,
+    make_project,
+    study,
+    tiny_notebook,
+    wait_until_gone,
+    wait_until_working,
+    worked,
+)  # fmt: skip
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A checkout with a space and an accent in its path."""
-    root = tmp_path / "my étude"
-    (root / "notebooks").mkdir(parents=True)
-    for name in ("study.yaml", "Snakefile"):
-        shutil.copy(ROOT / name, root)
-    for name, parameters in load_study(root / "study.yaml", "quick").parameters("runs/x").items():
-        work = WORK.replace("@writes", repr(WRITES.get(name, []))).replace("@", name)
-        tiny_notebook(root / "notebooks" / f"{name}.ipynb", parameters, work, f"run.finish({name!r}, n=1)")
-    return root
-
-
-def study_command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "flowstudy", "study", "--profile", "quick", "--cores", "1", *words]
-
-
-def study(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(study_command(*words), cwd=project, capture_output=True, text=True, timeout=240)
-
-
-def worked(project: Path, run: str = "quick") -> list[str]:
-    log = project / "runs" / run / "log.txt"
-    return [line.split()[1].rstrip(":") for line in log.read_text().splitlines() if line.endswith(": working")]
+    """A checkout with a space, an accent and an apostrophe in its path."""
+    return make_project(tmp_path / "my study's été")
 
 
 @pytest.mark.slow
-def test_kill_resume_fail_and_change(project: Path) -> None:
-    """One story, since every step starts kernels: kill, resume, fail, finish, do nothing, change, lose an output."""
-    behave = project / "behave-05_tag_errors"
+def test_kill_refuse_fail_and_resume(project: Path) -> None:
+    """One story, since every step starts kernels: SIGKILL, a second runner, a failure, the rest."""
+    behave = project / "behave-02_fine_tune"
     behave.write_text("hang")
-    _kill_while(project, "05_tag_errors")
+    _stop_while(project, "02_fine_tune", signal.SIGKILL)
     behave.write_text("exit")
     failed = study(project)
-    assert failed.returncode != 0 and "before the last cell" in failed.stdout
-    assert (project / "runs/quick/notebooks/05_tag_errors.ipynb").is_file()
-    assert worked(project) == [*list(NOTEBOOKS)[:5], "05_tag_errors"], "finished ones are not repeated"
+    assert failed.returncode != 0 and "before the last cell" in failed.stdout and "same command again" in failed.stdout
+    assert (project / "runs/quick/notebooks/02_fine_tune.ipynb").is_file(), "the executed notebook is kept"
+    assert worked(project) == ["01_explore_data", "02_fine_tune", "02_fine_tune"], "finished ones are not repeated"
 
     behave.unlink()
     done = study(project)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert worked(project)[6:] == ["05_tag_errors", "06_decide"]
+    assert worked(project)[3:] == list(NOTEBOOKS)[1:]
     manifest = json.loads((project / "runs/quick/manifest.json").read_text())
     assert {state["state"] for state in manifest["notebooks"].values()} == {"done"}
     assert manifest["parameters"]["asked"]["profile"] == "quick" and manifest["packages"]["papermill"]
-
     assert study(project).returncode == 0 and len(worked(project)) == 8, "nothing changed, nothing runs"
-    notebook = project / "notebooks/06_decide.ipynb"
-    notebook.write_text(notebook.read_text().replace("n=1", "n=2"))
-    assert study(project).returncode == 0 and worked(project)[8:] == ["06_decide"]
-    (project / "runs/quick/report.html").unlink()
-    assert study(project).returncode == 0 and worked(project)[9:] == ["06_decide"]
 
 
-def _kill_while(project: Path, notebook: str) -> None:
-    """Start the study, SIGKILL its runner while `notebook` works; a second run is refused, no process survives."""
-    runner = subprocess.Popen(study_command(), cwd=project, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if (project / "runs/quick/log.txt").exists() and notebook in worked(project):
-            break
-        time.sleep(0.3)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_runner_that_is_asked_to_stop_leaves_no_process(project: Path, how: signal.Signals) -> None:
+    (project / "behave-01_explore_data").write_text("hang")
+    status, said = _stop_while(project, "01_explore_data", how)
+    assert status == 130 and "resume" in said
+
+
+def _stop_while(project: Path, notebook: str, how: signal.Signals) -> tuple[int, str]:
+    """Start the study and signal its runner while `notebook` works; a second run is refused, no process survives."""
+    words = command("study", "--profile", "quick", "--cores", "1")
+    runner = subprocess.Popen(
+        words, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(project)
+    )
+    wait_until_working(project, notebook)
     second = study(project)
     assert second.returncode == 2 and "RUN=" in second.stderr
-    os.kill(runner.pid, signal.SIGKILL)
-    runner.wait()
-    time.sleep(3)
-    here = str(project).encode()
-    assert not [p for p in Path("/proc").glob("[0-9]*") if here in _command(p) or here in _folder(p)]
+    os.kill(runner.pid, how)
+    said = runner.communicate(timeout=40)[1]
+    assert not wait_until_gone(project)
+    return runner.returncode, said
 
 
 @pytest.mark.slow
@@ -131,20 +92,7 @@ def test_a_failure_is_a_failure_and_says_why(project: Path, behave: str, words: 
     (project / "behave-01_explore_data").write_text(behave)
     done = study(project)
     assert done.returncode != 0 and words in done.stdout and worked(project) == ["01_explore_data"]
-
-
-def _command(process: Path) -> bytes:
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def _folder(process: Path) -> bytes:
-    try:
-        return os.fsencode((process / "cwd").readlink())
-    except OSError:
-        return b""
+    assert not wait_until_gone(project)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import yaml
 
 from flowstudy.review.sampling import PLANS
 from flowstudy.run_folder import project_root
-from flowstudy.study import StudyError, Tagging, fingerprint, load_study
+from flowstudy.study import StudyError, Tagging, load_study
 
 ROOT = project_root(Path(__file__).parent)
 
@@ -40,6 +40,18 @@ def test_profiles_are_deep_overrides() -> None:
         ({"systems": {"a": {"model": "nearest", "shot": 1}}}, "key 'systems.a.shot'.*closest: 'shots'"),
         ({"seed": "seven"}, "key 'seed'.*got \"seven\""),
         ({"tagging": {"items": 0}}, "tagging.items"),
+        ({"matrix": {"sistems": ["nearest"]}}, "matrix.sistems.*closest: 'systems'"),
+        ({"matrix": {"exclude": [{"seed": 7}]}}, "matrix.exclude.0.seed.*closest: 'seeds'"),
+        (
+            {
+                "systems": {
+                    "a": {"model": "hybrid/cascade/b+c"},
+                    "b": {"model": "hybrid/cascade/a+c"},
+                    "c": {"model": "nearest"},
+                }
+            },
+            "without a cycle, got a -> b -> a",
+        ),
     ],
 )
 def test_a_wrong_key_is_named(tmp_path: Path, raw: dict, change: dict, words: str) -> None:
@@ -63,18 +75,6 @@ def test_systems_are_chosen_by_name_group_or_model() -> None:
     assert chosen["gpt-4o-mini"].model == "openai/gpt-4o-mini"
     with pytest.raises(StudyError, match="closest: 'nearest'"):
         load_study(ROOT / "study.yaml", systems="nearst")
-
-
-def test_a_fingerprint_changes_with_parameters_and_code_only(tmp_path: Path) -> None:
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks/01_explore_data.ipynb").write_text("{}")
-    corpus = tmp_path / "c.jsonl"
-    corpus.write_text("a")
-    one = fingerprint(tmp_path, "01_explore_data", {"seed": 1}, str(corpus))
-    assert one == fingerprint(tmp_path, "01_explore_data", {"seed": 1}, str(corpus))
-    assert one != fingerprint(tmp_path, "01_explore_data", {"seed": 2}, str(corpus))
-    corpus.write_text("b")
-    assert one != fingerprint(tmp_path, "01_explore_data", {"seed": 1}, str(corpus))
 
 
 def test_the_conda_environment_cannot_drift() -> None:

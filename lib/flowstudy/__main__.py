@@ -32,13 +32,33 @@ def _parser() -> argparse.ArgumentParser:
     study.add_argument("--corpus", help="`shipped` or a corpus.jsonl")
     study.add_argument("--systems", help="names of study.yaml or provider/model, separated by spaces")
     study.add_argument("--run", help="name of the run folder below runs/ (default: profile and corpus)")
-    study.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    _add_machine(study)
     study.set_defaults(call=_study)
+
+    for name, call, words in (
+        ("sweep", _sweep, "run every cell of the matrix of study.yaml, or what is left of it"),
+        ("plan", _plan, "what a sweep would do: its cells, counted and priced; runs nothing"),
+    ):
+        sweep = commands.add_parser(name, help=words)
+        sweep.add_argument("--profile", default="laptop")
+        sweep.add_argument("--run", help="name of the sweep's folder below runs/ (default: sweep-<profile>)")
+        _add_machine(sweep)
+        sweep.set_defaults(call=call)
+
+    status = commands.add_parser("status", help="where a run or sweep stands; writes status.html into its folder")
+    status.add_argument("--run", required=True)
+    status.set_defaults(call=_status)
 
     notebook = commands.add_parser("notebook", help="execute one notebook of a run (the runner calls this)")
     notebook.add_argument("name", choices=list(NOTEBOOKS))
     notebook.add_argument("--run", required=True)
+    notebook.add_argument("--threads", type=int, help="of the numerical libraries; default: their own")
+    notebook.add_argument("--watched", action="store_true", help="end when the runner of this run is gone")
     notebook.set_defaults(call=_notebook)
+
+    adopt = commands.add_parser("adopt", help="take over the notebooks that cells share (the runner calls this)")
+    adopt.add_argument("--run", required=True)
+    adopt.set_defaults(call=_adopt)
 
     check = commands.add_parser("corpus-check", help="every check on a corpus, one page")
     check.add_argument("corpus", nargs="?", default="shipped")
@@ -84,6 +104,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="jobs at a time on a cluster")
+    parser.add_argument("--executor", default="", help="where jobs run: slurm, or a folder with a Snakemake profile")
+
+
 def _study(options: argparse.Namespace) -> int:
     from pathlib import Path
 
@@ -97,7 +122,39 @@ def _study(options: argparse.Namespace) -> int:
     asked = {"profile": options.profile, "corpus": corpus, "systems": options.systems or None}
     study = load_study(project_root() / "study.yaml", options.profile, corpus, options.systems or None)
     name = options.run or "-".join([options.profile, *([Path(corpus).stem] if corpus and corpus != "shipped" else [])])
-    return run_study(study, open_run(_run_path(name)), asked, options.cores)
+    return run_study(study, open_run(_run_path(name)), asked, options.cores, options.executor)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from flowstudy.run import run_members
+    from flowstudy.run_folder import open_run, project_root
+    from flowstudy.study import load_study
+    from flowstudy.sweep import expand, members
+
+    cells = expand(load_study(project_root() / "study.yaml", options.profile))
+    asked = {"profile": options.profile, "sweep": len(cells)}
+    home = open_run(_run_path(options.run or f"sweep-{options.profile}"))
+    skipped = {cell.name: cell.skipped for cell in cells if cell.skipped}
+    return run_members(home, members(cells), asked, options.cores, options.executor, skipped)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from flowstudy.plan import describe
+    from flowstudy.run_folder import project_root
+    from flowstudy.study import load_study
+
+    print(describe(load_study(project_root() / "study.yaml", options.profile)))
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from flowstudy.run_folder import open_run
+    from flowstudy.status import look, text, write_page
+
+    run = open_run(_run_path(options.run))
+    status = look(run)
+    print(f"{text(status)}\n{write_page(run, status)}")
+    return 1 if status.count("failed") else 0
 
 
 def _run_path(name: str) -> str:
@@ -113,9 +170,21 @@ def _notebook(options: argparse.Namespace) -> int:
     from flowstudy.notebook import execute
     from flowstudy.run_folder import open_run
 
+    if options.threads:
+        for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ.setdefault(variable, str(options.threads))
     run = open_run(_run_path(options.run))
     inputs = run.read(f"inputs/{options.name}.json")
-    execute(options.name, run, inputs["parameters"] if inputs else {"run_dir": str(run.path)})
+    execute(options.name, run, inputs["parameters"] if inputs else {}, watched=options.watched)
+    return 0
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    from flowstudy.run_folder import open_run
+    from flowstudy.sharing import adopt, read_member
+
+    run = open_run(_run_path(options.run))
+    adopt(run, run.home_run.member(read_member(run)["base"]))
     return 0
 
 

@@ -10,18 +10,22 @@ from __future__ import annotations
 import ast
 import json
 import os
+import platform
 import re
 import secrets
-import signal
-import threading
+import sys
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from rapidfuzz import process
 
+from flowstudy.freshness import Snapshot, hash_outputs, is_fresh, made_from, record_of, snapshot, written
+from flowstudy.lifeline import Watch
+from flowstudy.rendered import write_pages
 from flowstudy.run_folder import Run, now, write_json
-from flowstudy.study import StudyError
+from flowstudy.sharing import borrow, read_member
+from flowstudy.study import StudyError, hash_corpus
 from flowstudy.systems.secrets import looks_like_key
 
 MAX_NOTEBOOK_BYTES: Final = 5_000_000
@@ -82,35 +86,74 @@ def check_parameters(path: Path, given: dict[str, Any]) -> None:
             raise StudyError(f"parameter {name!r} of {path.name}: expected a JSON value, got {error}") from None
 
 
-def execute(name: str, run: Run, parameters: dict[str, Any]) -> None:
-    """Run `notebooks/<name>.ipynb` into the run folder. Raises NotebookError when it did not reach its end."""
+def execute(name: str, run: Run, parameters: dict[str, Any], *, watched: bool = False) -> None:
+    """Run `notebooks/<name>.ipynb` into the run folder, unless that would change nothing.
+
+    `watched` ends this process and its kernel when the runner of the run is gone. Raises NotebookError when it did not
+    reach its end; the executed copy and its status say why.
+    """
     source = run.root / "notebooks" / f"{name}.ipynb"
     target = run.path / "notebooks" / f"{name}.ipynb"
+    parameters = {**parameters, "run_dir": run_dir(run)}
     check_parameters(source, parameters)
+    if is_fresh(run, name):
+        run.log(f"{name}: up to date")
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(8)
-    os.environ.update(FLOWSTUDY_TOKEN=token, FLOWSTUDY_LOG=str(run.path / "log.txt"))
+    os.environ.update(FLOWSTUDY_TOKEN=token, FLOWSTUDY_LOG=str(run.home / "log.txt"))
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
-    started, clock = now(), time.monotonic()
-    _die_with_parent()
+    watch = Watch(run.home if watched else None)
+    if name == "03_prompt":
+        borrow(run, read_member(run)["borrows"])
+    before, clock = snapshot(run), time.monotonic()
+    record: dict[str, Any] = {
+        "state": "running", "error": None, "started_at": now(), "duration_s": 0.0, "parameters": parameters,
+        "host": platform.node(), "pid": os.getpid(), "files": record_of(run, name).get("files", []),
+    }  # fmt: skip
+    write_json(run.path / "status" / f"{name}.json", record)
     run.log(f"{name}: started")
     error = _papermill(source, target, parameters, run.root)
     finished = run.read(f"finished/{name}.json") or {}
     if error is None and finished.get("token") != token:
         error = "the kernel stopped before the last cell"
+    error = watch.reason or error or _changed_corpus(run, name, parameters)
     bound_notebook(target)
-    state = "failed" if error else "done"
-    duration_s = round(time.monotonic() - clock, 1)
-    status = {"state": state, "error": error, "started_at": started, "duration_s": duration_s, "parameters": parameters}
-    write_json(run.path / "status" / f"{name}.json", status)
-    run.log(f"{name}: {state} after {duration_s:.0f} s{f' - {error}' if error else ''}")
+    write_pages(target.parent, run.root)
+    record |= {"state": "failed" if error else "done", "error": error, "duration_s": round(time.monotonic() - clock, 1)}
+    record |= {} if error else _left(run, name, before, finished.get("facts", {}))
+    write_json(run.path / "status" / f"{name}.json", record)
+    run.log(f"{name}: {record['state']} after {record['duration_s']:.0f} s{f' - {error}' if error else ''}")
     if error:
         raise NotebookError(f"notebook {name} of run {run.path.name}: {error}; see {target} and run again to resume")
 
 
+def run_dir(run: Run) -> str:
+    """The place of a run as its notebooks are told: relative to the checkout where it lies inside."""
+    return str(run.path.relative_to(run.root) if run.path.is_relative_to(run.root) else run.path)
+
+
+def _left(run: Run, name: str, before: Snapshot, facts: dict[str, Any]) -> dict[str, Any]:
+    """What makes the record of a notebook that is done comparable later (see `freshness`)."""
+    files = written(run, name, before)
+    return {
+        "files": files, "outputs": hash_outputs(run, files, facts), "made_from": made_from(run, name),
+        "unfinished": facts.get("unfinished", 0),
+    }  # fmt: skip
+
+
+def _changed_corpus(run: Run, name: str, parameters: dict[str, Any]) -> str | None:
+    """The corpus must still be the one that the run was started with."""
+    planned = (run.read(f"inputs/{name}.json") or {}).get("corpus")
+    if planned is None or planned == hash_corpus(parameters["corpus"]):
+        return None
+    return f"corpus {parameters['corpus']} changed while the run was at work; run again to use it as it is now"
+
+
 def _papermill(source: Path, target: Path, parameters: dict[str, Any], cwd: Path) -> str | None:
     """Execute; the reason of a failure in one line, or None."""
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # 1.6 s to load; checks IRIs nobody uses
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -152,29 +195,3 @@ def bound_notebook(path: Path) -> None:
                 output["text"] = text.splitlines(keepends=True)
     notebook["metadata"].pop("widgets", None)
     write_json(path, notebook)
-
-
-def _die_with_parent() -> None:
-    """End this process and its kernel when the runner is gone, however it went (SIGKILL included)."""
-    runner = int(os.environ.get("FLOWSTUDY_RUNNER_PID", "0"))
-    if not runner:
-        return
-
-    def watch() -> None:
-        try:
-            descriptor = os.pidfd_open(runner)
-            _wait(descriptor)
-        except ProcessLookupError:
-            pass
-        for child in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
-            for pid in child.read_text().split():
-                os.kill(int(pid), signal.SIGKILL)
-        os._exit(137)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _wait(descriptor: int) -> None:
-    import select
-
-    select.select([descriptor], [], [])

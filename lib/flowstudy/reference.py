@@ -2,7 +2,7 @@
 
 `make reference` runs the default study into `runs/reference` and takes from it what readers of the repository see:
 `notebooks/rendered/` (executed notebooks) and `figures/` (PNG, interactive page, table). `rendered/reference.json`
-holds a hash of what each notebook depends on: its source, its parameters and the wings of the library it uses.
+holds a hash of what each notebook depends on: its source, its parameters and the modules of the library it uses.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def write_reference(run: Run, study: Study, profile: str = PROFILE) -> list[str]
 
 def made_from(root: Path, study: Study) -> dict[str, str]:
     """One hash per notebook of all that the reference run's copy depends on."""
-    depends = {name: fingerprint(root, name, given, study.corpus) for name, given in study.parameters(RUN).items()}
+    depends = {name: fingerprint(root, name, given) for name, given in study.parameters(RUN).items()}
     return {name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
             for name, value in depends.items()}  # fmt: skip
 

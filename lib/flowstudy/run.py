@@ -1,14 +1,12 @@
-"""Run a study: parameters into the run folder, notebooks through Snakemake, progress to the terminal.
+"""Run a study or a sweep: inputs into the run folders, notebooks through Snakemake, progress to the terminal.
 
-The same command again resumes: a notebook whose inputs did not change is not run again, and inside a notebook the
-journals keep every answer that was paid for.
+A plain study is a sweep with one member. The same command again resumes: a notebook is executed when something that it
+depends on is another one (see `freshness`), and inside a notebook the journals keep every answer that was paid for.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
-import json
 import os
 import shutil
 import signal
@@ -16,78 +14,127 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from flowstudy.notebook import check_parameters
-from flowstudy.rendered import write_pages
+from flowstudy.lifeline import descendants, kill, only_one
+from flowstudy.notebook import check_parameters, run_dir
 from flowstudy.run_folder import Run, write_json
-from flowstudy.study import NOTEBOOKS, Study, StudyError, fingerprint, hash_files
+from flowstudy.sharing import Member, forget_all_stale, write_members
+from flowstudy.status import print_summary, write_page
+from flowstudy.study import Study, StudyError, fingerprint, hash_files
+
+#: Shipped Snakemake profiles, by the name of their folder.
+PROFILES: Final = Path(__file__).parent / "profiles"
+_STOPPING_S: Final = 20.0
 
 
-def run_study(study: Study, run: Run, asked: dict[str, Any], cores: int = 2) -> int:
+def run_study(study: Study, run: Run, asked: dict[str, Any], cores: int = 2, executor: str = "") -> int:
     """Execute what is not up to date. Returns the exit status: 0 when every notebook is done."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    with _only_one(run):
-        if study.corpus != "shipped" and not Path(study.corpus).is_file():
-            raise StudyError(f"corpus {study.corpus}: expected a JSON Lines file, got nothing there; CORPUS= names it")
-        write_inputs(study, run)
+    return run_members(run, {"": Member(study)}, asked, cores, executor)
+
+
+def run_members(
+    home: Run,
+    members: Mapping[str, Member],
+    asked: dict[str, Any],
+    cores: int,
+    executor: str = "",
+    skipped: Mapping[str, str] | None = None,
+) -> int:
+    """Execute what is not up to date in every member of a sweep, `cores` notebooks of one core at a time.
+
+    `executor` is a Snakemake profile, shipped (`slurm`) or the path of one; "" stays on this machine. `skipped` maps
+    cells that cannot run here to the reason. Returns the exit status: 0 when every notebook is done.
+    """
+    with only_one(home.path):
+        write_members(home, members)
+        write_json(home.path / "skipped.json", dict(skipped or {}))
+        for place, member in members.items():
+            write_inputs(member, home.member(place))
         started = time.monotonic()
-        status = _snakemake(run, cores)
-        write_pages(run.path / "notebooks", run.root)
-        run.write_manifest(asked, study.model_dump(mode="json"))
-    _summary(run, status, time.monotonic() - started)
+        status = 0
+        if forget_all_stale(home, members):
+            status = _snakemake(home, cores, cores if len(members) == 1 else 1, _profile(executor))
+        for place, member in members.items():
+            home.member(place).write_manifest(asked, member.study.model_dump(mode="json"))
+        status = print_summary(home, status, time.monotonic() - started)
+        write_page(home)
     return status
 
 
-def write_inputs(study: Study, run: Run) -> None:
+def write_inputs(member: Member, run: Run) -> None:
     """One file per notebook with its parameters and the hash of the code it uses; unchanged ones stay untouched."""
-    try:
-        where = str(run.path.relative_to(run.root))
-    except ValueError:
-        where = str(run.path)
-    for name, parameters in study.parameters(where).items():
+    corpus = member.study.corpus
+    if corpus != "shipped" and not Path(corpus).is_file():
+        raise StudyError(f"corpus {corpus}: expected a JSON Lines file, got nothing there; CORPUS= names it")
+    for name, parameters in member.study.parameters(run_dir(run)).items():
+        if name not in member.notebooks:
+            continue
         check_parameters(run.root / "notebooks" / f"{name}.ipynb", parameters)
-        depends = fingerprint(run.root, name, parameters, study.corpus)
+        depends = fingerprint(run.root, name, parameters)
         if name == "05_tag_errors":
             depends["tags"] = hash_files([run.tags, run.tags.with_name(f"{run.tags.name}-wal")])
         write_json(run.path / "inputs" / f"{name}.json", depends)
 
 
-@contextmanager
-def _only_one(run: Run) -> Iterator[None]:
-    """Refuse a second run in the same folder; the lock goes with the process, however it ends."""
-    with (run.path / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StudyError(
-                f"run {run.path.name}: expected no other run in this folder, got one at work; "
-                "wait for it or use RUN=name"
-            ) from None
-        yield
+def _profile(executor: str) -> list[str]:
+    if not executor:
+        return []
+    shipped = PROFILES / executor
+    folder = shipped if (shipped / "config.yaml").is_file() else Path(executor).resolve()
+    if not (folder / "config.yaml").is_file():
+        known = sorted(path.parent.name for path in PROFILES.glob("*/config.yaml"))
+        raise StudyError(f"executor {executor!r}: expected one of {known} or a folder with a Snakemake config.yaml")
+    return ["--profile", str(folder)]
 
 
-def _snakemake(run: Run, cores: int) -> int:
-    config = [f"run={run.path}", f"python={sys.executable}", f"root={run.root}"]
+def _snakemake(home: Run, cores: int, threads: int, profile: list[str]) -> int:
+    """What is to be done was decided by content (`forget_all_stale`); Snakemake makes the marks that are missing."""
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(run.root / "Snakefile"), "--directory", str(run.path),
-        "--cores", str(cores), "--keep-going", "--nolock", "--rerun-incomplete", "--rerun-triggers", "mtime",
-        "--config", *config,
+        sys.executable, "-m", "snakemake", "--snakefile", str(home.root / "Snakefile"), "--directory", str(home.path),
+        *(["--jobs", str(cores)] if profile else ["--cores", str(cores)]), *profile, "--keep-going", "--nolock",
+        "--rerun-incomplete", "--rerun-triggers", "params",
+        "--config", f"run={home.path}", f"python={sys.executable}", f"threads={threads}",
     ]  # fmt: skip
-    environment = {**os.environ, "FLOWSTUDY_RUNNER_PID": str(os.getpid()), "PYTHONUNBUFFERED": "1"}
-    with (run.path / "snakemake.log").open("w") as log, _follow(run.path / "log.txt"):
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with (home.path / "snakemake.log").open("w") as log, _follow(home.path / "log.txt"), _sigterm_as_interrupt():
         job = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=run.root, preexec_fn=_die_with_parent
-        )
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, cwd=home.root,
+            preexec_fn=_die_with_parent, start_new_session=True,
+        )  # fmt: skip
         try:
             return job.wait()
         except KeyboardInterrupt:
-            job.send_signal(signal.SIGINT)
-            job.wait(timeout=30)
+            _stop(job)
             raise
+
+
+def _stop(job: subprocess.Popen[bytes]) -> None:
+    """End Snakemake (it cancels what a cluster has queued) and every notebook, politely first."""
+    started = descendants(job.pid)
+    os.killpg(job.pid, signal.SIGTERM)
+    try:
+        job.wait(timeout=_STOPPING_S)
+    except subprocess.TimeoutExpired:
+        job.kill()
+    kill(started)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """A polite kill of the runner is handled like Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _die_with_parent() -> None:
@@ -119,21 +166,6 @@ def _follow(log: Path) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-
-
-def _summary(run: Run, status: int, spent_s: float) -> None:
-    states = {name: (run.read(f"status/{name}.json") or {}).get("state", "not run") for name in NOTEBOOKS}
-    done = [name for name, state in states.items() if state == "done"]
-    print(f"{len(done)} of {len(NOTEBOOKS)} notebooks done in {spent_s:.0f} s; run folder: {run.path}")
-    for name, state in states.items():
-        if state == "failed":
-            print(f"  {name} failed: {json.loads((run.path / 'status' / f'{name}.json').read_text())['error']}")
-    if status == 0:
-        print(f"the report: {run.report}")
-    elif len(done) == len(NOTEBOOKS):
-        print(f"Snakemake stopped with status {status}; see {run.path / 'snakemake.log'}")
-    else:
-        print("run the same command again to resume; nothing finished is repeated")
 
 
 def clean_run(run: Run) -> None:

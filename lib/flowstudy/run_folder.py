@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 MANIFEST_SCHEMA: Final = "flowstudy/manifest/1"
+#: Folders of a sweep: its cells, and what several cells stand on.
+MEMBER_FOLDERS: Final = ("cells", "shared")
 _PACKAGES: Final = (
     "flowstudy", "jupyterlab", "papermill", "snakemake", "litellm", "unsloth", "trl", "transformers", "peft", "torch",
     "plotly", "pandas", "numpy", "scipy", "numba", "ipywidgets",
@@ -50,6 +52,12 @@ class Run:
         return self.path / "predictions"
 
     @property
+    def suggestions(self) -> Path:
+        """Where retrieval is kept: with the corpus and models that cells of a sweep share, or in the run."""
+        base = (self.read("adopted.json") or {}).get("base")
+        return (self.home / "shared" / base if base else self.path) / "suggestions"
+
+    @property
     def scores(self) -> Path:
         return self.path / "scores.parquet"
 
@@ -69,6 +77,26 @@ class Run:
     def report(self) -> Path:
         return self.path / "report.html"
 
+    @property
+    def home(self) -> Path:
+        """The sweep that this run is a member of, where members keep what is common; else the run's own folder."""
+        above = self.path.parent.parent
+        return above if self.path.parent.name in MEMBER_FOLDERS and (above / "members.json").is_file() else self.path
+
+    @property
+    def home_run(self) -> Run:
+        """`home` as a run."""
+        return Run(self.home, self.root)
+
+    def member(self, place: str) -> Run:
+        """A run below this one; "" is this one."""
+        return Run(self.path / place, self.root) if place else self
+
+    @property
+    def ledger(self) -> Path:
+        """What was spent and is set aside, for all jobs of a run or sweep together."""
+        return self.home / "ledger.jsonl"
+
     def require(self, path: Path, notebook: str) -> Path:
         """`path`, or an error that names the notebook which writes it."""
         if not path.exists():
@@ -87,10 +115,11 @@ class Run:
         write_json(self.path / "finished" / f"{notebook}.json", record)
 
     def log(self, line: str) -> None:
-        """Append one line to the run's log."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        """Append one line to the log of the run, or of the sweep with the member's name."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        member = "" if self.home == self.path else f"{self.path.relative_to(self.home)} "
+        with (self.home / "log.txt").open("a", encoding="utf-8") as log:
+            log.write(f"{time.strftime('%H:%M:%S')} {member}{line}\n")
 
     def read(self, name: str) -> Any:
         """A JSON file of the run, or None where it does not exist."""

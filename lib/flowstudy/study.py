@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -12,17 +13,19 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rapidfuzz import process
 
+from flowstudy.dependencies import library_files, notebook_source
+from flowstudy.matrix import Axes, Matrix
+from flowstudy.systems.baselines import BASELINES
+from flowstudy.systems.hybrid import hybrid_parts
+from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import SystemSpec
 
-#: The notebooks in the order of the story, and the wings of the library each one leans on.
-NOTEBOOKS: Final[dict[str, tuple[str, ...]]] = {
-    "01_explore_data": ("flows", "corpus", "review"),
-    "02_fine_tune": ("flows", "metrics", "corpus", "systems"),
-    "03_prompt": ("flows", "corpus", "systems"),
-    "04_score": ("flows", "metrics", "corpus", "systems", "analysis", "review"),
-    "05_tag_errors": ("flows", "metrics", "corpus", "analysis", "review"),
-    "06_decide": ("flows", "metrics", "corpus", "systems", "analysis", "review"),
-}
+#: The notebooks in the order of the story.
+NOTEBOOKS: Final = ("01_explore_data", "02_fine_tune", "03_prompt", "04_score", "05_tag_errors", "06_decide")
+
+
+#: The prompt family that the small model is trained on (the default of `systems.slm.train.fine_tune`).
+TUNING_PROMPT: Final = "pointed"
 
 
 class StudyError(ValueError):
@@ -47,6 +50,7 @@ class FineTune(_Section):
     epochs: float = Field(default=2.0, gt=0)
     learning_rate: float | None = None
     max_minutes: float = Field(default=5.0, gt=0)
+    gpus: int = Field(default=0, ge=0)
 
 
 class Retrieval(_Section):
@@ -90,14 +94,17 @@ class Study(_Section):
     tagging: Tagging = Field(default_factory=Tagging)
     statistics: Statistics = Field(default_factory=Statistics)
     economics: Economics = Field(default_factory=Economics)
+    matrix: Matrix = Field(default_factory=Matrix)
 
     def parameters(self, run_dir: str) -> dict[str, dict[str, Any]]:
         """The papermill parameters of every notebook, JSON types only."""
         corpus = {"run_dir": run_dir, "seed": self.seed}
         tables = {**corpus, "resamples": self.statistics.resamples}
         tuned = [spec for spec in self.systems.values() if spec.model == "slm/tuned"]
-        retriever = tuned[0].retriever if tuned else "lexical"
-        training = {**self.fine_tune.model_dump(), **self.retrieval.model_dump(), "retriever": retriever}
+        learns = any(spec.retriever == "trained" for spec in self.systems.values())
+        retriever = tuned[0].retriever if tuned else "trained" if learns else "lexical"
+        fine_tune = self.fine_tune.model_dump(exclude={"gpus"})
+        training = {**fine_tune, **self.retrieval.model_dump(), "retriever": retriever}
         systems = [spec.model_dump(mode="json") for spec in self.systems.values()]
         return {
             "01_explore_data": {**corpus, "corpus": self.corpus, "examples": self.examples.model_dump()},
@@ -132,8 +139,9 @@ def load_study(
     if corpus:
         merged["corpus"] = corpus
     study = _validate(merged, path)
+    with_parts(study.systems, study.systems)
     if systems:
-        study.systems = _choose(study.systems, re.split(r"[\s,]+", systems.strip()))
+        study.systems = choose_systems(study.systems, re.split(r"[\s,]+", systems.strip()))
     for spec in study.systems.values():
         spec.suggestions = study.retrieval.suggestions
         spec.seed = study.seed
@@ -168,11 +176,15 @@ def _known_keys(path: tuple[Any, ...]) -> list[str]:
     model: Any = Study
     for part in path:
         field = model.model_fields.get(part) if model is not SystemSpec else None
-        model = field.annotation if field and part != "systems" else SystemSpec
+        if isinstance(part, int) or part in ("include", "exclude"):
+            model = Axes
+        else:
+            model = field.annotation if field and part != "systems" else SystemSpec
     return sorted(model.model_fields)
 
 
-def _choose(known: dict[str, SystemSpec], names: list[str]) -> dict[str, SystemSpec]:
+def choose_systems(known: dict[str, SystemSpec], names: list[str]) -> dict[str, SystemSpec]:
+    """Systems by name, `slm` for all small local ones, or `provider/model`. Raises StudyError naming the closest."""
     chosen: dict[str, SystemSpec] = {}
     for name in names:
         local = [n for n, spec in known.items() if spec.model.startswith("slm/")] if name == "slm" else []
@@ -188,15 +200,64 @@ def _choose(known: dict[str, SystemSpec], names: list[str]) -> dict[str, SystemS
     return chosen
 
 
-def fingerprint(root: Path, notebook: str, parameters: dict[str, Any], corpus: str) -> dict[str, Any]:
-    """What an executed notebook depends on besides the files of earlier notebooks: it is re-run when this changes."""
-    files = [root / "notebooks" / f"{notebook}.ipynb"]
-    package = Path(__file__).parent
-    for wing in NOTEBOOKS[notebook]:
-        files += [f for f in sorted((package / wing).rglob("*")) if f.is_file() and "__pycache__" not in f.parts]
-    if notebook == "01_explore_data" and corpus != "shipped":
-        files += [Path(corpus), *Path(corpus).parent.glob("catalogue.*")]
-    return {"parameters": parameters, "code": {"sha256": hash_files(files)}}
+def with_parts(
+    known: dict[str, SystemSpec], chosen: dict[str, SystemSpec], path: tuple[str, ...] = ()
+) -> dict[str, SystemSpec]:
+    """The chosen systems behind the parts that hybrids among them are computed from.
+
+    Raises StudyError for a hybrid that is a part of itself.
+    """
+    found: dict[str, SystemSpec] = {}
+    for name, spec in chosen.items():
+        if name in path:
+            raise StudyError(f"system {name}: expected parts without a cycle, got {' -> '.join([*path, name])}")
+        if parts := hybrid_parts(spec):
+            found |= with_parts(known, choose_systems(known, list(parts[1:])), (*path, name))
+        found[name] = spec
+    return found
+
+
+def fingerprint(root: Path, notebook: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """What an executed notebook depends on besides the files of earlier notebooks: it is re-run when this changes.
+
+    Parameters except the place of the run, the notebook's source, the modules and data files of the library behind
+    its imports, the prompt files that its systems name, and the corpus file.
+    """
+    source = root / "notebooks" / f"{notebook}.ipynb"
+    code = hashlib.sha256(notebook_source(source).encode()).hexdigest()
+    depends: dict[str, Any] = {
+        "parameters": {name: value for name, value in parameters.items() if name != "run_dir"},
+        "code": {"notebook": code, "library": _library_hash(source)},
+    }
+    if names := _prompts_of(notebook, parameters):
+        depends["prompts"] = {name: _prompt_hash(name) for name in names}
+    if parameters.get("corpus", "shipped") != "shipped":
+        depends["corpus"] = hash_corpus(parameters["corpus"])
+    return depends
+
+
+def hash_corpus(corpus: str) -> str:
+    """Hash of a corpus file and of the catalogues beside it."""
+    return hash_files([Path(corpus), *sorted(Path(corpus).parent.glob("catalogue.*"))])
+
+
+def _prompts_of(notebook: str, parameters: dict[str, Any]) -> list[str]:
+    """Names of the prompt files that a notebook fills in."""
+    if notebook == "02_fine_tune":
+        return [TUNING_PROMPT]
+    return sorted({spec["prompt"] for spec in parameters.get("systems", []) if spec["model"] not in BASELINES})
+
+
+def _prompt_hash(name: str) -> str:
+    try:
+        return load_prompt(name).hash
+    except PromptError:
+        return "missing"  # a system that names it is listed as not run, with the reason
+
+
+@functools.cache
+def _library_hash(source: Path) -> str:
+    return hash_files(list(library_files(source)))
 
 
 def hash_files(files: list[Path]) -> str:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Final
+
+from flowstudy.systems.ledger import Ledger
+
+#: How often a caller looks again whether another process has settled.
+_LOOK_AGAIN_S: Final = 0.5
 
 
 class BudgetStop(Exception):
@@ -12,18 +19,30 @@ class BudgetStop(Exception):
 class Budget:
     """At most `max_usd` US dollars. `spent_usd` starts with what earlier runs of the same journal have spent.
 
-    Use it from one event loop. A caller whose worst case does not fit waits as long as money is held by others.
+    With a `ledger` (a file) the limit is one for every process that names it, now and in later runs. Use it from one
+    event loop. A caller whose worst case does not fit waits as long as money is held by others.
     """
 
-    def __init__(self, max_usd: float, spent_usd: float = 0.0) -> None:
+    def __init__(self, max_usd: float, spent_usd: float = 0.0, ledger: str | Path | None = None) -> None:
         if not max_usd >= 0:
             raise ValueError(f"budget: expected max_cost_usd of 0 or more, got {max_usd}")
-        self.max_usd, self.spent_usd, self.held_usd = max_usd, spent_usd, 0.0
+        self.max_usd, self._spent_usd, self._held_usd = max_usd, spent_usd, 0.0
+        self._ledger = Ledger(ledger, max_usd) if ledger is not None else None
         self._changed: list[asyncio.Future[None]] = []
+
+    @property
+    def spent_usd(self) -> float:
+        """What was spent, by every process with the same ledger as of the last step."""
+        return self._spent_usd if self._ledger is None else self._ledger.spent_usd
+
+    @property
+    def held_usd(self) -> float:
+        """What is set aside for calls in flight."""
+        return self._held_usd if self._ledger is None else self._ledger.held_usd
 
     async def reserve(self, worst_usd: float) -> None:
         """Set `worst_usd` aside. Raises BudgetStop when it cannot fit."""
-        while self.spent_usd + self.held_usd + worst_usd > self.max_usd:
+        while not self._set_aside(worst_usd):
             if self.held_usd <= 0:
                 raise BudgetStop(
                     f"{self.spent_usd:.4f} of {self.max_usd:.4f} USD are spent and this call may cost "
@@ -31,15 +50,25 @@ class Budget:
                 )
             change = asyncio.get_running_loop().create_future()
             self._changed.append(change)
-            await change
-        self.held_usd += worst_usd
+            await asyncio.wait([change], timeout=None if self._ledger is None else _LOOK_AGAIN_S)
+
+    def _set_aside(self, worst_usd: float) -> bool:
+        if self._ledger is not None:
+            return self._ledger.reserve(worst_usd)
+        if self._spent_usd + self._held_usd + worst_usd > self.max_usd:
+            return False
+        self._held_usd += worst_usd
+        return True
 
     def settle(self, worst_usd: float, actual_usd: float) -> None:
         """Give back what was set aside and book what it cost."""
-        self.held_usd = max(0.0, self.held_usd - worst_usd)
-        if self.held_usd < 1e-12:
-            self.held_usd = 0.0
-        self.spent_usd += actual_usd
+        if self._ledger is not None:
+            self._ledger.settle(worst_usd, actual_usd)
+        else:
+            self._held_usd = max(0.0, self._held_usd - worst_usd)
+            if self._held_usd < 1e-12:
+                self._held_usd = 0.0
+            self._spent_usd += actual_usd
         waiting, self._changed = self._changed, []
         for change in waiting:
             if not change.done():

@@ -30,6 +30,12 @@ class JournalError(OSError):
     """A journal that cannot be read or written; the message names the file and the remedy."""
 
 
+def journal_file(folder: Path, system: str) -> Path:
+    """The journal of a system in a folder; the name is made safe for a file."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in system).strip(".")
+    return folder / f"{safe or 'system'}.jsonl"
+
+
 def read_lines(path: str | Path, *, with_place: bool = False) -> Iterator[dict[str, Any]]:
     """The records of a journal in file order; none when there is no file. A torn last line is left out.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,17 +40,31 @@ def suggest_all(
     by_domain = rankers if rankers is not None and retriever == "trained" else {}
     head = {"schema": SUGGESTIONS_SCHEMA, "retriever": retriever, "k": k, "seed": seed, "examples": len(examples)}
     head["rankers"] = sorted({ranker.fingerprint() for ranker in by_domain.values()})
-    if path is not None:
-        head["made_from"] = makings_hash(head, examples, catalogues)
+
+    def ask() -> Offers:
+        return {
+            e.id: retrieve(retriever, e, catalogues[e.domain], k, seed, ranker=by_domain.get(e.domain))
+            for e in examples
+        }
+
+    if path is None:
+        return ask()
+    head["made_from"] = makings_hash(head, examples, catalogues)
+    with _alone(Path(path)):
         stored = _read(Path(path), head)
-        if stored is not None:
-            return stored
-    offers = {
-        e.id: retrieve(retriever, e, catalogues[e.domain], k, seed, ranker=by_domain.get(e.domain)) for e in examples
-    }
-    if path is not None:
-        _write(Path(path), head, offers)
-    return offers
+        if stored is None:
+            stored = ask()
+            _write(Path(path), head, stored)
+    return stored
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time: who comes second (another cell of a sweep) finds what the first has stored."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f".{path.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _read(path: Path, wanted: Mapping[str, Any]) -> Offers | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from flowstudy.systems.hybrid import hybrid_parts, split_parts
-from flowstudy.systems.journal import read_predictions
+from flowstudy.systems.journal import journal_file, read_predictions
 from flowstudy.systems.readiness import NotReady, Ready, readiness
 from flowstudy.systems.records import Call, Prediction, SystemSpec
 from flowstudy.systems.secrets import redact
@@ -71,8 +71,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
 
 def journal_of(folder: Path, spec: SystemSpec) -> Path:
     """The journal of one system; its name is made safe for a file."""
-    safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in spec.name).strip(".")
-    return folder / f"{safe or 'system'}.jsonl"
+    return journal_file(folder, spec.name)
 
 
 def write_roster(folder: Path, specs: Sequence[SystemSpec], table: pd.DataFrame) -> None:

@@ -1,0 +1,147 @@
+"""One runner per run folder, and notebooks that never outlive it.
+
+The runner holds a lock on `.lock` in the run folder; the system lets go of it however the process ends, SIGKILL
+included. A notebook process looks at the lock every second, on the same machine or on another one that sees the
+folder, and ends itself and everything it started when the lock is free. It also stops a kernel that would take the
+last memory of the machine. The file system must support flock: local disks do, NFS from version 4, Lustre with
+-o flock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from flowstudy.study import StudyError
+
+LOCK: Final = ".lock"
+#: Least memory that stays free on the machine, as a share and in GiB; `FLOWSTUDY_MEMORY_GIB` limits a notebook further.
+SPARE_SHARE: Final = 0.02
+SPARE_GIB: Final = 0.25
+_LOOK_EVERY_S: Final = 1.0
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder. Raises StudyError when another runner has it or the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("a")
+    except OSError as error:
+        raise StudyError(
+            f"run folder {folder}: expected one that can be written, got: {error.strerror}; RUN= names another"
+        ) from None
+    with lock:
+        for attempt in range(3):  # a notebook that looks at the lock holds it for a moment
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if attempt == 2:
+                    raise StudyError(
+                        f"run {folder.name}: expected no other run in this folder, got one at work; "
+                        "wait for it or use RUN=name"
+                    ) from None
+                time.sleep(0.1)
+            except OSError as error:
+                raise StudyError(
+                    f"run folder {folder}: expected a file system with file locks, got: {error.strerror}; "
+                    "use another folder, or mount it with locks"
+                ) from None
+        yield
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a runner holds the lock of this run folder."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+class Watch:
+    """Looks after this process from a thread; `reason` says in words why it stopped a kernel, or is None.
+
+    `folder` is the run whose runner must be alive; None watches the memory only.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.reason: str | None = None
+        given = os.environ.get("FLOWSTUDY_MEMORY_GIB")
+        self.limit_gib = float(given) if given else float("inf")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, _: end(128 + number))
+        threading.Thread(target=self._look, daemon=True, name="lifeline").start()
+
+    def _look(self) -> None:
+        while True:
+            if self.folder is not None and not is_at_work(self.folder):
+                end(137)
+            self._look_at_memory()
+            time.sleep(_LOOK_EVERY_S)
+
+    def _look_at_memory(self) -> None:
+        total, free = _machine_gib()
+        used = sum(_resident_gib(pid) for pid in descendants())
+        if used > self.limit_gib or (used > 1.0 and free < max(SPARE_GIB, SPARE_SHARE * total)):
+            self.reason = (
+                f"the kernel was stopped: it used {used:.1f} GiB of memory (limit {self.limit_gib:g} GiB) and "
+                f"{free:.1f} of {total:.0f} GiB were left on this machine; use fewer examples or smaller batches"
+            )
+            kill(descendants())
+
+
+def end(status: int) -> None:
+    """End this process at once, and before it everything that it started."""
+    kill(descendants())
+    os._exit(status)
+
+
+def kill(pids: list[int]) -> None:
+    """SIGKILL; processes that are gone already do not matter."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def descendants(of: int | None = None) -> list[int]:
+    """Every process below `of` (default: this one), children first."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found = list(children.get(of or os.getpid(), []))
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+def _resident_gib(pid: int) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**30
+    except OSError:
+        return 0.0
+
+
+def _machine_gib() -> tuple[float, float]:
+    """Memory of this machine and what is available of it."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kib = {name: int(value.split()[0]) for name, value in (line.split(":") for line in lines)}
+    return kib["MemTotal"] / 2**20, kib["MemAvailable"] / 2**20

@@ -1,0 +1,209 @@
+"""Where a run or a sweep stands: every notebook with its state and the reason, time, money, disk; as text and page."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from flowstudy.freshness import record_of
+from flowstudy.lifeline import is_at_work
+from flowstudy.run_folder import Run, now, write_text
+from flowstudy.sharing import read_member
+from flowstudy.study import NOTEBOOKS
+from flowstudy.systems.ledger import spent_usd
+
+STATES: Final = ("done", "running", "failed", "not run")
+_KIB: Final = 1024
+
+
+class Line(NamedTuple):
+    """One notebook of one member; `place` is the member's folder ("" for a plain study), `link` the executed copy."""
+
+    place: str
+    notebook: str
+    state: str
+    reason: str
+    started_at: str
+    duration_s: float
+    cost_usd: float | None
+    link: str
+
+
+class Status(NamedTuple):
+    """`skipped` maps cells that cannot run here to the reason; `spent_usd` is what providers were paid so far."""
+
+    name: str
+    lines: list[Line]
+    skipped: dict[str, str]
+    at_work: bool
+    spent_usd: float
+    disk_bytes: dict[str, int]
+
+    def count(self, state: str) -> int:
+        return sum(line.state == state for line in self.lines)
+
+    @property
+    def cells(self) -> list[str]:
+        return sorted({line.place for line in self.lines if line.place.startswith("cells/")})
+
+
+def look(home: Run, *, at_work: bool | None = None) -> Status:
+    """Read the state of a run or sweep. `at_work` says whether its runner lives; by default its lock tells."""
+    alive = is_at_work(home.path) if at_work is None else at_work
+    members = home.read("members.json") or {"": {"notebooks": list(NOTEBOOKS), "base": None, "borrows": {}}}
+    lines: dict[tuple[str, str], Line] = {}
+    for place, member in members.items():
+        for notebook in member["notebooks"]:
+            lines[place, notebook] = _line(home, place, notebook, alive, _first_failed(lines, members, place))
+    cost = spent_usd(home.ledger) or sum(line.cost_usd or 0.0 for line in lines.values())
+    disk = {place: _disk_bytes(home.path / place) for place in members} if len(members) > 1 else {}
+    disk[""] = _disk_bytes(home.path)
+    return Status(home.path.name, list(lines.values()), home.read("skipped.json") or {}, alive, cost, disk)
+
+
+def _line(home: Run, place: str, notebook: str, alive: bool, failed: str) -> Line:
+    run = home.member(place)
+    record = record_of(run, notebook)
+    marked = (run.path / "done" / notebook).exists()
+    state, reason = str(record.get("state", "not run")), str(record.get("error") or "")
+    if state == "running" and not (alive and _lives(record)):
+        state, reason = "not run", f"stopped after {record['started_at']} before its end; the same command goes on"
+    elif state == "done" and not marked:
+        state, reason = "not run", failed or "what it depends on is another one since it ran"
+    elif state == "done" and record.get("unfinished"):
+        reason = f"{record['unfinished']} requests got no answer; the same command asks them again"
+    elif state == "not run":
+        reason = failed or ("its turn has not come yet" if alive else "the run ended before its turn")
+    return Line(
+        place, notebook, state, reason, str(record.get("started_at", "")), float(record.get("duration_s", 0.0)),
+        _cost_usd(run) if notebook == "03_prompt" else None, _link(run, place, notebook),
+    )  # fmt: skip
+
+
+def _lives(record: dict[str, Any]) -> bool:
+    """Whether the process of a running notebook is there; on another machine the lock of the run has to do."""
+    return record.get("host") != os.uname().nodename or Path(f"/proc/{record.get('pid')}").exists()
+
+
+def _first_failed(lines: dict[tuple[str, str], Line], members: dict[str, Any], place: str) -> str:
+    """The failure that keeps the next notebook of a member from running, in words."""
+    member = members[place]
+    before = [line for line in lines.values() if line.place == place]
+    for line in before:
+        if line.state == "failed":
+            return f"waits for {line.notebook}, which failed"
+    for other in [member["base"], *member["borrows"].values()]:
+        if other is not None:
+            below = [line for line in lines.values() if line.place == other and line.state == "failed"]
+            if below:
+                return f"waits for {below[0].notebook} of {other.rstrip('/')}, which failed"
+            if above := _first_failed(lines, members, other):
+                return above
+    return ""
+
+
+def _cost_usd(run: Run) -> float | None:
+    """What the answers of a run cost in all, as its notebook 03 wrote it down; None before that or without prices."""
+    facts = (run.read("finished/03_prompt.json") or {"facts": {}})["facts"]
+    borrowed = read_member(run)["borrows"]
+    costs = [row["cost_usd"] for row in facts.get("statuses", []) if row["system"] not in borrowed]
+    known = [cost for cost in costs if isinstance(cost, int | float) and cost == cost]
+    return float(sum(known)) if known else None
+
+
+def _link(run: Run, place: str, notebook: str) -> str:
+    """The executed notebook, below the run folder: as a page where there is one."""
+    for name in (f"notebooks/{notebook}.html", f"notebooks/{notebook}.ipynb"):
+        if (run.path / name).is_file():
+            return f"{place}{name}"
+    return ""
+
+
+def _disk_bytes(folder: Path) -> int:
+    """Bytes on disk below a folder, hard links counted once."""
+    sizes = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            stat = path.stat()
+            sizes[stat.st_ino] = stat.st_blocks * 512
+    return sum(sizes.values())
+
+
+def text(status: Status) -> str:
+    """The state in a few lines: counts, then whatever is not done with its reason."""
+    counts = ", ".join(f"{status.count(state)} {state}" for state in STATES if status.count(state))
+    head = f"run {status.name}{' (at work)' if status.at_work else ''}: {counts} of {len(status.lines)} notebooks"
+    spent = sum(line.duration_s for line in status.lines)
+    facts = f"{spent:.0f} s of notebooks, {status.spent_usd:.4f} USD, {human_bytes(status.disk_bytes[''])} on disk"
+    rows = [f"  {line.state:8} {line.place}{line.notebook}  {line.reason}" for line in _telling(status)]
+    rows += [f"  skipped  cells/{name}  {reason}" for name, reason in status.skipped.items()]
+    return "\n".join([head, facts, *rows])
+
+
+def _telling(status: Status) -> list[Line]:
+    """Lines that a reader must see: all of a plain run, what is not done of a sweep."""
+    return [line for line in status.lines if not status.cells or line.state != "done" or line.reason]
+
+
+def human_bytes(count: float) -> str:
+    """A size for people.
+
+    >>> human_bytes(2048)
+    '2.0 KiB'
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < _KIB or unit == "GiB":
+            break
+        count /= _KIB
+    return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+
+
+def print_summary(home: Run, status: int, spent_s: float) -> int:
+    """Say what was done, what failed and how to go on. Returns the exit status: 0 when everything is done."""
+    found = look(home, at_work=False)
+    done = found.count("done")
+    print(f"{done} of {len(found.lines)} notebooks done in {spent_s:.0f} s; run folder: {home.path}")
+    if found.cells:
+        broken = {line.place for line in found.lines if line.state != "done"}
+        print(f"{sum(cell not in broken for cell in found.cells)} of {len(found.cells)} cells done")
+    for line in found.lines:
+        if line.state == "failed":
+            print(f"  {line.place}{line.notebook} failed: {line.reason}")
+    for name, reason in found.skipped.items():
+        print(f"  cells/{name} skipped: {reason}")
+    if done < len(found.lines):
+        print("run the same command again to resume; nothing finished is repeated")
+        return status or 1
+    if status:
+        print(f"Snakemake stopped with status {status}; see {home.path / 'snakemake.log'}")
+    else:
+        print(f"the report: {home.path / 'status.html' if found.cells else home.report}")
+    return status
+
+
+def write_page(home: Run, status: Status | None = None) -> Path:
+    """Write `status.html` into the run folder: one file, opens offline, links to the executed notebooks."""
+    import jinja2
+
+    from flowstudy.leaderboard import leaderboards
+
+    found = status or look(home, at_work=False)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    source = (Path(__file__).parent / "review" / "status.html.j2").read_text(encoding="utf-8")
+    page = environment.from_string(source).render(
+        status=found, groups=_groups(found.lines), states=STATES, written_at=now(), bytes=human_bytes,
+        counts=Counter(line.state for line in found.lines), boards=leaderboards(home),
+        report="" if found.cells or not home.report.is_file() else home.report.name,
+    )  # fmt: skip
+    write_text(home.path / "status.html", page)
+    return home.path / "status.html"
+
+
+def _groups(lines: Sequence[Line]) -> dict[str, list[Line]]:
+    groups: dict[str, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(line.place, []).append(line)
+    return groups
