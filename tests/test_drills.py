@@ -1,0 +1,133 @@
+"""Drills: what goes wrong at three in the morning ends in a clear message, and nothing finished is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowstudy.lifeline import descendants, is_at_work, only_one
+from flowstudy.notebook import MAX_NOTEBOOK_BYTES
+from flowstudy.run_folder import write_text
+from flowstudy.study import NOTEBOOKS, StudyError
+from tests.tiny_study import (
+    ROOT,
+    command,
+    environment,
+    make_project,
+    study,
+    wait_until_gone,
+    wait_until_working,
+    worked,
+)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte of its own; only root can mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode().strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_file(small_disk: Path) -> None:
+    path = small_disk / "status.json"
+    write_text(path, "old")
+    with pytest.raises(OSError, match=r"status\.json: the disk is full; what was finished is kept"):
+        write_text(path, "x" * 2_000_000)
+    assert path.read_text() == "old" and [p.name for p in small_disk.iterdir()] == ["status.json"]
+
+
+@pytest.mark.slow
+def test_a_run_on_a_full_disk_says_so_and_resumes_with_room(tmp_path: Path, small_disk: Path) -> None:
+    project, run = make_project(tmp_path / "p"), small_disk / "run"
+    run.mkdir()
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * 990_000)
+    full = study(project, "--run", str(run))
+    assert full.returncode != 0 and ("disk is full" in full.stdout + full.stderr or "No space left" in full.stderr)
+    filler.unlink()
+    subprocess.run(["mount", "-o", "remount,size=50M", str(small_disk)], check=True)
+    done = study(project, "--run", str(run))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_read_only_run_folder_is_named(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(StudyError, match=r"run folder .*expected one that can be written.*RUN="), only_one(small_disk):
+        raise AssertionError("not reached")
+
+
+def test_the_lock_of_a_run_is_free_again_however_its_runner_ended(tmp_path: Path) -> None:
+    code = "import sys, time; from pathlib import Path; from flowstudy.lifeline import only_one\n"
+    code += "with only_one(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    assert is_at_work(tmp_path) and holder.pid in descendants()
+    with pytest.raises(StudyError, match="no other run in this folder"), only_one(tmp_path):
+        raise AssertionError("not reached")
+    holder.kill()
+    holder.wait()
+    assert not is_at_work(tmp_path)
+    with only_one(tmp_path):
+        threading.Event().wait(0.01)
+
+
+@pytest.mark.slow
+def test_floods_and_memory_eaters_fail_alone(tmp_path: Path) -> None:
+    """100 MB printed leave a small notebook; a kernel above its memory limit is stopped by name."""
+    project = make_project(tmp_path / "p")
+    (project / "behave-01_explore_data").write_text("flood")
+    (project / "behave-02_fine_tune").write_text("eat")
+    failed = study(project, FLOWSTUDY_MEMORY_GIB="1.5")
+    assert failed.returncode != 0 and "GiB of memory (limit 1.5 GiB)" in failed.stdout, failed.stdout
+    assert worked(project) == list(NOTEBOOKS)[:2]
+    executed = project / "runs/quick/notebooks/01_explore_data.ipynb"
+    assert executed.stat().st_size < MAX_NOTEBOOK_BYTES and "characters left out" in executed.read_text()
+    assert executed.with_suffix(".html").stat().st_size < MAX_NOTEBOOK_BYTES
+    assert not wait_until_gone(project)
+
+
+@pytest.mark.slow
+def test_a_killed_kernel_is_a_failure_and_leaves_no_process(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p")
+    (project / "behave-01_explore_data").write_text("hang")
+    runner = subprocess.Popen(
+        command("study", "--profile", "quick", "--cores", "1"), cwd=project, stdout=subprocess.PIPE, text=True,
+        env=environment(project),
+    )  # fmt: skip
+    wait_until_working(project, "01_explore_data")
+    kernels = [pid for pid in descendants(runner.pid) if b"ipykernel" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for pid in kernels:
+        os.kill(pid, signal.SIGKILL)
+    said = runner.communicate(timeout=60)[0]
+    assert kernels and runner.returncode != 0 and "the kernel died" in said
+    record = json.loads((project / "runs/quick/status/01_explore_data.json").read_text())
+    assert record["state"] == "failed" and not wait_until_gone(project)
+
+
+@pytest.mark.slow
+def test_without_network_optional_packages_and_chrome_a_study_runs(tmp_path: Path) -> None:
+    """The real baselines study in a network namespace with nothing in it, Unsloth hidden, no browser to be found."""
+    if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
+        pytest.skip("no network namespace can be made here")
+    hidden = tmp_path / "hidden"
+    (hidden / "unsloth").mkdir(parents=True)
+    (hidden / "unsloth" / "__init__.py").write_text("raise ImportError('not installed')\n")
+    words = command("study", "--profile", "quick", "--systems", "constant nearest", "--run", str(tmp_path / "run"))
+    poor = environment(ROOT, PYTHONPATH=f"{hidden}:{ROOT / 'lib'}", BROWSER_PATH="/nowhere/chrome", PATH="/bin")
+    alone = ["unshare", "-rn", "sh", "-c", '/sbin/ip link set lo up; exec "$@"', "sh", *words]
+    done = subprocess.run(alone, cwd=ROOT, capture_output=True, text=True, timeout=560, env=poor)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "run/report.html").is_file()

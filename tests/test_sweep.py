@@ -1,0 +1,120 @@
+"""A sweep protects: every wanted cell once, nothing computed twice, one failure stops nobody, the page says all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowstudy.matrix import Matrix
+from flowstudy.plan import describe
+from flowstudy.study import NOTEBOOKS, Study, StudyError, load_study
+from flowstudy.sweep import expand, members
+from tests.tiny_study import ROOT, flowstudy, make_project, wait_until_gone, worked
+
+
+@pytest.fixture(autouse=True)
+def without_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def swept(**matrix: object) -> Study:
+    return load_study(ROOT / "study.yaml", "quick").model_copy(update={"matrix": Matrix.model_validate(matrix)})
+
+
+def test_cells_are_the_product_without_the_excluded_and_with_the_included() -> None:
+    study = swept(
+        systems=["nearest", "slm-tuned"], seeds=[7, 8], exclude=[{"systems": "nearest", "seeds": [8]}],
+        include=[{"systems": "slm-seed", "shots": [0, 2]}],
+    )  # fmt: skip
+    cells = {cell.name: cell.study for cell in expand(study)}
+    assert list(cells) == ["nearest-seed7", "slm-tuned-seed7", "slm-tuned-seed8", "slm-seed-shots0", "slm-seed-shots2"]
+    assert cells["slm-tuned-seed8"].seed == cells["slm-tuned-seed8"].systems["slm-tuned"].seed == 8
+    assert cells["slm-seed-shots2"].systems["slm-seed"].shots == 2 and cells["slm-seed-shots2"].seed == 7
+
+
+def test_values_that_mean_nothing_to_a_system_make_no_second_cell() -> None:
+    cells = expand(swept(systems=["nearest", "slm-seed"], retrievers=["lexical", "oracle"], shots=[0, 1]))
+    assert [cell.name for cell in cells].count("nearest") == 1 and len(cells) == 5
+
+
+def test_every_axis_changes_what_it_names(tmp_path: Path) -> None:
+    corpus = tmp_path / "mine.jsonl"
+    corpus.write_text("")
+    (cell,) = expand(swept(
+        models="openai/gpt-4o-mini", strategies="decomposed", retrievers="oracle", shots=1, seeds=3,
+        training_sizes=50, corpora=str(corpus),
+    ))  # fmt: skip
+    (spec,) = cell.study.systems.values()
+    assert (spec.model, spec.strategy, spec.retriever, spec.shots) == ("openai/gpt-4o-mini", "decomposed", "oracle", 1)
+    assert (cell.study.seed, cell.study.examples.train, cell.study.corpus) == (3, 50, str(corpus))
+
+
+def test_cells_stand_on_shared_runs_and_hybrids_borrow_answers() -> None:
+    runs = members(expand(swept(systems=["constant", "slm-tuned", "hybrid"], seeds=[7, 8])))
+    assert sum(place.startswith("shared/data-") for place in runs) == 2, "one corpus per seed"
+    assert sum(place.startswith("shared/model-") for place in runs) == 4, "with and without fine-tuning"
+    assert runs["cells/hybrid-seed7/"].borrows == {"slm-tuned": "cells/slm-tuned-seed7/"}
+    assert runs["cells/hybrid-seed7/"].base == runs["cells/slm-tuned-seed7/"].base
+    planned = [notebook for run in runs.values() for notebook in run.notebooks]
+    assert planned.count("01_explore_data") == 2 and planned.count("03_prompt") == 6
+
+
+def test_a_cell_without_its_key_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = swept(systems=["nearest", "gpt-4o"])
+    skipped = {cell.name: cell.skipped for cell in expand(study)}
+    assert not skipped["nearest"] and "export OPENAI_API_KEY" in skipped["gpt-4o"]
+    assert "cells/gpt-4o/" not in members(expand(study)) and "gpt-4o skipped" in " ".join(describe(study).split())
+
+
+def test_a_plan_counts_and_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flowstudy import sweep
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    sweep._not_ready.cache_clear()
+    said = describe(swept(systems=["nearest", "gpt-4o"], seeds=[7, 8]))
+    sweep._not_ready.cache_clear()
+    assert "4 cells (2 systems x 2 seeds" in said and "never spends more than 5.00 USD" in said
+    prices = [line.split("about ")[1] for line in said.splitlines() if line.startswith("  gpt-4o")]
+    assert len(prices) == 2 and prices[0] == prices[1] and not prices[0].startswith("0.00")
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        ({}, "at least one cell"),
+        ({"systems": ["nearst"]}, "closest: 'nearest'"),
+        ({"corpora": ["none.jsonl"]}, "none.jsonl"),
+        ({"seeds": [7], "exclude": [{"seeds": 7}]}, "at least one cell"),
+    ],
+)
+def test_a_matrix_that_cannot_be_expanded_says_why(matrix: dict, words: str) -> None:
+    with pytest.raises(StudyError, match=words):
+        expand(swept(**matrix))
+
+
+@pytest.mark.slow
+def test_a_sweep_shares_fails_in_one_cell_and_resumes(tmp_path: Path) -> None:
+    """Three cells on one corpus; 03 of one fails: the others finish, the page says why, the same command goes on."""
+    project = make_project(tmp_path / "p")
+    text = (project / "study.yaml").read_text()
+    text = text.replace("[constant, nearest, slm-seed, slm-tuned]", "[constant, nearest, gpt-4o]")
+    (project / "study.yaml").write_text(text.replace("seeds: [7, 8, 9]", "seeds: [7]"))
+    (project / "behave-03_prompt").write_text("raise 'constant'")
+    words = ("sweep", "--profile", "quick", "--cores", "2")
+    failed = flowstudy(project, *words)
+    page = (project / "runs/sweep-quick/status.html").read_text()
+    assert failed.returncode != 0 and "cells/constant-seed7/03_prompt failed: " in failed.stdout
+    assert "1 of 2 cells done" in failed.stdout and "cells/gpt-4o-seed7 skipped" in failed.stdout
+    assert "example t-7" in page and "waits for 03_prompt, which failed" in page and "OPENAI_API_KEY" in page
+    assert (project / "runs/sweep-quick/cells/constant-seed7/notebooks/03_prompt.ipynb").is_file()
+    counts = [line.split()[-1] for line in worked(project, "sweep-quick")]
+    assert counts.count("01_explore_data") == counts.count("02_fine_tune") == 1, "shared"
+
+    (project / "behave-03_prompt").unlink()
+    done = flowstudy(project, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rest = worked(project, "sweep-quick")[len(counts) :]
+    assert rest == [f"cells/constant-seed7 {name}" for name in NOTEBOOKS[2:]], "only what was missing"
+    assert not wait_until_gone(project)
