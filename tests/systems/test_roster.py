@@ -37,6 +37,12 @@ def test_only_answers_of_the_examples_at_hand_and_of_systems_that_ran(tmp_path: 
     assert specs == SPECS and list(table["system"]) == ["nearest", "gpt"]
 
 
+def test_a_run_without_predictions_says_why(tmp_path: Path) -> None:
+    write_roster(tmp_path, SPECS, roster(SPECS))
+    with pytest.raises(ValueError, match="a dry run stops before the first call"):
+        read_answers(tmp_path, ["a"])
+
+
 def test_a_name_never_leaves_the_folder(tmp_path: Path) -> None:
     for name in ("../../etc/passwd", "a/b", "..", "é|x"):
         path = journal_of(tmp_path, SystemSpec(name=name, model="nearest"))

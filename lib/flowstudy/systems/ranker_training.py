@@ -3,9 +3,10 @@
 Every batch is of one environment; the loss is contrastive, the cross-entropy between the softmax over all entries of a
 shelf and what the references need of it, so that every entry that is not needed counts as a negative.
 
-Measured against sentence-transformers 6.2 (StaticEmbedding, MultipleNegativesRankingLoss, three epochs on the same pairs
-of 1,200 training examples, mixed with BM25 and use in the same way): recall@8 of steps .831 on test and .861 on unseen
-domains here, .826 and .857 there; of triggers .913 and .863 here, .860 and .869 there; 3 s on one core here, 68 s there.
+Measured against sentence-transformers 6.2 (StaticEmbedding, MultipleNegativesRankingLoss, three epochs on pairs
+of the same 1,200 examples, mixed with BM25 and use in the same way): recall@8 of steps .831 on test and .861 on unseen
+domains here, .826 and .857 there; of triggers .913 and .863 here, .860 and .869 there;
+3 s on one core here, 68 s there.
 """
 
 from __future__ import annotations

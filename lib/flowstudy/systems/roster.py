@@ -94,11 +94,19 @@ def read_roster(folder: Path) -> tuple[list[SystemSpec], pd.DataFrame]:
 
 
 def read_answers(folder: Path, example_ids: Iterable[str]) -> list[Prediction]:
-    """The latest prediction of every system that ran, for the examples given; older examples stay in the journals."""
+    """The latest prediction of every system that ran, for the examples given; older examples stay in the journals.
+
+    Raises ValueError when there is none at all: a dry run, or no system was ready.
+    """
     wanted = set(example_ids)
     specs, table = read_roster(folder)
     ran = set(table[table["ready"]]["system"])
     found = [p for spec in specs if spec.name in ran for p in read_predictions(journal_of(folder, spec))]
+    if not found:
+        raise ValueError(
+            f"predictions of run {folder.parent.name}: expected those of a system, got none; a dry run stops "
+            "before the first call (set `dry_run: false`), and the table of notebook 03_prompt says what a system lacks"
+        )
     return [prediction for prediction in found if prediction.example in wanted]
 
 
