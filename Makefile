@@ -15,6 +15,9 @@ CLI := $(BIN)/python -m flowstudy
 # Some containers set this; every one of the study's processes would then compile its libraries again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What .pre-commit-config.yaml runs: sources without outputs and run metadata; the `parameters` tag stays.
+STRIP := nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.widgets" --drop-tagged-cells=injected-parameters
+
 .DEFAULT_GOAL := help
 .PHONY: help env study sweep plan status test lint lab corpus-check import compare reference tag bench seed-slm clean-run
 
@@ -51,6 +54,7 @@ test: env lint  ## lint, types and every test
 lint: env
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/$(STRIP) --verify notebooks/*.ipynb
 	@$(BIN)/mypy
 
 lab: env  ## open the notebooks in JupyterLab

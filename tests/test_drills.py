@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,10 +12,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from flowstudy.lifeline import descendants, is_at_work, only_one
-from flowstudy.notebook import MAX_NOTEBOOK_BYTES
+from flowstudy.notebook import MAX_NOTEBOOK_BYTES, bound_notebook
 from flowstudy.run_folder import write_text
 from flowstudy.study import NOTEBOOKS, StudyError
 from tests.tiny_study import (
@@ -82,6 +86,43 @@ def test_the_lock_of_a_run_is_free_again_however_its_runner_ended(tmp_path: Path
     assert not is_at_work(tmp_path)
     with only_one(tmp_path):
         threading.Event().wait(0.01)
+
+
+def test_an_executed_notebook_is_bounded_and_carries_no_key_and_no_widget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures too large for a notebook give way to a note; a printed key is masked, also in a traceback."""
+    key = "sk-proj-0123456789abcdefghijklmnopqrst"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    picture = new_output("display_data", data={"image/png": "A" * MAX_NOTEBOOK_BYTES})
+    error = new_output("error", ename="E", evalue=key, traceback=[f"line {n} {key}" for n in range(2_000)])
+    cells = [new_code_cell("f()", outputs=[picture, new_output("stream", name="stdout", text=f"key={key}"), error])]
+    path = tmp_path / "n.ipynb"
+    nbformat.write(new_notebook(cells=cells, metadata={"widgets": {"state": "x" * 1000}}), path)
+    bound_notebook(path)
+    text = path.read_text()
+    assert path.stat().st_size < MAX_NOTEBOOK_BYTES and "bytes left out" in text
+    assert key not in text and "[redacted OPENAI_API_KEY]" in text and "widgets" not in text
+    nbformat.validate(nbformat.read(path, as_version=4))
+
+
+def test_the_pre_commit_hook_strips_everything_but_the_parameters_tag(tmp_path: Path) -> None:
+    """The command is read from the hook's own configuration, and `make lint` uses the same one."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    entry = next(hook["entry"] for hook in hooks if hook["id"] == "nbstripout").removeprefix(".venv/bin/")
+    assert f"STRIP := {entry}\n" in (ROOT / "Makefile").read_text()
+    cell = new_code_cell("a = 1  # help", outputs=[new_output("stream", text="x")], execution_count=3)
+    cell.metadata = {"tags": ["parameters"], "papermill": {"duration": 1}}
+    injected = new_code_cell("a = 2", metadata={"tags": ["injected-parameters"]})
+    path = tmp_path / "n.ipynb"
+    nbformat.write(new_notebook(cells=[cell, injected], metadata={"papermill": {}, "widgets": {}}), path)
+    words = shlex.split(entry)
+    verify = [sys.executable, "-m", "nbstripout", *words[1:], "--verify", str(path)]
+    assert subprocess.run(verify, capture_output=True).returncode != 0
+    subprocess.run([sys.executable, "-m", "nbstripout", *words[1:], str(path)], check=True)
+    (kept,) = nbformat.read(path, as_version=4).cells
+    assert kept.metadata == {"tags": ["parameters"]} and not kept.outputs and kept.id == cell.id
+    assert subprocess.run(verify, capture_output=True).returncode == 0
 
 
 @pytest.mark.slow

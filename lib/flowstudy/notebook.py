@@ -26,10 +26,11 @@ from flowstudy.rendered import write_pages
 from flowstudy.run_folder import Run, now, write_json
 from flowstudy.sharing import borrow, read_member
 from flowstudy.study import StudyError, hash_corpus
-from flowstudy.systems.secrets import looks_like_key
+from flowstudy.systems.secrets import looks_like_key, redact
 
 MAX_NOTEBOOK_BYTES: Final = 5_000_000
 MAX_STREAM_CHARS: Final = 20_000
+MAX_TRACEBACK_LINES: Final = 60
 #: Libraries in a kernel: waiting threads sleep, progress bars and advice stay out of the executed notebook.
 _QUIET: Final = {
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -181,17 +182,30 @@ def _papermill(source: Path, target: Path, parameters: dict[str, Any], cwd: Path
 
 
 def bound_notebook(path: Path) -> None:
-    """Keep an executed notebook readable: long printed output is cut, papermill's injected copies stay one."""
+    """Keep an executed notebook readable and safe to pass on: printed text is cut, the largest outputs of a notebook
+    above `MAX_NOTEBOOK_BYTES` give way to a note, widget state goes, known keys are masked."""
     if not path.is_file():
         return
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            if output["output_type"] == "stream":
-                text = "".join(output["text"])
-                if len(text) > MAX_STREAM_CHARS:
-                    half = MAX_STREAM_CHARS // 2
-                    text = f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
-                output["text"] = text.splitlines(keepends=True)
+    notebook = json.loads(redact(path.read_text(encoding="utf-8")))
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    for output in outputs:
+        if output["output_type"] == "stream":
+            output["text"] = _cut("".join(output["text"])).splitlines(keepends=True)
+        elif output["output_type"] == "error":
+            output["traceback"] = [_cut(line) for line in output["traceback"][-MAX_TRACEBACK_LINES:]]
     notebook["metadata"].pop("widgets", None)
+    sizes = [len(json.dumps(output)) for output in outputs]
+    for size, output in sorted(zip(sizes, outputs, strict=True), key=lambda pair: -pair[0]):
+        if sum(sizes) <= MAX_NOTEBOOK_BYTES:
+            break
+        sizes.remove(size)
+        output.clear()
+        output |= {"output_type": "stream", "name": "stdout", "text": [f"… an output of {size:,} bytes left out …\n"]}
     write_json(path, notebook)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_STREAM_CHARS:
+        return text
+    half = MAX_STREAM_CHARS // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"

@@ -20,7 +20,7 @@ from flowstudy.sweep import Cell, expand, members
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.estimate import estimate
-from flowstudy.systems.hybrid import hybrid_parts
+from flowstudy.systems.hybrid import hybrid_parts, parts_of
 from flowstudy.systems.predict import plan
 from flowstudy.systems.records import SystemSpec
 
@@ -65,6 +65,8 @@ def price_system(spec: str, corpus: str, limits: str) -> Price:
     system = SystemSpec.model_validate_json(spec)
     if system.model in BASELINES or hybrid_parts(system) is not None:
         return Price(0, 0.0, 0.0)
+    if parts_of(system):
+        return Price(0, None, None)  # a split asks for inputs only, for outlines that are not there yet
     judged, catalogues = _judged(corpus, limits)
     if not judged:
         return Price(0, 0.0, 0.0)

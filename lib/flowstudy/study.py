@@ -16,7 +16,7 @@ from rapidfuzz import process
 from flowstudy.dependencies import library_files, notebook_source
 from flowstudy.matrix import Axes, Matrix
 from flowstudy.systems.baselines import BASELINES
-from flowstudy.systems.hybrid import hybrid_parts
+from flowstudy.systems.hybrid import parts_of
 from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import SystemSpec
 
@@ -211,8 +211,8 @@ def with_parts(
     for name, spec in chosen.items():
         if name in path:
             raise StudyError(f"system {name}: expected parts without a cycle, got {' -> '.join([*path, name])}")
-        if parts := hybrid_parts(spec):
-            found |= with_parts(known, choose_systems(known, list(parts[1:])), (*path, name))
+        if parts := parts_of(spec):
+            found |= with_parts(known, choose_systems(known, list(parts)), (*path, name))
         found[name] = spec
     return found
 

@@ -20,7 +20,7 @@ from flowstudy.matrix import AXES, Matrix, Values
 from flowstudy.sharing import Member
 from flowstudy.study import NOTEBOOKS, Study, StudyError, choose_systems, with_parts
 from flowstudy.systems.baselines import BASELINES
-from flowstudy.systems.hybrid import hybrid_parts
+from flowstudy.systems.hybrid import parts_of
 from flowstudy.systems.readiness import readiness
 from flowstudy.systems.records import SystemSpec
 
@@ -80,7 +80,7 @@ def _with_borrowed(cells: dict[str, Member]) -> dict[str, Member]:
     for place, member in sorted(cells.items(), key=lambda item: len(item[1].study.systems)):
         borrows: dict[str, str] = {}
         for name, spec in member.study.systems.items():
-            if spec.model not in BASELINES and hybrid_parts(spec) is None:
+            if spec.model not in BASELINES and not parts_of(spec):
                 owner = owners.setdefault(json.dumps([member.base, spec.model_dump(mode="json")]), place)
                 borrows |= {} if owner == place else {name: owner}
         cells[place] = member._replace(borrows=borrows)
@@ -120,7 +120,7 @@ def _systems(study: Study, values: Values) -> dict[str, SystemSpec]:
 
 def _is_fixed(spec: SystemSpec) -> bool:
     """Whether model, strategy, retriever and shots mean nothing to a system: baselines and hybrids."""
-    return spec.model in BASELINES or hybrid_parts(spec) is not None
+    return spec.model in BASELINES or bool(parts_of(spec))
 
 
 def _corpus(corpus: str) -> str:
@@ -133,8 +133,8 @@ def _corpus(corpus: str) -> str:
 
 def _why_not(study: Study, values: Values) -> str:
     """Why a cell cannot run here: none of its systems can. Small models are served when their notebook runs."""
-    reasons = [why for spec in study.systems.values() if hybrid_parts(spec) is None and (why := _missing(spec))]
-    asked = sum(hybrid_parts(spec) is None for spec in study.systems.values())
+    reasons = [why for spec in study.systems.values() if not parts_of(spec) and (why := _missing(spec))]
+    asked = sum(not parts_of(spec) for spec in study.systems.values())
     one_needs_all = "systems" in values or "models" in values
     return reasons[0] if reasons and (one_needs_all or len(reasons) == asked) else ""
 

@@ -298,6 +298,11 @@ def split_parts(spec: SystemSpec) -> tuple[str, str] | None:
     return parts[1:] if parts is not None and parts[0] == _SPLIT else None
 
 
+def parts_of(spec: SystemSpec) -> tuple[str, ...]:
+    """The two systems that a hybrid, routed or split, is made from; none for any other."""
+    return (_parts(spec) or ("",))[1:]
+
+
 def _parts(spec: SystemSpec) -> tuple[str, str, str] | None:
     if not spec.model.startswith(_PREFIX):
         return None
