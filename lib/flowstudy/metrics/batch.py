@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import multiprocessing
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from flowstudy.metrics.kernel import Job, warm_up
@@ -97,12 +99,25 @@ def _score(triples: Sequence[Any], texts: TextCosts | None, threads: int, tick: 
     rows: list[_Row] = []
     workshop = Workshop(trees=texts is not None)
     for start in range(0, len(triples), _CHUNK):
-        pairs = [_prepare(each, workshop) for each in triples[start : start + _CHUNK]]
-        rows += _rows(pairs, texts, workshop, threads)
+        with _without_collector():
+            pairs = [_prepare(each, workshop) for each in triples[start : start + _CHUNK]]
+            rows += _rows(pairs, texts, workshop, threads)
         workshop.tidy()
         if tick is not None:
             tick(len(pairs))
     return rows
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the search for reference cycles, which would scan the many small objects of a chunk again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _can_fork() -> bool:
