@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from flowstudy.flows.schema import Flow
 from flowstudy.metrics.limits import FlowTooLarge
-from flowstudy.metrics.matches import Prints, plain_prints, prints
+from flowstudy.metrics.matches import PrintReader, Prints, prints
 from flowstudy.metrics.plain import PlainFlow, plain_flow
 from flowstudy.metrics.published_costs import published_reader
 from flowstudy.metrics.published_text import published_body, read_published
@@ -37,14 +37,14 @@ class PublishedDesk:
 
     def __init__(self) -> None:
         self.reader = published_reader()
-        self._edges = EdgeReader()
+        self._edges, self._prints = EdgeReader(), PrintReader()
         self._references: dict[str, BothCodes] = {}
 
     def read(self, flow: Any, record: str) -> PublishedFlow:
         """All that the six scores need of a text, a `Flow` or a JSON value; raises as `published_scores`."""
         value = opened(flow, record)
         if isinstance(value, PlainFlow):
-            return PublishedFlow(self._both(value, record), self._edges.read(value), plain_prints(value))
+            return PublishedFlow(self._both(value, record), self._edges.read(value), self._prints.read(value))
         bare, full = (published_tree(value, inputs=inputs, record=record) for inputs in (False, True))
         return PublishedFlow((self.encode(bare), self.encode(full)), (edges(bare), edges(full)), prints(value))
 

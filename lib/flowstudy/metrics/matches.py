@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
-from flowstudy.metrics.plain import PlainFlow
+from flowstudy.metrics.plain import PlainFlow, PlainTrigger
+from flowstudy.metrics.reader import Memo
 
 _SHAPE_ERRORS: Final = (TypeError, AttributeError, RecursionError, ValueError)
 
@@ -40,13 +41,24 @@ def prints(flow: Any) -> Prints:
         return Prints(printed, Unreadable())
 
 
-def plain_prints(flow: PlainFlow) -> Prints:
-    """The same of a plain flow."""
-    trigger = None
-    if flow.trigger is not None:
-        trigger = _print_trigger(flow.trigger.type, flow.trigger.inputs or [])
-    keys = {(s.category, s.definition, s.scope) for s in flow.components}
-    return Prints(trigger, frozenset(_print_step(*(None if part is UNSET else part for part in key)) for key in keys))
+class PrintReader:
+    """Prints plain flows, and remembers the prints of triggers and steps."""
+
+    def __init__(self) -> None:
+        self._triggers: dict[tuple[str, str], str] = {}
+        self._steps = Memo(lambda key: _print_step(*(None if part is UNSET else part for part in key)))
+
+    def read(self, flow: PlainFlow) -> Prints:
+        """The prints of a plain flow."""
+        trigger = None if flow.trigger is None else self._trigger(flow.trigger)
+        return Prints(trigger, frozenset([self._steps[s.category, s.definition, s.scope] for s in flow.components]))
+
+    def _trigger(self, trigger: PlainTrigger) -> str:
+        inputs = trigger.inputs or []
+        key = trigger.type, repr(inputs)
+        if key not in self._triggers:
+            self._triggers[key] = _print_trigger(trigger.type, inputs)
+        return self._triggers[key]
 
 
 def trigger_match(candidate: Any, reference: Any) -> float | None:
