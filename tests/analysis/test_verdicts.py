@@ -51,7 +51,7 @@ def test_renamed_categories_count_under_todays_name(monkeypatch):
     renamed.categories["late_step"] = Category(group="step", title="late", definition="d", aliases=["slow_step"])
     tags = pd.DataFrame([("ana", "e0", ["slow_step", "late_step", "gone"], "annotator", "done", None)], columns=COLUMNS)
     matched = match_tags(tags.assign(system="s", repeat=0), [answer("e0")], renamed)
-    assert matched["categories"].tolist() == [["late_step", "gone"]]
+    assert matched["categories"].tolist() == [("late_step", "gone")]
     rates = error_rates(verdicts(answers(["truncated"]), matched), renamed)
     assert dict(zip(rates["category"], rates["title"], strict=True)) == {"late_step": "late", "gone": "gone"}
 

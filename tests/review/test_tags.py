@@ -76,7 +76,8 @@ def test_the_table_and_the_list_of_what_stands_are_the_same(tmp_path_factory, mo
         store.add(new)
         given_before += [] if named else [new]
     assert [t.model_dump(include=set(TABLE_COLUMNS)) for t in store.current()] == [
-        {k: None if v != v else v for k, v in row.items()} for row in store.table().to_dict("records")
+        {k: None if v != v else list(v) if isinstance(v, tuple) else v for k, v in row.items()}
+        for row in store.table().to_dict("records")
     ]
     store.close()
 

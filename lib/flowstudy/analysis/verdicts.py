@@ -36,8 +36,9 @@ def match_tags(tags: pd.DataFrame, predictions: Iterable[Prediction], taxonomy: 
     places = zip(tags["system"], tags["example"], tags["repeat"], strict=True)
     match = [_match(now.get(place), given) for place, given in zip(places, tags["answer"], strict=True)]
     today = {name: taxonomy.resolve(name) or name for some in tags["categories"] for name in some}
-    named = [list(dict.fromkeys(today[name] for name in some)) for some in tags["categories"]]
-    return tags.assign(categories=pd.Series(named, index=tags.index, dtype=object), match=match)
+    named = {tuple(some): tuple(dict.fromkeys(today[name] for name in some)) for some in tags["categories"]}
+    categories = pd.Series([named[tuple(some)] for some in tags["categories"]], index=tags.index, dtype=object)
+    return tags.assign(categories=categories, match=match)
 
 
 def _match(now: str | None, given: object) -> str:

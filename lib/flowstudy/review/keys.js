@@ -9,7 +9,11 @@ function render({ model, el }) {
     Escape: home,
     "/": () => find("textarea")?.focus(),
     j: () => { find("input[type=number]")?.focus(); find("input[type=number]")?.select(); },
-    "?": () => { const page = find(".fs-definitions"); if (page) page.open = !page.open; },
+    "?": () => {
+      const page = find(".fs-definitions");
+      if (page) page.open = !page.open;
+      (page?.open ? page : root).scrollIntoView({ block: page?.open ? "start" : "nearest" });
+    },
   };
   const onKey = (event) => {
     event.stopPropagation();

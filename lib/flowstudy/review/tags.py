@@ -126,7 +126,7 @@ class TagStore:
         return {(s, e, r): (state, answer) for s, e, r, state, answer in zip(*columns, strict=True)}
 
     def table(self) -> pd.DataFrame:
-        """`current()` as a table, one row per verdict, in `TABLE_COLUMNS`."""
+        """`current()` as a table, one row per verdict, in `TABLE_COLUMNS`; lists are tuples."""
         table = self._standing()[TABLE_COLUMNS].reset_index(drop=True)
         for name in LISTS:
             table[name] = _lists(table[name])
@@ -135,7 +135,8 @@ class TagStore:
     def _standing(self, where: Any = None) -> pd.DataFrame:
         """The rule of `standing` on whole columns: fast for many rows."""
         columns = list(Tag.model_fields)
-        rows = pd.DataFrame(self._rows(where, columns), columns=columns, dtype=object)
+        cells = zip(*self._rows(where, columns), strict=True)
+        rows = pd.DataFrame(dict(zip(columns, cells, strict=False)), columns=columns, dtype=object)
         undos = rows["state"] == "undo"
         kept = rows[~undos & ~rows["id"].isin(set(rows.loc[undos, "supersedes"]))]
         latest = kept.drop_duplicates(_STACK, keep="last").sort_values("created_at", kind="stable")
@@ -211,9 +212,8 @@ def _tag(row: Any) -> Tag:
 
 
 def _lists(column: pd.Series) -> pd.Series:
-    """JSON lists of a column; few different ones stand in many rows."""
-    read = {text: json.loads(text) for text in column.unique()}
-    return pd.Series([list(read[text]) for text in column], index=column.index, dtype=object)
+    """JSON lists of a column as tuples; few different ones stand in many rows."""
+    return column.map({text: tuple(json.loads(text)) for text in column.unique()}).astype(object)
 
 
 def _pragmas(connection: Any, _record: Any) -> None:
