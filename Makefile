@@ -79,7 +79,7 @@ reference: env  ## rebuild notebooks/rendered and figures from a fresh default r
 	@$(CLI) reference
 
 tag: env  ## a page on which a team tags errors: RUN=name PLAN=worst|random|stratified|adjudicate
-	@$(CLI) tag --run '$(RUN)' --sampling '$(PLAN)'
+	@$(CLI) tag --run '$(or $(RUN),$(PROFILE))' --sampling '$(PLAN)'
 
 clean-run: env  ## delete a run: RUN=name
 	@$(CLI) clean-run --run '$(RUN)'

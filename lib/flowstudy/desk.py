@@ -92,7 +92,7 @@ def sign_in(desk: Desk, *, blind: bool = False) -> Any:
     def begin(_: Any) -> None:
         try:
             box.children = [desk.tagger(name.value, blind=blind).widget]
-        except (ValueError, RuntimeError) as error:  # a callback's error would be swallowed
+        except (ValueError, OSError) as error:  # a callback's error would be swallowed
             said.value = f"<span role='alert'>{escape(str(error))}</span>"
 
     start.on_click(begin)
@@ -100,11 +100,16 @@ def sign_in(desk: Desk, *, blind: bool = False) -> Any:
 
 
 def write_page(run_dir: str | Path, **options: Any) -> Path:
-    """The notebook behind the page: one cell that opens the desk of a run. Returns its path, in the run folder."""
+    """The notebook behind the page: one cell that opens the desk of a run. Returns its path, in the run folder.
+
+    `options` are those of `open_desk`, and `blind`. Raises what `open_desk` raises, and ValueError for an empty queue.
+    """
     import nbformat
 
-    run = open_run(run_dir)
-    blind = bool(options.pop("blind", False))
+    run, blind = open_run(run_dir), bool(options.pop("blind", False))
+    if not open_desk(run_dir, **options).queue:
+        plan = options.get("sampling", "worst")
+        raise ValueError(f"tagging of run {run.path.name}: expected answers for the plan {plan!r}, got none")
     source = (
         "from flowstudy.desk import open_desk, sign_in\n\n"
         f"sign_in(open_desk({str(run.path)!r}, **{options!r}), blind={blind})"

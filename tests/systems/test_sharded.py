@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.tiny_study import ROOT, environment
 
 from flowstudy.corpus import shipped_corpus, write_corpus
 from flowstudy.corpus.environments import catalogues_for
 from flowstudy.corpus.prepare import write_catalogues
-from tests.tiny_study import ROOT, environment
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from flowstudy.review.tag_schema import VERSION
 WAIT_S: Final = 30
 
 
-class TagStoreError(RuntimeError):
+class TagStoreError(OSError):
     """A tag store that cannot be read or written; the message names it and what to do."""
 
 
