@@ -76,7 +76,7 @@ def narrow(figure: Any, width: int) -> Any:
     more = 17 * max(0, len(lines) - len(below))
     copy.update_layout(title={"text": "<br>".join([heading, *lines])}, width=width)
     copy.update_layout(height=(copy.layout.height or 450) + more, margin={"t": (copy.layout.margin.t or 72) + more})
-    copy.for_each_xaxis(lambda axis: axis.update(title={"text": "<br>".join(_wrapped(axis.title.text, width // 12))}))
+    copy.for_each_xaxis(lambda axis: axis.update(title={"text": "<br>".join(_wrapped(axis.title.text, width // 16))}))
     return copy.update_yaxes(tickfont={"size": 11})
 
 
