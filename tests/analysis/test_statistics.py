@@ -24,6 +24,16 @@ def test_permutation_known_value():
     assert permutation_p([3, 1, 0], [0, 0, 1]).p == pytest.approx(6 / 8)
 
 
+def test_many_pairs_agree_with_scipys_own_drawing():
+    from scipy.stats import permutation_test
+
+    differences = np.random.default_rng(8).normal(0.03, 0.2, 60)
+    theirs = permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=20_000, rng=1).pvalue
+    ours = permutation_p(differences, np.zeros(60), resamples=20_000).p
+    # Two draws of 20,000 patterns: each p has a standard error of sqrt(p (1 - p) / 20,000), doubled for two sides.
+    assert ours == pytest.approx(theirs, abs=4 * 2 * math.sqrt(2 * theirs / 2 / 20_000))
+
+
 def test_permutation_flips_whole_clusters():
     # Two clusters with sums 2 and 2: four patterns, two as extreme as 4: p = 1/2, however many examples they hold.
     assert permutation_p([1, 1, 1, 1], [0, 0, 0, 0], clusters=["a", "a", "b", "b"]).p == pytest.approx(0.5)
