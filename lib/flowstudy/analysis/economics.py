@@ -7,6 +7,7 @@ named; it is never zero.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -165,8 +166,7 @@ def break_even(
 def _volume(saving: npt.NDArray, assumptions: Assumptions, seed: int, resamples: int) -> dict[str, object]:
     if saving.size == 0:
         return {"reason": "no example was answered by both"}
-    weights = seeded(seed, "break-even").multinomial(saving.size, np.full(saving.size, 1 / saving.size), size=resamples)
-    means = weights @ saving / saving.size
+    means = _weights(saving.size, seed, resamples) @ saving / saving.size
     volumes = _divide(assumptions.fixed_usd, means)
     low, high = np.percentile(np.minimum(volumes, _FAR), [2.5, 97.5])
     middle = float(_divide(assumptions.fixed_usd, np.array([saving.mean()]))[0])
@@ -179,6 +179,12 @@ def _volume(saving: npt.NDArray, assumptions: Assumptions, seed: int, resamples:
         "never": float((means <= 0).mean()),
         "reason": "" if saving.mean() > 0 else "the tuned system costs more per request: it never pays for itself",
     }
+
+
+@functools.lru_cache(maxsize=2)
+def _weights(size: int, seed: int, resamples: int) -> npt.NDArray:
+    """How often each example is in each bootstrap sample: the same for every utilisation."""
+    return seeded(seed, "break-even").multinomial(size, np.full(size, 1 / size), size=resamples)
 
 
 def _divide(fixed: float, savings: npt.NDArray) -> npt.NDArray:

@@ -93,16 +93,19 @@ def read_roster(folder: Path) -> tuple[list[SystemSpec], pd.DataFrame]:
     return [SystemSpec.model_validate(spec) for spec in value["systems"]], pd.DataFrame(value["roster"])
 
 
-def read_answers(folder: Path, example_ids: Iterable[str]) -> list[Prediction]:
+def read_answers(
+    folder: Path, example_ids: Iterable[str], systems: Iterable[str] | None = None
+) -> list[Prediction]:  # fmt: skip
     """The latest prediction of every system that ran, for the examples given; older examples stay in the journals.
 
-    Raises ValueError when there is none at all: a dry run, or no system was ready.
+    `systems` reads those of some only. Raises ValueError when there is none of any: a dry run, or nobody was ready.
     """
     wanted = set(example_ids)
     specs, table = read_roster(folder)
     ran = set(table[table["ready"]]["system"])
+    ran &= ran if systems is None else set(systems)
     found = [p for spec in specs if spec.name in ran for p in read_predictions(journal_of(folder, spec))]
-    if not found:
+    if not found and systems is None:
         raise ValueError(
             f"predictions of run {folder.parent.name}: expected those of a system, got none; a dry run stops "
             "before the first call (set `dry_run: false`), and the table of notebook 03_prompt says what a system lacks"
