@@ -1,4 +1,4 @@
-"""Leaderboards over a sweep: one per corpus and split, the configurations ranked by what their cells scored."""
+"""Leaderboards over a sweep: one per corpus and judged split (`test`, `ood`), the configurations ranked by what their cells scored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def leaderboards(home: Run) -> list[Board]:
     if not tables:
         return []
     found = pd.concat(tables, ignore_index=True)
-    return [_board(group, *map(str, key)) for key, group in found.groupby(["corpus", "split"], sort=True)]
+    found = found[found["split"].isin(["test", "ood"])].sort_values("split", ascending=False, kind="stable")
+    return [_board(group, *map(str, key)) for key, group in found.groupby(["corpus", "split"], sort=False)]
 
 
 def _board(group: Any, corpus: str, split: str) -> Board:

@@ -101,14 +101,19 @@ def _head(study: Study, cells: Sequence[Cell], runs: Mapping[str, Member]) -> li
     skipped = sum(bool(cell.skipped) for cell in cells)
     planned = sum(len(run.notebooks) for run in runs.values())
     apart = len(NOTEBOOKS) * (len(cells) - skipped)
-    shared = {kind: sum(name.startswith(f"shared/{kind}-") for name in runs) for kind in ("data", "model")}
+    corpora = sum(name.startswith("shared/data-") for name in runs)
+    tuned = sum(_fine_tunes(run) for name, run in runs.items() if name.startswith("shared/model-"))
     borrowed = sum(len(run.borrows) for run in runs.values())
     return [
         f"{len(cells)} cells ({axes or 'no axis'}, "
         f"{len(study.matrix.exclude)} exclude and {len(study.matrix.include)} include rules), {skipped} skipped",
-        f"{planned} notebooks to execute instead of {apart}: {shared['data']} corpora and {shared['model']} fine-tuned "
-        f"models are shared, {borrowed} sets of answers are asked once",
+        f"{planned} notebooks to execute instead of {apart}: {corpora} corpora and {tuned} fine-tuned models "
+        f"are shared, {borrowed} sets of answers are asked once",
     ]
+
+
+def _fine_tunes(run: Member) -> bool:
+    return any(spec.model == "slm/tuned" for spec in run.study.systems.values())
 
 
 def _words(cell: Cell, prices: Mapping[str, Price]) -> str:
