@@ -1,4 +1,4 @@
-"""Leaderboards over a sweep: one per corpus and judged split (`test`, `ood`), the configurations ranked by what their cells scored."""
+"""Leaderboards over a sweep: one per corpus and judged split, configurations ranked by what their cells scored."""
 
 from __future__ import annotations
 
