@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -27,7 +25,7 @@ _UNREAD: Final = re.compile(r"<(style|script)\b.*?</\1\s*>", re.IGNORECASE | re.
 def readable(notebook: Mapping[str, Any], root: Path, note: str = "") -> dict[str, Any]:
     """A copy of an executed notebook (nbformat 4) that reads well on a code host, safe to show anywhere.
 
-    Pictures stay as PNG with at most 256 colours; HTML and Markdown are cleaned of scripts, handlers and links that run
+    Of a figure its PNG stays; HTML and Markdown are cleaned of scripts, handlers and links that run
     something; outputs that only a widget or Plotly could show are dropped; `root` becomes `.`; execution times go.
     `note` is Markdown for a first cell.
     """
@@ -103,18 +101,8 @@ def _output(output: dict[str, Any]) -> dict[str, Any] | None:
         if kind in kept:
             kept[kind] = _lines(clean_html("".join(kept[kind])))
     if "image/png" in kept:
-        kept = {"image/png": _fewer_colours(kept["image/png"])}
+        kept = {"image/png": kept["image/png"]}
     return output | {"data": kept, "metadata": {}} if kept else None
-
-
-def _fewer_colours(picture: str | list[str]) -> str:
-    """A base64 PNG with a palette: charts keep their look at a third of the size."""
-    from PIL import Image
-
-    image = Image.open(io.BytesIO(base64.b64decode("".join(picture)))).convert("RGB")
-    small = io.BytesIO()
-    image.quantize(256, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
-    return base64.b64encode(small.getvalue()).decode()
 
 
 def _lines(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import html
+import io
 import math
 import os
 import re
@@ -94,9 +95,17 @@ def _drawn(figure: str, scale: float, width: int, height: int) -> bytes:
     import plotly.io
 
     parsed = plotly.io.from_json(figure)
-    return bytes(
-        kaleido.calc_fig_sync(parsed, opts={"format": "png", "scale": scale, "width": width, "height": height})
-    )
+    opts = {"format": "png", "scale": scale, "width": width, "height": height}
+    return fewer_colours(bytes(kaleido.calc_fig_sync(parsed, opts=opts)))
+
+
+def fewer_colours(picture: bytes) -> bytes:
+    """A PNG with a palette of at most 256 colours: charts look the same at a third of the size."""
+    from PIL import Image
+
+    image, small = Image.open(io.BytesIO(picture)).convert("RGB"), io.BytesIO()
+    image.quantize(256, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
+    return small.getvalue()
 
 
 def save_figure(figure: Any, table: pd.DataFrame, folder: str | Path, stem: str) -> Saved:
