@@ -231,12 +231,17 @@ def by_feature(
     sources: Sources | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """`summarise` over slices: one row per system, feature and value (columns system, feature, slice, n, mean, ...)."""
+    """`summarise` over slices: one row per system, feature and value (columns system, feature, slice, n, mean, ...).
+
+    A feature that counts is cut in two: none (False) and some (True).
+    """
     parts = []
     for feature in features:
         if feature not in examples:
             raise ValueError(f"slice {feature!r}: expected one of {list(examples.columns)}; check the feature's name")
         values = examples.set_index("example")[feature]
+        if pd.api.types.is_numeric_dtype(values):
+            values = values.astype(bool)
         cut = scores.assign(slice=scores["example"].map(values).astype(str))
         part = summarise(cut, [measure], by=["slice"], sources=sources, seed=seed)
         parts.append(part.assign(feature=feature))
