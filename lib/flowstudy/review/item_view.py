@@ -12,7 +12,7 @@ from flowstudy.analysis.errors import ProposedTag, anchors
 from flowstudy.analysis.taxonomy import Taxonomy
 from flowstudy.flows.render import show_value, title
 from flowstudy.flows.schema import Component, Flow, Input, Trigger
-from flowstudy.metrics import FlowTooLarge, explain
+from flowstudy.metrics import Explanation, FlowTooLarge, explain
 from flowstudy.review.sampling import Item
 from flowstudy.review.tags import Tag
 
@@ -41,14 +41,17 @@ def item_html(
     blind: bool = False,
     inputs: bool = False,
     opinions: Sequence[Tag] = (),
+    script: Explanation | None = None,
 ) -> str:
     """The whole view of one answer. `blind` hides the system's name, `inputs` opens all inputs.
+
+    `script` is `metrics.explain` of the answer, if it is at hand.
 
     `opinions` are the annotators' verdicts, for the adjudicator: who ticked what, where they differ, their notes.
     """
     head = _head(item, blind)
     asked = f'<p class="fs-asked">{escape(item.example.requirement)}</p>'
-    body = _flows(item, inputs) if item.prediction.flow is not None else _no_flow(item)
+    body = _flows(item, inputs, script) if item.prediction.flow is not None else _no_flow(item)
     said = _opinions(taxonomy, opinions) if opinions else ""
     return f'<div class="fs-item">{head}{asked}{body}{said}{_evidence(taxonomy, proposals)}{_suggestions(item)}</div>'
 
@@ -101,10 +104,10 @@ def _no_flow(item: Item) -> str:
     return f'<div class="fs-raw">{left}{right}</div>'
 
 
-def _flows(item: Item, opened: bool) -> str:
+def _flows(item: Item, opened: bool, script: Explanation | None) -> str:
     flow = item.prediction.flow or Flow()
     try:
-        script = explain(flow, item.example.references, record=item.example.id)
+        script = script or explain(flow, item.example.references, record=item.example.id)
     except FlowTooLarge as error:
         return f'<p class="fs-why">{escape(str(error))}</p>'
     reference = item.example.references[script.reference_best]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from flowstudy.analysis.errors import ProposedTag, propose_tags
 from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
 from flowstudy.analysis.verdicts import fingerprint, shared
-from flowstudy.metrics import FlowTooLarge
+from flowstudy.metrics import Explanation, FlowTooLarge, explain
 from flowstudy.review.sampling import Item
 from flowstudy.review.tags import Role, State, Tag, TagStore
 
@@ -48,6 +48,7 @@ class Session:
         self.opinions: list[Tag] = []
         self._actions: list[tuple[int, Tag]] = []
         self._proposals: dict[int, list[ProposedTag]] = {}
+        self._scripts: dict[int, Explanation | None] = {}
         self.position = 0
         self.open(next((n for n, item in enumerate(self.items) if not self._settled(item)), 0))
 
@@ -66,15 +67,21 @@ class Session:
         """Median seconds per confirmed answer of this sitting (pauses over ten minutes left out); None at first."""
         return statistics.median(self.paces) if self.paces else None
 
+    def script(self, position: int | None = None) -> Explanation | None:
+        """The edit script of an answer (the one at hand), computed once; None without a flow or for one too large."""
+        place = self.position if position is None else position
+        if place not in self._scripts:
+            self._scripts[place] = _script(self.items[place])
+        return self._scripts[place]
+
     def proposals(self, position: int | None = None) -> list[ProposedTag]:
         """What the analysis proposes for an answer (the one at hand), computed once; none for one too large."""
         place = self.position if position is None else position
         if place not in self._proposals:
-            item = self.items[place]
-            try:
-                self._proposals[place] = propose_tags(item.example, item.prediction, item.catalogue)
-            except FlowTooLarge:
-                self._proposals[place] = []
+            item, script = self.items[place], self.script(place)
+            too_large = script is None and item.prediction.flow is not None
+            found = [] if too_large else propose_tags(item.example, item.prediction, item.catalogue, script)
+            self._proposals[place] = found
         return self._proposals[place]
 
     def open(self, position: int) -> None:
@@ -169,3 +176,12 @@ class Session:
     def _advance(self) -> None:
         later = [*range(self.position + 1, len(self.items)), *range(self.position)]
         self.open(next((n for n in later if not self._settled(self.items[n])), self.position))
+
+
+def _script(item: Item) -> Explanation | None:
+    if item.prediction.flow is None:
+        return None
+    try:
+        return explain(item.prediction.flow, item.example.references, record=item.example.id)
+    except FlowTooLarge:
+        return None

@@ -64,7 +64,7 @@ class Tagger:
             proposals = session.proposals()
             view = item_html(
                 session.item, session.taxonomy, proposals, blind=self.blind, inputs=self._all_inputs,
-                opinions=session.opinions,
+                opinions=session.opinions, script=session.script(),
             )  # fmt: skip
             if self.view.value != view:
                 self.view.value = view
