@@ -14,6 +14,7 @@ outline of the flow, always; text that looks like a pointer is escaped by a back
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -23,9 +24,12 @@ from flowstudy.flows.outline import component_line, from_outline, to_outline
 from flowstudy.flows.query import parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, Component, Flow, Input
 from flowstudy.systems.records import Suggestion
+from flowstudy.systems.words import words as stems
 
 #: How many of each can be pointed at; what comes later in a list must be spelled.
 MAX_WORDS, MAX_SUGGESTIONS, MAX_INPUTS, MAX_CHOICES = 256, 64, 12, 16
+#: Words of the requirement named beside a suggestion.
+MAX_ECHOES: Final = 3
 _STEP_KINDS: Final = frozenset({"trigger", "action", "subflow"})
 _WORD: Final = re.compile(r"[\w$€£#@%+&]+(?:[-'’.@&+]\w+|[:,]\d+)*%?")
 _LINE: Final = re.compile(r"( *)(?:(\d+)(?: |(?=<)))?(?:(<w\d+><w\d+>) ?)?(.*)")
@@ -66,23 +70,61 @@ def number_words(requirement: str) -> str:
     return "".join([*pieces, escape(requirement[last:])])
 
 
-def suggestion_lines(suggestions: Sequence[Suggestion], catalogue: Catalogue | None = None) -> str:
+def suggestion_lines(
+    suggestions: Sequence[Suggestion], catalogue: Catalogue | None = None, requirement: str = ""
+) -> str:
     """The numbered list of suggestions as the prompt shows it: kind, name in words, description, inputs, choices.
 
-    The columns of a suggested table stand in its line; other columns have lines of their own.
+    The columns of a suggested table stand in its line; other columns have lines of their own. With a requirement,
+    the number of a suggestion is followed by the words of the requirement that speak of it (see `echoes`).
     """
     shown = list(enumerate(suggestions[:MAX_SUGGESTIONS]))
     tables = {s.name for _, s in shown if s.kind == "table"}
+    heads = [f"<s{n}>{heard}" for n, heard in enumerate(echoes([s for _, s in shown], catalogue, requirement))]
     lines = []
     for number, item in shown:
         if item.kind == "column" and item.name.rpartition(".")[0] in tables:
             continue
-        line = f"<s{number}> {item.kind} {describe(item, catalogue)}"
+        line = f"{heads[number]} {item.kind} {describe(item, catalogue)}"
         if item.kind == "table":
             own = [(n, s) for n, s in shown if s.kind == "column" and s.name.rpartition(".")[0] == item.name]
-            line += "".join(f" <s{n}> {_column_text(s.name, catalogue, short=True)}" for n, s in own)
+            line += "".join(f" {heads[n]} {_column_text(s.name, catalogue, short=True)}" for n, s in own)
         lines.append(line)
     return "\n".join(lines)
+
+
+def echoes(suggestions: Sequence[Suggestion], catalogue: Catalogue | None, requirement: str) -> list[str]:
+    """For each suggestion the pointers at the words of the requirement that share a stem with it, at most
+    MAX_ECHOES: words that few other suggestions share come first, then the order of the requirement. A reader that
+    only has to look a number up finds its place sooner than one that must compare words.
+    """
+    heard = [frozenset(stems(_spoken(item, catalogue))) for item in suggestions]
+    if not any(heard) or not requirement:
+        return [""] * len(heard)
+    spread = Counter(stem for stems_ in heard for stem in stems_)
+    said = [
+        (n, stem) for n, word in enumerate(words(requirement)) for stem in stems(requirement[word.start : word.end])
+    ]
+    found = []
+    for own in heard:
+        rarest: dict[int, int] = {}
+        for number, stem in said:
+            if stem in own:
+                rarest[number] = min(spread[stem], rarest.get(number, len(heard)))
+        chosen = sorted(sorted(rarest, key=lambda n: (rarest[n], n))[:MAX_ECHOES])
+        found.append("".join(f"<w{n}>" for n in chosen))
+    return found
+
+
+def _spoken(suggestion: Suggestion, catalogue: Catalogue | None) -> str:
+    """What a suggestion is about, in words: name and description of a step, label and choices of a column."""
+    if suggestion.kind == "column":
+        table, _, name = suggestion.name.rpartition(".")
+        known = catalogue.tables.get(table) if catalogue else None
+        column = known.columns.get(name) if known else None
+        return " ".join([name, column.label, *column.choices.values()] if column else [name])
+    step = _step_def(suggestion, catalogue)
+    return f"{suggestion.name} {step.description}" if step else suggestion.name
 
 
 def describe(suggestion: Suggestion, catalogue: Catalogue | None = None) -> str:

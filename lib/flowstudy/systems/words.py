@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ def words(text: str, *, stops: bool = False) -> list[str]:
     return [stem(word) for word in found if stops or word not in _STOP]
 
 
+@functools.lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The word without its commonest English ending; at least four letters stay."""
     for ending in _ENDINGS:

@@ -138,7 +138,7 @@ def render(
         from flowstudy.systems import pointers
 
         values["numbered"] = pointers.number_words(clean)
-        values["suggestion_lines"] = pointers.suggestion_lines(suggestions, catalogue)
+        values["suggestion_lines"] = pointers.suggestion_lines(suggestions, catalogue, clean)
     for (name, role), text in prompt.sections.items():
         if role == "text":
             values[name] = _fill(text, values)
@@ -166,7 +166,7 @@ def shown_shots(
             from flowstudy.systems import pointers
 
             one["numbered"] = pointers.number_words(shot.example.requirement)
-            one["suggestion_lines"] = pointers.suggestion_lines(shot.suggestions, catalogue)
+            one["suggestion_lines"] = pointers.suggestion_lines(shot.suggestions, catalogue, shot.example.requirement)
         shown.append(one)
     return shown
 

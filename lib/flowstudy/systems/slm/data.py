@@ -12,7 +12,7 @@ from flowstudy.corpus.synthesis import Mix, generate, invent_catalogue
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.offers import suggest_all
 from flowstudy.systems.pointers import point
-from flowstudy.systems.prompts import render
+from flowstudy.systems.prompts import Shot, render
 from flowstudy.systems.records import Suggestion, SystemSpec
 from flowstudy.systems.retrieval import Ranker, retrieve
 from flowstudy.systems.slm.template import render_messages
@@ -31,10 +31,13 @@ class Pair(NamedTuple):
     completion: str
 
 
-def pair(example: Example, catalogue: Catalogue, suggestions: Sequence[Suggestion], *, prompt: str = "pointed") -> Pair:
-    """The pair of one example with the given suggestions."""
+def pair(
+    example: Example, catalogue: Catalogue, suggestions: Sequence[Suggestion], *, prompt: str = "pointed",
+    shots: Sequence[Shot] = (),
+) -> Pair:  # fmt: skip
+    """The pair of one example with the given suggestions, its prompt beginning with `shots`."""
     spec = SystemSpec(name="slm", model="slm/train", prompt=prompt)
-    rendered = render(spec, "whole", example.requirement, suggestions, catalogue)
+    rendered = render(spec, "whole", example.requirement, suggestions, catalogue, shots)
     return Pair(
         example.id, render_messages(rendered.messages), point(example.flow, suggestions, example.requirement, catalogue)
     )
@@ -100,17 +103,36 @@ def _known(kind: str, name: str, catalogue: Catalogue) -> bool:
 
 
 def invented_pairs(
-    seed: int, mix: Mix, per_environment: int = 24, offers: Sequence[int] = (4, 6, 8, 8, 10, 12)
+    seed: int, mix: Mix, per_environment: int = 24, offers: Sequence[int] = (4, 6, 8, 8, 10, 12), shots: int = 0
 ) -> Iterator[list[Pair]]:
     """Endless training material for the seed model: the pairs of one invented environment after another, each with
-    one of `offers` as its k for the retriever."""
+    one of `offers` as its k for the retriever. One prompt in six has its suggestions in no order, as the oracle's
+    have; with `shots`, each prompt begins with up to so many examples of the same environment.
+    """
     number = 0
     while True:
         rng = random.Random(f"{seed}|{number}")
         catalogue = invent_catalogue(seed * 1_000_003 + number)
-        found = []
-        for example in generate(catalogue, per_environment, seed, mix=mix):
-            suggestions = retrieve("lexical", example.requirement, catalogue, rng.choice(list(offers)))
-            found.append(pair(example, catalogue, completed(suggestions, example, catalogue, rng, platform=PLATFORM)))
-        yield found
+        examples = list(generate(catalogue, per_environment, seed, mix=mix))
+        offered = []
+        for example in examples:
+            found = retrieve("lexical", example.requirement, catalogue, rng.choice(list(offers)))
+            found = completed(found, example, catalogue, rng, platform=PLATFORM)
+            offered.append(_shuffled(found, rng) if rng.random() < 1 / 6 else found)
+        shown = [Shot(*both) for both in zip(examples, offered, strict=True)]
+        yield [
+            pair(shot.example, catalogue, shot.suggestions, shots=_others(shown, n, shots, rng))
+            for n, shot in enumerate(shown)
+        ]
         number += 1
+
+
+def _others(shown: Sequence[Shot], place: int, most: int, rng: random.Random) -> list[Shot]:
+    """One to `most` shots other than the one at `place`; none when `most` is 0."""
+    return rng.sample([*shown[:place], *shown[place + 1 :]], rng.randint(min(1, most), most))
+
+
+def _shuffled(suggestions: Sequence[Suggestion], rng: random.Random) -> list[Suggestion]:
+    """Each shelf in another order."""
+    mixed = rng.sample(list(suggestions), len(suggestions))
+    return sorted(mixed, key=lambda item: _SHELF[item.kind])

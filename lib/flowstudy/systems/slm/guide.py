@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from flowstudy.systems.pointers import MAX_CHOICES, MAX_INPUTS, MAX_SUGGESTIONS, MAX_WORDS
 
-_ITEM: Final = re.compile(r"<([sic])(\d+)>(?: (trigger|action|subflow|table|column)\b)?")
-_BLOCK: Final = re.compile(r"((?:^<s\d+> .*\n)*)^Requirement: ((?:(?!^Requirement: ).*\n)*?)^Flow:\n?\Z", re.MULTILINE)
+_ITEM: Final = re.compile(r"<([sic])(\d+)>(?:<w\d+>)*(?: (trigger|action|subflow|table|column)\b)?")
+_BLOCK: Final = re.compile(r"((?:^<s\d+>.*\n)*)^Requirement: ((?:(?!^Requirement: ).*\n)*?)^Flow:\n?\Z", re.MULTILINE)
 _MOST: Final = {"s": MAX_SUGGESTIONS, "w": MAX_WORDS, "i": MAX_INPUTS, "c": MAX_CHOICES}
 
 

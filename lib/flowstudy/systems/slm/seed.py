@@ -1,8 +1,10 @@
-"""Train the seed model from nothing: `python -m flowstudy.systems.slm.seed --minutes 30` (or `make seed-slm`).
+"""Train the seed model from nothing: `python -m flowstudy.systems.slm.seed --minutes 60` (or `make seed-slm`).
 
 A small Llama learns to read a requirement, to copy and to use suggestions, on synthetic examples of invented
 environments. It is a base to fine-tune and a demonstration, not a language model. A killed run goes on from its last
-checkpoint; the learning rate falls to zero in the last third of the time.
+checkpoint; the learning rate falls to zero in the last part of the time. `torchrun --nproc-per-node 2 -m
+flowstudy.systems.slm.seed` trains in two processes that average their gradients: on a CPU two threads of one process
+gain little.
 """
 
 from __future__ import annotations
@@ -10,17 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import random
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flowstudy.corpus.synthesis import Mix
 from flowstudy.corpus.synthesis.words import QUALITIES, SYNONYMS, THINGS, plural
 from flowstudy.systems.slm.data import Pair, invented_pairs
-from flowstudy.systems.slm.drills import Drill, encode_drill, invented_drills
+from flowstudy.systems.slm.drills import encode_drill, invented_drills
+from flowstudy.systems.slm.muon import fast_bf16, new_muon
 from flowstudy.systems.slm.prepare import encode
 
 SEED: Final = Path(__file__).parent / "seed"
@@ -30,24 +34,29 @@ HELD_OUT: Final = 999
 
 @dataclass(frozen=True)
 class SeedPlan:
-    """What to train and for how long. `tokens` is the size of one update, `lengths` the sequence lengths in it."""
+    """What to train and for how long.
 
-    hidden: int = 128
+    `tokens` is the size of one update of one process, `longest` the longest row in it, `shots` the share of updates
+    whose prompts have shots, `drills` the share of updates that are drills (a third of it in the last quarter).
+    """
+
+    hidden: int = 160
     layers: int = 6
-    heads: int = 4
-    inner: int = 352
+    heads: int = 5
+    inner: int = 432
     vocabulary: int = 4096
     context: int = 3072
-    tokens: int = 2048
-    lengths: tuple[int, ...] = (512, 512, 1024)
-    rate: float = 0.004
-    rate_small: float = 0.001
+    tokens: int = 3072
+    longest: int = 1280
+    shots: float = 0.15
+    rate: float = 0.01
+    rate_small: float = 0.002
     prompt_loss: float = 0.3
     copying: float = 0.7
     waves: bool = True
     drills: float = 0.6
-    minutes: float = 30.0
-    decay: float = 0.3
+    minutes: float = 60.0
+    decay: float = 0.6
     seed: int = 0
 
 
@@ -61,28 +70,23 @@ def train_seed(folder: str | Path, plan: SeedPlan | None = None, *, log_every: i
     plan = plan or SeedPlan()
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
+    team = Team.join()
     torch.manual_seed(plan.seed)
-    tokenizer = _tokenizer(out, plan)
+    tokenizer = _tokenizer(out, plan, team)
     model = new_model(tokenizer, plan)
     optimizers = _optimizers(model, plan)
     state = _resume(out, model, optimizers)
-    packs = _packs(tokenizer, plan, int(state["step"]))
+    batches = _Batches(tokenizer, plan, team.rank, int(state["step"]))
+    torch.manual_seed(plan.seed + team.rank)
     held_out = held_out_batch(tokenizer)
     started, used = time.monotonic(), float(state["used_s"])
     begun, seen = time.monotonic(), 0
-    while True:
-        spent = used + time.monotonic() - started
-        share = spent / (plan.minutes * 60)
-        if share >= 1:
-            break
-        rate = min(1.0, (state["step"] + 1) / 100) * min(1.0, (1 - share) / plan.decay)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["base"] * rate
-        loss, tokens = _update(model, next(packs)(share), optimizers, plan)
+    while (share := team.told((used + time.monotonic() - started) / (plan.minutes * 60))) < 1:
+        _set_rates(optimizers, min(1.0, (state["step"] + 1) / 100) * min(1.0, (1 - share) / plan.decay))
+        loss, tokens = _update(model, batches.next(share), optimizers, plan, team)
         state["step"], state["tokens"], seen = state["step"] + 1, state["tokens"] + tokens, seen + tokens
-        if state["step"] % log_every == 0:
-            line = {"step": state["step"], "minutes": round(spent / 60, 2), "tokens": state["tokens"],
+        if state["step"] % log_every == 0 and team.rank == 0:
+            line = {"step": state["step"], "minutes": round(share * plan.minutes, 2), "tokens": state["tokens"],
                     "loss": round(loss, 4),
                     "tokens_per_s": round(seen / (time.monotonic() - begun))}  # fmt: skip
             if state["step"] % (log_every * 5) == 0:
@@ -93,11 +97,67 @@ def train_seed(folder: str | Path, plan: SeedPlan | None = None, *, log_every: i
             _log(out, line)
             begun, seen = time.monotonic(), 0
     state["used_s"] = plan.minutes * 60
-    _checkpoint(out, model, optimizers, state)
     final = {"step": state["step"], "tokens": state["tokens"], "minutes": plan.minutes, **measure(model, held_out)}
-    _log(out, final)
-    save_seed(model, tokenizer, out, plan, final)
+    if team.rank == 0:
+        _checkpoint(out, model, optimizers, state)
+        _log(out, final)
+        save_seed(model, tokenizer, out, plan, final)
+    team.leave()
     return final
+
+
+class Team(NamedTuple):
+    """The processes that train together; alone unless started by `torchrun`."""
+
+    rank: int
+    size: int
+
+    @classmethod
+    def join(cls) -> Team:
+        """Meet the others, as the environment of `torchrun` says."""
+        rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        if size > 1:
+            import torch
+
+            torch.set_num_threads(1)
+            torch.distributed.init_process_group("gloo")
+        return cls(rank, size)
+
+    def told(self, number: float) -> float:
+        """The first process's number, the same for all."""
+        if self.size == 1:
+            return number
+        import torch
+
+        shared = torch.tensor([number], dtype=torch.float64)
+        torch.distributed.broadcast(shared, 0)
+        return float(shared[0])
+
+    def average_gradients(self, model: Any) -> None:
+        """Every process goes on with the mean of all gradients."""
+        if self.size == 1:
+            return
+        import torch
+
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        torch.distributed.all_reduce(flat)
+        pieces = (flat / self.size).split([gradient.numel() for gradient in gradients])
+        for parameter, piece in zip(model.parameters(), pieces, strict=True):
+            parameter.grad = piece.view_as(parameter)
+
+    def leave(self) -> None:
+        """Part from the others."""
+        if self.size > 1:
+            import torch
+
+            torch.distributed.destroy_process_group()
+
+
+def _set_rates(optimizers: list[Any], share: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"] * share
 
 
 def new_model(tokenizer: Any, plan: SeedPlan) -> Any:
@@ -111,6 +171,7 @@ def new_model(tokenizer: Any, plan: SeedPlan) -> Any:
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
+    config._attn_implementation = "eager"  # for short rows on a CPU faster than the fused kernel
     model = LlamaForCausalLM(config)
     _lean_to_copying(model, plan)
     _count_in_waves(model, tokenizer, plan)
@@ -174,77 +235,59 @@ def save_seed(model: Any, tokenizer: Any, folder: Path, plan: SeedPlan, measures
 
 def _mix(share: float, rng: random.Random) -> Mix:
     """Short flows first."""
-    most = 3 if share < 0.3 else (5 if share < 0.7 else rng.choice((5, 8, 12)))
+    most = 3 if share < 0.15 else (6 if share < 0.4 else rng.choice((6, 8, 12)))
     return Mix(sizes=(1, most))
 
 
-def _tokenizer(out: Path, plan: SeedPlan) -> Any:
+def _tokenizer(out: Path, plan: SeedPlan, team: Team) -> Any:
+    """Read from `out`, or made by the first process while the others wait."""
     from flowstudy.systems.slm.tokenizer import load_tokenizer, train_tokenizer
 
-    if (out / "tokenizer.json").exists():
-        return load_tokenizer(out)
-    found: Iterator[list[Pair]] = invented_pairs(plan.seed + 500, Mix(), per_environment=3)
-    texts = [f"{pair.prompt}{pair.completion}" for _ in range(plan.vocabulary // 10) for pair in next(found)]
-    texts += [f" {word} {plural(word)}" for word in (*THINGS, *QUALITIES, *SYNONYMS) for _ in range(3)]
-    tokenizer = train_tokenizer(texts, plan.vocabulary, plan.context)
-    tokenizer.save_pretrained(out)
-    return tokenizer
+    if team.rank == 0 and not (out / "tokenizer.json").exists():
+        found: Iterator[list[Pair]] = invented_pairs(plan.seed + 500, Mix(), per_environment=3)
+        texts = [f"{pair.prompt}{pair.completion}" for _ in range(plan.vocabulary // 10) for pair in next(found)]
+        texts += [f" {word} {plural(word)}" for word in (*THINGS, *QUALITIES, *SYNONYMS) for _ in range(3)]
+        train_tokenizer(texts, plan.vocabulary, plan.context).save_pretrained(out)
+    team.told(0)
+    return load_tokenizer(out)
 
 
-def _packs(tokenizer: Any, plan: SeedPlan, step: int) -> Iterator[Any]:
-    """Endless functions share -> (ids, labels): each sequence holds the pairs of one environment one after another,
-    as prompts with shots do."""
-    rng = random.Random(f"{plan.seed}|{step}")
-    number = 0
+Rows = tuple[list[list[int]], list[list[int]]]
 
-    def environment(share: float) -> list[Pair]:
-        nonlocal number
-        number += 1
-        offers = (2, 3, 4) if share < 0.3 else ((3, 4, 6) if share < 0.7 else (4, 6, 8))
-        return next(invented_pairs(plan.seed + 1000 + step * 7919 + number, _mix(share, rng), offers=offers))
 
-    def drill(share: float) -> list[Drill]:
-        nonlocal number
-        number += 1
-        offers = (2, 3, 4) if share < 0.5 else (3, 4, 6)
-        return next(invented_drills(plan.seed + 1000 + step * 7919 + number, Mix(sizes=(1, 4)), offers))
+class _Batches:
+    """Endless batches of rows with labels: single prompts, prompts with shots, and drills, each of one pool that is
+    filled from invented environments and sorted by length, so that little is padding."""
 
-    waiting: list[Pair] = []
-    exercises: list[Drill] = []
+    def __init__(self, tokenizer: Any, plan: SeedPlan, rank: int, step: int) -> None:
+        self.tokenizer, self.plan = tokenizer, plan
+        self.rng = random.Random(f"{plan.seed}|{rank}|{step}")
+        self.pools: dict[str, list[tuple[list[int], list[int]]]] = {"single": [], "shots": [], "drills": []}
 
-    def batch(share: float) -> tuple[list[list[int]], list[list[int]]]:
-        nonlocal waiting
-        length = rng.choice(plan.lengths)
-        rows, labels = [], []
-        drilling = rng.random() < (plan.drills if share < 0.75 else plan.drills / 3)
-        for _ in range(max(1, plan.tokens // length)):
-            if drilling:
-                if not exercises:
-                    exercises.extend(drill(share))
-                one, marked = encode_drill(tokenizer, exercises.pop(), length)
-                rows.append(one)
-                labels.append(marked)
-                continue
-            ids: list[int] = []
-            marks: list[int] = []
-            while True:
-                if not waiting:
-                    waiting = environment(share)
-                one, prompt = encode(tokenizer, waiting[-1])
-                one, skip = (one[1:], prompt - 1) if ids else (one, prompt)
-                if ids and len(ids) + len(one) > length:
-                    break
-                waiting.pop()
-                if len(one) > plan.context:
-                    continue
-                ids += one
-                marks += [-100] * skip + one[skip:]
-            rows.append(ids)
-            labels.append(marks)
-        return rows, labels
+    def next(self, share: float) -> Rows:
+        """The rows of one update when `share` (0..1) of the time has passed."""
+        draw, drills = self.rng.random(), self.plan.drills * (1 if share < 0.75 else 1 / 3)
+        kind = "drills" if draw < drills else ("shots" if draw < drills + (1 - drills) * self.plan.shots else "single")
+        pool = self.pools[kind]
+        if not pool:
+            pool += self._filled(kind, share)
+        taken = [pool.pop(self.rng.randrange(len(pool)))]
+        pool.sort(key=lambda row: abs(len(row[0]) - len(taken[0][0])), reverse=True)
+        while pool and (len(taken) + 1) * max(len(taken[0][0]), len(pool[-1][0])) <= self.plan.tokens:
+            taken.append(pool.pop())
+        return [ids for ids, _ in taken], [labels for _, labels in taken]
 
-    while True:
-        yield batch
+    def _filled(self, kind: str, share: float) -> list[tuple[list[int], list[int]]]:
+        seed, longest = self.rng.randrange(10**9), self.plan.longest
+        offers = (2, 3, 4) if share < 0.2 else ((3, 4, 6) if share < 0.5 else (4, 6, 8))
+        if kind == "drills":
+            drills = next(invented_drills(seed, Mix(sizes=(1, 4)), offers, 24))
+            return [encode_drill(self.tokenizer, drill, longest) for drill in drills]
+        few = kind == "shots"
+        mix = Mix(sizes=(1, 4)) if few else _mix(share, self.rng)
+        pairs = next(invented_pairs(seed, mix, offers=offers[:1] if few else offers, shots=3 if few else 0))
+        rows = [encode(self.tokenizer, pair) for pair in pairs]
+        return [(ids, [-100] * prompt + ids[prompt:]) for ids, prompt in rows if len(ids) <= longest]
 
 
 def held_out_batch(tokenizer: Any, count: int = 48) -> list[tuple[list[int], int]]:
@@ -260,8 +303,6 @@ def held_out_batch(tokenizer: Any, count: int = 48) -> list[tuple[list[int], int
 def _optimizers(model: Any, plan: SeedPlan) -> list[Any]:
     """Muon for the matrices of the layers, AdamW for embeddings and norms; `base` is the full learning rate."""
     import torch
-
-    from flowstudy.systems.slm.muon import new_muon
 
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
     chosen = {id(p) for p in matrices}
@@ -284,7 +325,9 @@ def _forward(
     width = max(map(len, rows))
     ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
     marks = torch.tensor([row + [-100] * (width - len(row)) for row in labels])[:, 1:]
-    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bf16()):
+        hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+    hidden = hidden.float()
     wanted = marks != -100
     logits = model.lm_head(hidden[wanted])
     loss = torch.nn.functional.cross_entropy(logits, marks[wanted], reduction="sum") / max(1, int(wanted.sum()))
@@ -297,15 +340,14 @@ def _forward(
     return whole, loss, logits, marks[wanted]
 
 
-def _update(
-    model: Any, batch: tuple[list[list[int]], list[list[int]]], optimizers: list[Any], plan: SeedPlan
-) -> tuple[float, int]:
+def _update(model: Any, batch: Rows, optimizers: list[Any], plan: SeedPlan, team: Team) -> tuple[float, int]:
     import torch
 
     model.train()
     rows, labels = batch
     whole, loss, _, _ = _forward(model, rows, labels, plan.prompt_loss)
     whole.backward()
+    team.average_gradients(model)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:
         optimizer.step()
@@ -313,7 +355,7 @@ def _update(
     value = float(loss.detach())
     if not math.isfinite(value):
         raise FloatingPointError(f"seed training: expected a finite loss, got {value}; lower `rate`")
-    return value, sum(map(len, rows))
+    return value, sum(map(len, rows)) * team.size
 
 
 def measure(model: Any, held_out: list[tuple[list[int], int]]) -> dict[str, float]:
