@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,6 +140,7 @@ def render(
 
         values["numbered"] = pointers.number_words(clean)
         values["suggestion_lines"] = pointers.suggestion_lines(suggestions, catalogue, clean)
+        values["pointed"] = pointers.point(flow, suggestions, clean, catalogue) if flow is not None else ""
     for (name, role), text in prompt.sections.items():
         if role == "text":
             values[name] = _fill(text, values)
@@ -158,7 +160,7 @@ def shown_shots(
         if stage == "inputs" and step is not None:
             answer = offering.same_step_inputs(flow, step)
         else:
-            answer = _answer(reads, stage, shot, catalogue)
+            answer = stage_answer(reads, stage, shot, catalogue)
         if answer is None:
             continue
         one = {"requirement": shot.example.requirement, "answer": answer}
@@ -171,16 +173,35 @@ def shown_shots(
     return shown
 
 
-def _answer(reads: Reads, stage: Stage, shot: Shot, catalogue: Catalogue) -> str:
-    flow = shot.example.flow.without_inputs() if stage == "outline" else shot.example.flow
+def stage_answer(
+    reads: Reads, stage: Stage, shot: Shot, catalogue: Catalogue, step: Component | Trigger | None = None
+) -> str:
+    """What a model should write for an example: in prompts as an answer of a shot, in training as the target.
+
+    The stage `inputs` needs the `step` of the example's flow whose inputs are asked for.
+    """
+    flow = _part(shot.example.flow, stage, step)
     if reads == "pointed":
         from flowstudy.systems import pointers
 
         return pointers.point(flow, shot.suggestions, shot.example.requirement, catalogue)
     if reads == "outline":
         return to_outline(flow)
+    if stage == "inputs" and step is not None:
+        return json.dumps({i.name: i.value for i in step.inputs}, ensure_ascii=False)
     plain = [c.model_copy(update={"annotation": c.annotation if stage == "outline" else None}) for c in flow.components]
     return flow.model_copy(update={"components": plain}).to_json()
+
+
+def _part(flow: Flow, stage: Stage, step: Component | Trigger | None) -> Flow:
+    """The part of a flow that a stage writes; a single step is its first component, or its trigger."""
+    if stage == "outline":
+        return flow.without_inputs()
+    if isinstance(step, Trigger):
+        return Flow(trigger=step)
+    if isinstance(step, Component):
+        return Flow(components=[step.model_copy(update={"order": 1, "block": None, "annotation": None})])
+    return flow
 
 
 @functools.lru_cache(maxsize=256)

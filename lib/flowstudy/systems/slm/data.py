@@ -11,9 +11,8 @@ from flowstudy.corpus.example import Example
 from flowstudy.corpus.synthesis import Mix, generate, invent_catalogue
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.offers import suggest_all
-from flowstudy.systems.pointers import point
-from flowstudy.systems.prompts import Shot, render
-from flowstudy.systems.records import Suggestion, SystemSpec
+from flowstudy.systems.prompts import Shot, render, stage_answer
+from flowstudy.systems.records import Strategy, Suggestion, SystemSpec
 from flowstudy.systems.retrieval import Ranker, retrieve
 from flowstudy.systems.slm.template import render_messages
 from flowstudy.systems.uses import catalogue_uses
@@ -35,19 +34,38 @@ def pair(
     example: Example, catalogue: Catalogue, suggestions: Sequence[Suggestion], *, prompt: str = "pointed",
     shots: Sequence[Shot] = (),
 ) -> Pair:  # fmt: skip
-    """The pair of one example with the given suggestions, its prompt beginning with `shots`."""
+    """The pair of one example for the strategy `whole`, with the given suggestions; the prompt begins with `shots`."""
     spec = SystemSpec(name="slm", model="slm/train", prompt=prompt)
+    shot = Shot(example, suggestions)
     rendered = render(spec, "whole", example.requirement, suggestions, catalogue, shots)
-    return Pair(
-        example.id, render_messages(rendered.messages), point(example.flow, suggestions, example.requirement, catalogue)
-    )
+    return Pair(example.id, render_messages(rendered.messages), stage_answer(rendered.reads, "whole", shot, catalogue))
+
+
+def stage_pairs(
+    example: Example, catalogue: Catalogue, suggestions: Sequence[Suggestion], *, prompt: str = "pointed"
+) -> list[Pair]:
+    """The pairs of one example for the strategy `decomposed`: its outline, then the inputs of each step that has some,
+    each prompt as the pipeline asks it."""
+    spec = SystemSpec(name="slm", model="slm/train", prompt=prompt, strategy="decomposed")
+    shot, outline = Shot(example, suggestions), example.flow.without_inputs()
+    asked = render(spec, "outline", example.requirement, suggestions, catalogue)
+    found = [Pair(example.id, render_messages(asked.messages), stage_answer(asked.reads, "outline", shot, catalogue))]
+    for step in (example.flow.trigger, *example.flow.components):
+        if step is None or not step.inputs:
+            continue
+        asked = render(spec, "inputs", example.requirement, suggestions, catalogue, flow=outline, step=step)
+        answer = stage_answer(asked.reads, "inputs", shot, catalogue, step)
+        found.append(Pair(example.id, render_messages(asked.messages), answer))
+    return found
 
 
 def pairs(
     examples: Sequence[Example], catalogues: Mapping[str, Catalogue], *, k: int = 10, retriever: str = "lexical",
-    rankers: Mapping[str, Ranker] | None = None, prompt: str = "pointed", complete: bool = True, seed: int = 0,
+    rankers: Mapping[str, Ranker] | None = None, prompt: str = "pointed", strategy: Strategy = "whole",
+    complete: bool = True, seed: int = 0,
 ) -> list[Pair]:  # fmt: skip
-    """Pairs of a training set with retrieved suggestions (`rankers` by domain belong to the retriever `trained`).
+    """Pairs of a training set with retrieved suggestions (`rankers` by domain belong to the retriever `trained`):
+    one an example for the strategy `whole`, an outline and one for each step with inputs for `decomposed`.
 
     `complete` adds what the reference needs and the retriever missed (see `completed`), so that the model is never
     taught to spell a name that it cannot know. Raises ValueError naming an example whose domain has no catalogue.
@@ -60,7 +78,10 @@ def pairs(
             suggestions = completed(
                 suggestions, example, catalogue, random.Random(f"{seed}|{example.id}"), platform=PLATFORM
             )
-        found.append(pair(example, catalogue, suggestions, prompt=prompt))
+        if strategy == "whole":
+            found.append(pair(example, catalogue, suggestions, prompt=prompt))
+        else:
+            found += stage_pairs(example, catalogue, suggestions, prompt=prompt)
     return found
 
 

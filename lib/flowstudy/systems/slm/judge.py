@@ -8,10 +8,13 @@ from typing import Any
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.offers import suggest_all
-from flowstudy.systems.pointers import resolve_flow
+from flowstudy.systems.pipeline import Task
+from flowstudy.systems.prompts import Stage, render
+from flowstudy.systems.readers import read_flow
+from flowstudy.systems.records import Strategy, SystemSpec
 from flowstudy.systems.retrieval import Ranker
-from flowstudy.systems.slm.data import pair
 from flowstudy.systems.slm.generate import Generator
+from flowstudy.systems.slm.template import render_messages
 
 
 def answers(model: Any, tokenizer: Any, prompts: Sequence[str], most: int = 512) -> list[str]:
@@ -25,32 +28,35 @@ def answers(model: Any, tokenizer: Any, prompts: Sequence[str], most: int = 512)
 
 
 class Judge:
-    """Validation examples with their prompts. With no examples it judges nothing."""
+    """Validation examples with their prompts: the whole flow for the strategy `whole`, the outline for `decomposed`.
+    With no examples it judges nothing."""
 
     def __init__(
         self, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], *, k: int, retriever: str, prompt: str,
-        rankers: Mapping[str, Ranker] | None = None,
+        strategy: Strategy = "whole", rankers: Mapping[str, Ranker] | None = None,
     ) -> None:  # fmt: skip
-        self.examples, self.catalogues = list(examples), catalogues
+        self.examples = list(examples)
+        self.stage: Stage = "whole" if strategy == "whole" else "outline"
+        spec = SystemSpec(name="slm", model="slm/train", prompt=prompt, strategy=strategy)
         offers = suggest_all(retriever, self.examples, catalogues, k, rankers=rankers)
-        self.offers = [offers[e.id] for e in self.examples]
-        self.prompts = [
-            pair(e, catalogues[e.domain], offer, prompt=prompt).prompt
-            for e, offer in zip(self.examples, self.offers, strict=True)
-        ]
+        self.tasks = [Task(spec, e.id, e.requirement, offers[e.id], (), catalogues[e.domain]) for e in self.examples]
+        self.asked = [render(spec, self.stage, t.requirement, t.suggestions, t.catalogue) for t in self.tasks]
 
     def score(self, model: Any, tokenizer: Any) -> float | None:
-        """Mean FlowSim with inputs, 0..1, an answer that is no flow counting 0; None without examples."""
+        """Mean FlowSim, 0..1, of the flow with inputs or of the outline, an answer that is no flow counting 0; None
+        without examples."""
         if not self.examples:
             return None
         from flowstudy.metrics import flow_similarity
 
+        texts = answers(model, tokenizer, [render_messages(asked.messages) for asked in self.asked], self._most())
         total = 0.0
-        texts = answers(model, tokenizer, self.prompts)
-        for text, example, offer in zip(texts, self.examples, self.offers, strict=True):
-            try:
-                flow = resolve_flow(text, offer, example.requirement, self.catalogues[example.domain])
-            except ValueError:
-                continue
-            total += flow_similarity(flow, example.references)
+        for text, example, task, asked in zip(texts, self.examples, self.tasks, self.asked, strict=True):
+            flow = read_flow(text, asked.reads, task).flow
+            if flow is not None:
+                total += flow_similarity(flow, example.references, inputs=self.stage == "whole")
         return round(total / len(self.examples), 4)
+
+    def _most(self) -> int:
+        """Room for an answer: JSON takes three to four times the tokens of an outline."""
+        return 512 if self.asked[0].reads == "pointed" else 2048

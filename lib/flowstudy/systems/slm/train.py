@@ -12,65 +12,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.progress import progress
+from flowstudy.systems.records import Strategy
 from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.slm import SEED_MODEL
 from flowstudy.systems.slm.data import Pair, pairs
+from flowstudy.systems.slm.energy import EnergyMeter
 from flowstudy.systems.slm.engines import Engine, Loaded, Lora, Method, load_base
 from flowstudy.systems.slm.judge import Judge, answers
 from flowstudy.systems.slm.prepare import Prepared, TrainingError, prepare
-from flowstudy.systems.slm.template import template_hash
+from flowstudy.systems.slm.report import TrainingReport
 from flowstudy.systems.slm.watch import Watch, as_callback, trainer_class
 
 #: Learning rates that worked on the seed model; adapters need a larger one than all weights.
 RATES: Final = {"lora": 2e-3, "qlora": 2e-4, "full": 1e-3}
-
-
-@dataclass
-class TrainingReport:
-    """What was trained, on what, how long, and how well. `validation` holds (step, FlowSim with inputs)."""
-
-    model_dir: str
-    base: str
-    method: str
-    engine: str
-    why: str
-    examples: int
-    parameters: int
-    trainable_parameters: int
-    truncated: float
-    trainable_tokens: tuple[int, int, int]
-    sample: str
-    steps: int = 0
-    resumed_from: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    tokens_per_s: float = 0.0
-    peak_memory_gb: float = 0.0
-    last_loss: float | None = None
-    validation: list[tuple[int, float]] = field(default_factory=list)
-    stopped: str = "all steps done"
-    same_after_reload: int = 0
-    template_hash: str = ""
-
-    def __str__(self) -> str:
-        low, middle, high = self.trainable_tokens
-        best = max((score for _, score in self.validation), default=None)
-        return (
-            f"{self.method} fine-tune of {Path(self.base).name} with {self.engine} ({self.why})\n"
-            f"{self.examples} examples, {self.truncated:.1%} truncated, "
-            f"tokens that count per example {low}/{middle}/{high} (min/median/max)\n"
-            f"{self.steps} steps, {self.seconds:.0f} s, {self.tokens_per_s:.0f} tokens/s, "
-            f"{self.peak_memory_gb:.1f} GB, {self.stopped}\n"
-            f"last loss {self.last_loss}, best validation FlowSim {best}, "
-            f"{self.same_after_reload} answers the same after a reload"
-        )
+_SMALLER: Final = "use method qlora, a smaller `context` or base, or fewer suggestions"
 
 
 def fine_tune(
@@ -86,6 +48,7 @@ def fine_tune(
     retriever: str = "lexical",
     rankers: Mapping[str, Ranker] | None = None,
     prompt: str = "pointed",
+    strategy: Strategy = "whole",
     epochs: float = 1.0,
     steps: int | None = None,
     rate: float | None = None,
@@ -98,19 +61,23 @@ def fine_tune(
     reload_examples: int = 4,
     lora: Lora | None = None,
     context: int | None = None,
+    usd_per_hour: float | None = None,
 ) -> TrainingReport:
     """Train `base` (`seed`, a folder, or a name that Unsloth loads) on `examples`; the result lies in `out_dir/model`.
 
     Args:
         k: suggestions offered per kind, as `SystemSpec.suggestions` when the model is asked.
         rankers: by domain, what the retriever `trained` needs (see `systems.run_rankers`).
+        strategy: `whole` trains the one stage of that name, `decomposed` the outline and the inputs of each step.
         steps: updates of `batch` examples; None for `epochs`. `max_minutes` limits training in any case.
         evaluations: how often validation FlowSim (0..1) is measured and a checkpoint written; training stops when it
             has not risen `patience` times, and the best state is what is kept.
+        usd_per_hour: price of this machine, for the cost of training in the report.
 
-    A killed run goes on from its last checkpoint when called with the same arguments. Raises TrainingError for data
-    without anything to learn from (naming records), a checkpoint or base that cannot be read, and a saved model that
-    answers differently after a reload.
+    When memory runs out, batches are halved, gradients accumulated, and the report says so. A killed run goes on from
+    its last checkpoint when called with the same arguments. Raises TrainingError for data without anything to learn
+    from (naming records), a checkpoint or base that cannot be read, too little memory for one example, and a saved
+    model that answers differently after a reload.
     """
     from flowstudy.corpus.environments import catalogues_for
 
@@ -120,47 +87,46 @@ def fine_tune(
     if not examples:
         raise TrainingError("training split: expected at least one example, got none; write or generate some")
     shelves = dict(catalogues or catalogues_for([*examples, *validation]))
-    loaded = load_base(base, method, engine, lora or Lora(), seed, context)
     offered: dict[str, Any] = {"k": k, "retriever": retriever, "rankers": rankers, "prompt": prompt}
-    found = pairs(examples, shelves, seed=seed, **offered)
-    ready = prepare(found, loaded.tokenizer, loaded.context)
-    report = _report(out, base, method, loaded, ready)
-    _write(out / "before.json", {"sample": ready.sample, **_facts(report)})
-    judge = Judge(validation[:validation_examples], shelves, **offered)
-    total = steps or max(1, round(epochs * len(ready.rows) / batch))
-    settings = _settings(loaded, out, total, max(1, total // max(1, evaluations)), rate or RATES[method], batch, seed)
-    _train(loaded, ready, Watch(loaded, judge, out, report, settings.save_steps, max_minutes, patience), out, settings)
+    found = pairs(examples, shelves, seed=seed, strategy=strategy, **offered)
+    judge = Judge(validation[:validation_examples], shelves, strategy=strategy, **offered)
+    pieces = 1
+    while True:
+        loaded = load_base(base, method, engine, lora or Lora(), seed, context)
+        ready = prepare(found, loaded.tokenizer, loaded.context)
+        report = TrainingReport.before(out, base, method, loaded, ready)
+        report.batch = _batch_text(batch, pieces)
+        report.write(out / "before.json")
+        total = steps or max(1, round(epochs * len(ready.rows) / batch))
+        every = max(1, total // max(1, evaluations))
+        settings = _settings(loaded, out, total, every, rate or RATES[method], batch // pieces, seed)
+        settings.gradient_accumulation_steps = pieces
+        watch = Watch(loaded, judge, out, report, every, max_minutes, patience)
+        if _train(loaded, ready, watch, out, settings):
+            break
+        if pieces * 2 > batch:
+            raise TrainingError(f"fine-tune of {base}: out of memory with one example at a time; {_SMALLER}")
+        pieces *= 2
+    report.cost_usd = None if usd_per_hour is None else round(report.seconds / 3600 * usd_per_hour, 6)
     checks = pairs((validation or examples)[:reload_examples], shelves, complete=False, **offered)
     _check_reload(loaded, checks, Path(report.model_dir), report)
-    _write(out / "report.json", _facts(report))
+    report.write(out / "report.json")
     return report
 
 
-def _report(out: Path, base: str, method: str, loaded: Loaded, ready: Prepared) -> TrainingReport:
-    parameters = list(loaded.model.parameters())
-    return TrainingReport(
-        model_dir=str(out / "model"), base=base, method=method, engine=loaded.engine, why=loaded.why,
-        examples=len(ready.rows), parameters=sum(p.numel() for p in parameters),
-        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad), truncated=ready.truncated,
-        trainable_tokens=ready.trainable, sample=ready.sample, template_hash=template_hash(),
-    )  # fmt: skip
+def _batch_text(batch: int, pieces: int) -> str:
+    if pieces == 1:
+        return f"{batch} an update"
+    return f"{batch} an update in {pieces} pieces of {batch // pieces}, since memory ran out"
 
 
-def _facts(report: TrainingReport) -> dict[str, Any]:
-    return asdict(report)
-
-
-def _write(path: Path, facts: dict[str, Any]) -> None:
-    draft = path.with_name(f".{path.name}.tmp")
-    draft.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
-
-
-def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: Any) -> None:
+def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: Any) -> bool:
+    """Train until `watch` or the settings end it; False when memory ran out."""
+    import torch
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
 
-    report = watch.report
+    report, meter = watch.report, EnergyMeter()
     trainer = trainer_class(report.engine)(
         model=loaded.model, processing_class=loaded.tokenizer, train_dataset=Dataset.from_list(ready.rows),
         args=settings, callbacks=[as_callback(watch)],
@@ -173,18 +139,21 @@ def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: A
         with progress(f"fine-tuning with {report.engine}", settings.max_steps - report.resumed_from) as watch.tick:
             trainer.train(resume_from_checkpoint=str(last) if last else None)
     except (OSError, ValueError, KeyError, EOFError, RuntimeError) as error:
-        if last is None or "out of memory" in str(error).lower():
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            return False
+        if last is None:
             raise
         got = f"expected one of this run, got: {str(error)[:300]}; delete {last.parent} to start anew"
         raise TrainingError(f"checkpoint {last}: {got}") from None
     report.seconds = round(time.monotonic() - started, 1)
     report.steps = int(trainer.state.global_step)
+    report.energy_wh = meter.used_wh()
     watch.finish(trainer)
-    done = report.steps - report.resumed_from
-    report.tokens = int(
-        done * settings.per_device_train_batch_size * sum(len(row["input_ids"]) for row in ready.rows) / len(ready.rows)
-    )
+    size = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
+    mean = sum(len(row["input_ids"]) for row in ready.rows) / len(ready.rows)
+    report.tokens = int((report.steps - report.resumed_from) * size * mean)
     report.tokens_per_s = round(report.tokens / max(report.seconds - watch.judging_s, 1e-9), 1)
+    return True
 
 
 def _settings(loaded: Loaded, out: Path, total: int, every: int, rate: float, batch: int, seed: int) -> Any:
@@ -197,7 +166,8 @@ def _settings(loaded: Loaded, out: Path, total: int, every: int, rate: float, ba
         lr_scheduler_type="cosine", warmup_steps=max(1, total // 20), weight_decay=0.01, max_grad_norm=1.0, seed=seed,
         data_seed=seed, logging_steps=max(1, min(10, total // 10)), save_strategy="steps", save_steps=every,
         save_total_limit=2, report_to=[], bf16=cuda, fp16=False, use_cpu=not cuda, max_length=loaded.context,
-        completion_only_loss=True, packing=False, gradient_checkpointing=False, disable_tqdm=True, optim="adamw_torch",
+        completion_only_loss=True, packing=cuda and find_spec("flash_attn") is not None,
+        gradient_checkpointing=False, disable_tqdm=True, optim="adamw_torch",
         dataset_num_proc=1, dataloader_pin_memory=cuda,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flowstudy.progress import Tick
     from flowstudy.systems.slm.engines import Loaded
     from flowstudy.systems.slm.judge import Judge
-    from flowstudy.systems.slm.train import TrainingReport
+    from flowstudy.systems.slm.report import TrainingReport
 
 
 def trainer_class(engine: str) -> Any:
