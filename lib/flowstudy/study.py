@@ -7,10 +7,10 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from rapidfuzz import process
 
 from flowstudy.dependencies import library_files, notebook_source
@@ -19,6 +19,7 @@ from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.hybrid import parts_of
 from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.slm.variants import Variant, models_to_train
 
 #: The notebooks in the order of the story.
 NOTEBOOKS: Final = ("01_explore_data", "02_fine_tune", "03_prompt", "04_score", "05_tag_errors", "06_decide")
@@ -43,6 +44,9 @@ class Examples(_Section):
     validation: int | None = None
 
 
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
 class FineTune(_Section):
     base: str = "seed"
     method: str = Field(default="full", pattern="^(full|lora|qlora)$")
@@ -51,6 +55,7 @@ class FineTune(_Section):
     learning_rate: float | None = None
     max_minutes: float = Field(default=5.0, gt=0)
     gpus: int = Field(default=0, ge=0)
+    variants: dict[ModelName, Variant] = Field(default_factory=dict)
 
 
 class Retrieval(_Section):
@@ -100,15 +105,17 @@ class Study(_Section):
         """The papermill parameters of every notebook, JSON types only."""
         corpus = {"run_dir": run_dir, "seed": self.seed}
         tables = {**corpus, "resamples": self.statistics.resamples}
-        tuned = [spec for spec in self.systems.values() if spec.model == "slm/tuned"]
-        learns = any(spec.retriever == "trained" for spec in self.systems.values())
-        retriever = tuned[0].retriever if tuned else "trained" if learns else "lexical"
-        fine_tune = self.fine_tune.model_dump(exclude={"gpus"})
-        training = {**fine_tune, **self.retrieval.model_dump(), "retriever": retriever}
+        training = {
+            **self.fine_tune.model_dump(exclude={"variants", "gpus"}),
+            **self.retrieval.model_dump(),
+            "models": models_to_train(self.systems.values(), self.fine_tune.variants),
+            "retrievers": sorted({spec.retriever for spec in self.systems.values()}),
+            "usd_per_hour": self.economics.host_usd_per_hour,
+        }
         systems = [spec.model_dump(mode="json") for spec in self.systems.values()]
         return {
             "01_explore_data": {**corpus, "corpus": self.corpus, "examples": self.examples.model_dump()},
-            "02_fine_tune": {**corpus, **training, "enabled": bool(tuned)},
+            "02_fine_tune": {**corpus, **training},
             "03_prompt": {**corpus, **self.prompting.model_dump(), **self.retrieval.model_dump(), "systems": systems},
             "04_score": dict(tables),
             "05_tag_errors": {**corpus, **self.tagging.model_dump()},

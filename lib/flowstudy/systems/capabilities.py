@@ -41,7 +41,7 @@ _ANTHROPIC: Final[dict[str, Any]] = {
 _GEMINI: Final[dict[str, Any]] = {"keys": ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "bases": ("GEMINI_API_BASE",)}
 
 FAMILIES: Final = (
-    Family("small local model", r"slm/", seed=True, json_mode=False, schema=False, logprobs=True, local=True, cap=16,
+    Family("small local model", r"slm/", seed=True, logprobs=True, local=True, cap=16,
            timeout_s=900.0),
     Family("openai reasoning", r"openai/(o\d|gpt-5)", temperature=False, seed=False, reasoning_effort=True, **_OPENAI),
     Family("openai", r"openai/(gpt-|chatgpt-|ft:gpt-)", logprobs=True, **_OPENAI),

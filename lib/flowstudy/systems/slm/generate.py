@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flowstudy.systems.slm.grammar import SchemaGuide
 from flowstudy.systems.slm.guide import Guide, Vocabulary
 from flowstudy.systems.slm.template import template_hash
 
@@ -58,12 +59,14 @@ class Generator:
 
     def generate(
         self, prompts: Sequence[str], max_new_tokens: int = 512, *, temperature: float = 0.0, seed: int = 0,
-        guided: bool = True,
+        guided: bool = True, schema: str | None = None,
     ) -> list[Completion]:  # fmt: skip
         """One answer for each rendered prompt, in the same order. `guided`: pointers that point at nothing are not
-        written (see `guide`); prompts without numbered suggestions are not concerned.
+        written (see `guide`); prompts without numbered suggestions are not concerned. `schema`: a JSON schema that
+        every answer follows (see `grammar`), as far as `max_new_tokens` reach.
 
-        Raises ModelError naming the prompt (by place) that does not leave room for an answer.
+        Raises ModelError naming the prompt (by place) that does not leave room for an answer, and GrammarError for a
+        schema or tokenizer that cannot be used.
         """
         encoded = [self.tokenizer(text)["input_ids"] for text in prompts]
         for place, ids in enumerate(encoded):
@@ -73,10 +76,15 @@ class Generator:
         answers: dict[int, Completion] = {}
         while order:
             batch = self._take(order, encoded, max_new_tokens)
-            guides = [Guide(prompts[place], self._pointers) for place in batch] if guided else []
+            guides = self._guides([prompts[place] for place in batch], guided, schema)
             found = self._batch([encoded[place] for place in batch], guides, max_new_tokens, temperature, seed)
             answers.update(zip(batch, found, strict=True))
         return [answers[place] for place in range(len(encoded))]
+
+    def _guides(self, prompts: list[str], guided: bool, schema: str | None) -> list[Guide] | list[SchemaGuide]:
+        if schema is not None:
+            return [SchemaGuide(schema, self.tokenizer) for _ in prompts]
+        return [Guide(prompt, self._pointers) for prompt in prompts] if guided else []
 
     def _take(self, order: list[int], encoded: Sequence[Sequence[int]], room: int) -> list[int]:
         """The next prompts, of similar length, as many as fit in `batch_tokens`."""
@@ -87,7 +95,7 @@ class Generator:
         return taken
 
     def _batch(
-        self, rows: list[list[int]], guides: list[Guide], most: int, temperature: float, seed: int
+        self, rows: list[list[int]], guides: list[Guide] | list[SchemaGuide], most: int, temperature: float, seed: int
     ) -> list[Completion]:
         import torch
 
@@ -138,10 +146,10 @@ class Generator:
         return Completion(text, "stop" if ended else "length", len(prompt), len(tokens), mean, chances)
 
 
-def _without(spread: Any, guides: list[Guide]) -> Any:
+def _without(spread: Any, guides: Sequence[Guide | SchemaGuide]) -> Any:
     """The log-probabilities with what the guides block at minus infinity."""
     blocked = [guide.blocked() for guide in guides]
-    if not any(blocked):
+    if not any(len(ids) for ids in blocked):
         return spread
     allowed = spread.clone()
     for row, ids in enumerate(blocked):

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from flowstudy.systems import wire
 from flowstudy.systems.slm.generate import Completion, Generator, ModelError, fingerprint, too_long
+from flowstudy.systems.slm.grammar import GrammarError, schema_of
 from flowstudy.systems.slm.template import render_messages
 
 PROVIDER: Final = "slm"
@@ -23,7 +24,8 @@ _SERVED: Final[dict[str, _Server]] = {}
 _LOCK: Final = threading.Lock()
 
 
-Settings = tuple[int, float, int]
+#: Most new tokens, temperature, seed, and the JSON schema of the answer if there is one.
+Settings = tuple[int, float, int, str | None]
 
 
 class _Job(NamedTuple):
@@ -81,8 +83,9 @@ class _Server:
         for settings in dict.fromkeys(job.settings for job in batch):
             group = [job for job in batch if job.settings == settings and job.answer.set_running_or_notify_cancel()]
             fits = [job for job in group if not _too_long(generator, job)]
-            most, temperature, seed = settings
-            found = generator.generate([job.prompt for job in fits], most, temperature=temperature, seed=seed)
+            most, temperature, seed, schema = settings
+            asked = [job.prompt for job in fits]
+            found = generator.generate(asked, most, temperature=temperature, seed=seed, schema=schema)
             for job, completion in zip(fits, found, strict=True):
                 job.answer.set_result(completion)
 
@@ -156,7 +159,8 @@ def _handler(litellm: Any) -> Any:
                 known = ", ".join(sorted(_SERVED)) or "none"
                 raise CustomLLMError(status_code=404, message=f"model slm/{model}: expected a served one ({known})")
             most, temperature, seed = (params.get(name) for name in ("max_tokens", "temperature", "seed"))
-            settings = (int(most or 512), float(temperature or 0.0), int(seed or 0))
+            schema = schema_of(params.get("response_format"))
+            settings = (int(most or 512), float(temperature or 0.0), int(seed or 0), schema)
             return settings, server.ask(render_messages(messages), settings)
 
         @staticmethod
@@ -164,7 +168,7 @@ def _handler(litellm: Any) -> Any:
             """Torch raises what it likes; the caller gets one class."""
             if isinstance(result, Completion):
                 return result
-            if isinstance(result, ModelError):
+            if isinstance(result, (ModelError, GrammarError)):
                 raise CustomLLMError(status_code=400, message=str(result))
             raise CustomLLMError(status_code=500, message=f"{type(result).__name__}: {result}")
 

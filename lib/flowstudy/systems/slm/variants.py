@@ -1,0 +1,68 @@
+"""Experiments with fine-tuning: more models of one run, each trained on a part of the examples or in another way.
+
+A variant called `few` is asked as the model `slm/few`; `tuned` is the one without any difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from flowstudy.corpus.example import Example
+from flowstudy.corpus.prepare import take
+from flowstudy.systems.records import RetrieverName, Strategy, SystemSpec
+
+TUNED: Final = "tuned"
+PREFIX: Final = "slm/"
+Labels = Literal["all", "explicit"]
+
+
+class Variant(BaseModel):
+    """How one model is trained; None stands for what the system that is asked has, or for the study's own value.
+
+    `train` is the number of examples (a smaller number is a subset of a larger one), `labels` = `explicit` leaves
+    examples with implicit steps or conditions out, `retriever` = `none` trains without suggestions.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    train: int | None = Field(default=None, ge=1)
+    labels: Labels = "all"
+    retriever: RetrieverName | None = None
+    strategy: Strategy | None = None
+    prompt: str | None = None
+    seed: int | None = None
+
+    def choose(self, examples: Sequence[Example], seed: int) -> list[Example]:
+        """The examples to train on, written ones first and the domains in turn when `train` leaves some out."""
+        kept = [e for e in examples if self.labels == "all" or not _implicit(e)]
+        written = take([e for e in kept if e.source != "synthetic"], None, seed)
+        made = take([e for e in kept if e.source == "synthetic"], None, seed)
+        return kept if self.train is None else [*written, *made][: self.train]
+
+
+def _implicit(example: Example) -> bool:
+    return bool(example.features.get("implicit_step") or example.features.get("implicit_condition"))
+
+
+def models_to_train(systems: Iterable[SystemSpec], variants: dict[str, Variant]) -> dict[str, dict[str, Any]]:
+    """Name and complete variant of every model that a system of the study asks for, the seed model aside.
+
+    Prompt, strategy and retriever are those of the first system that asks, unless the variant says otherwise: a model
+    is trained as it is asked. Raises ValueError naming a system whose model is neither `tuned` nor a variant.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for spec in systems:
+        name = spec.model.removeprefix(PREFIX)
+        if not spec.model.startswith(PREFIX) or name == "seed" or name in found:
+            continue
+        if name not in (TUNED, *variants):
+            known = ", ".join(f"slm/{known}" for known in ("seed", TUNED, *variants))
+            rule = f"expected a model of {known}, got {spec.model!r}"
+            raise ValueError(f"system {spec.name!r}: {rule}; describe it in `fine_tune.variants`")
+        asked = {"prompt": spec.prompt, "strategy": spec.strategy, "retriever": spec.retriever}
+        own = variants.get(name, Variant()).model_dump(exclude_none=True)
+        found[name] = {**asked, **own}
+    return found
