@@ -7,14 +7,14 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from rapidfuzz import process
 
 from flowstudy.dependencies import library_files, notebook_source
-from flowstudy.matrix import Axes, Matrix
+from flowstudy.matrix import Matrix
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.hybrid import parts_of
 from flowstudy.systems.prompts import PromptError, load_prompt
@@ -23,10 +23,6 @@ from flowstudy.systems.slm.variants import Variant, models_to_train
 
 #: The notebooks in the order of the story.
 NOTEBOOKS: Final = ("01_explore_data", "02_fine_tune", "03_prompt", "04_score", "05_tag_errors", "06_decide")
-
-
-#: The prompt family that the small model is trained on (the default of `systems.slm.train.fine_tune`).
-TUNING_PROMPT: Final = "pointed"
 
 
 class StudyError(ValueError):
@@ -181,12 +177,9 @@ def _validate(raw: dict[str, Any], path: str | Path) -> Study:
 
 def _known_keys(path: tuple[Any, ...]) -> list[str]:
     model: Any = Study
-    for part in path:
-        field = model.model_fields.get(part) if model is not SystemSpec else None
-        if isinstance(part, int) or part in ("include", "exclude"):
-            model = Axes
-        else:
-            model = field.annotation if field and part != "systems" else SystemSpec
+    for part in path:  # a mapping such as `systems` has names of its own and values of one kind
+        fields = getattr(model, "model_fields", None)
+        model = fields[part].annotation if fields else get_args(model)[-1]
     return sorted(model.model_fields)
 
 
@@ -251,7 +244,7 @@ def hash_corpus(corpus: str) -> str:
 def _prompts_of(notebook: str, parameters: dict[str, Any]) -> list[str]:
     """Names of the prompt files that a notebook fills in."""
     if notebook == "02_fine_tune":
-        return [TUNING_PROMPT]
+        return sorted({options.get("prompt", "pointed") for options in parameters.get("models", {}).values()})
     return sorted({spec["prompt"] for spec in parameters.get("systems", []) if spec["model"] not in BASELINES})
 
 

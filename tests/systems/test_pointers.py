@@ -11,6 +11,7 @@ from flowstudy.flows.outline import OutlineError, to_outline
 from flowstudy.flows.schema import Component, Flow, Input, Trigger
 from flowstudy.systems.pointers import (
     PointerError,
+    echoes,
     number_words,
     point,
     resolve,
@@ -93,6 +94,20 @@ def test_suggestion_lines_show_inputs_and_choices_by_number():
         "<s3> table incident <s4> priority <c0> Critical <c1> High <s5> caller",
     ]
     assert suggestion_lines(SUGGESTIONS[4:5], CATALOGUE) == "<s0> column incident priority <c0> Critical <c1> High"
+
+
+def test_suggestions_name_the_rarest_words_of_the_requirement_that_speak_of_them():
+    requirement = "When an incident comes in, escalate the incident with high urgency and notify the caller now."
+    heard = echoes(SUGGESTIONS, CATALOGUE, requirement)
+    spoken = ["".join(f" {requirement[w.start : w.end]}" for w in _pointed(text, requirement)) for text in heard]
+    assert spoken == ["", " incident escalate incident", " notify", " incident incident", " high", " caller"]
+    lines = suggestion_lines(SUGGESTIONS, CATALOGUE, requirement).split("\n")
+    assert all(line.startswith(f"<s{n}>{heard[n]} ") for n, line in enumerate(lines))
+    assert echoes(SUGGESTIONS, CATALOGUE, "") == [""] * len(SUGGESTIONS)
+
+
+def _pointed(text, requirement):
+    return [words(requirement)[int(number)] for number in re.findall(r"<w(\d+)>", text)]
 
 
 def test_words_number_values_without_the_punctuation_around_them():

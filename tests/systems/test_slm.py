@@ -9,9 +9,13 @@ import pytest
 
 from flowstudy.corpus.environments import shipped_catalogue
 from flowstudy.corpus.synthesis import Mix, generate
+from flowstudy.systems.pipeline import Task
 from flowstudy.systems.pointers import resolve_flow
+from flowstudy.systems.readers import read_flow, read_inputs
+from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.retrieval import retrieve
-from flowstudy.systems.slm.data import Pair, completed, pair, pairs
+from flowstudy.systems.slm.data import Pair, completed, pair, pairs, stage_pairs
+from flowstudy.systems.slm.energy import EnergyMeter
 from flowstudy.systems.slm.prepare import TrainingError, prepare
 from flowstudy.systems.slm.template import render_messages, template_hash
 from flowstudy.systems.uses import catalogue_uses
@@ -47,6 +51,25 @@ def test_a_training_pair_answers_with_the_flow_itself():
         made = pair(example, catalogue, offered)
         assert made.prompt.endswith("Flow:\n")
         assert resolve_flow(made.completion, offered, example.requirement, catalogue) == example.flow
+
+
+@pytest.mark.parametrize("prompt", ["pointed", "json"])
+def test_the_stages_of_the_decomposed_strategy_put_together_give_the_flow(prompt):
+    catalogue = shipped_catalogue("hr")
+    for example in generate(catalogue, 12, seed=4):
+        offered = completed(retrieve("lexical", example, catalogue, 6), example, catalogue, random.Random(0))
+        outline, *rest = stage_pairs(example, catalogue, offered, prompt=prompt)
+        task = Task(
+            SystemSpec(name="s", model="slm/x", prompt=prompt), "x", example.requirement, offered, (), catalogue
+        )
+        read = read_flow(outline.completion, prompt, task).flow
+        assert read.without_inputs().model_dump(
+            exclude={"inputs", "outputs"}
+        ) == example.flow.without_inputs().model_dump(exclude={"inputs", "outputs"})
+        steps = [step for step in (example.flow.trigger, *example.flow.components) if step and step.inputs]
+        for step, made in zip(steps, rest, strict=True):
+            assert read_inputs(made.completion, prompt, step, task) == step.inputs
+            assert "Outline" in made.prompt or "The flow so far" in made.prompt
 
 
 def test_completed_suggestions_hold_all_that_the_flow_uses_in_the_order_of_the_retriever():
@@ -93,3 +116,16 @@ def test_nothing_to_learn_from_is_an_error_that_names_records(found, message):
 def test_sizes_of_the_mix_reach_the_training_pairs():
     found = list(generate(shipped_catalogue("hr"), 20, seed=1, mix=Mix(sizes=(2, 2))))
     assert all(2 <= example.flow.steps <= 6 for example in found)
+
+
+def test_a_processor_counter_that_wraps_is_read_right_and_none_is_not_zero(tmp_path):
+    package = tmp_path / "intel-rapl:0"
+    package.mkdir()
+    (package / "max_energy_range_uj").write_text("10000000000")
+    (package / "energy_uj").write_text("9000000000")
+    meter = EnergyMeter(tmp_path)
+    (package / "energy_uj").write_text("9003600000")
+    assert meter.used_wh() == pytest.approx(0.001)
+    (package / "energy_uj").write_text("600000000")
+    assert meter.used_wh() == pytest.approx(1600 / 3600, abs=1e-4)
+    assert EnergyMeter(tmp_path / "absent").used_wh() is None

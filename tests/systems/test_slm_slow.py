@@ -103,6 +103,69 @@ def test_one_example_is_enough(tiny, examples, tmp_path, monkeypatch):
     assert tune(tiny, examples[:1], tmp_path, steps=2, method="full").steps == 2
 
 
+def test_when_memory_runs_out_batches_are_halved_and_the_report_says_so(tiny, examples, tmp_path, monkeypatch):
+    import torch
+    from transformers import Trainer
+
+    from flowstudy.systems.slm import train
+
+    whole = Trainer.training_step
+
+    def scarce(self, model, inputs, *more, **options):
+        if len(inputs["input_ids"]) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return whole(self, model, inputs, *more, **options)
+
+    monkeypatch.setattr(Trainer, "training_step", scarce)
+    monkeypatch.setattr(train, "_check_reload", lambda *_: None)
+    report = tune(tiny, examples, tmp_path, steps=2, batch=4, method="full")
+    assert report.batch == "4 an update in 4 pieces of 1, since memory ran out" and report.steps == 2
+
+    def none_left(*_, **__):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(Trainer, "training_step", none_left)
+    with pytest.raises(TrainingError, match="out of memory with one example at a time; use method qlora"):
+        tune(tiny, examples, tmp_path / "again", steps=2, batch=2, method="full")
+
+
+def test_both_stages_are_trained_and_the_outline_is_judged(tiny, examples, tmp_path, monkeypatch):
+    from flowstudy.systems.slm import train
+
+    monkeypatch.setattr(train, "_check_reload", lambda *_: None)
+    report = tune(tiny, examples[:4], tmp_path, steps=2, method="full", strategy="decomposed", usd_per_hour=3600)
+    assert report.examples > 2 * 4 and len(report.validation) == 2
+    assert report.cost_usd == pytest.approx(report.seconds)
+
+
+def test_a_merged_export_answers_like_the_adapter(tiny, examples, tmp_path, monkeypatch):
+    from flowstudy.systems.slm import train
+    from flowstudy.systems.slm.export import export_model
+
+    monkeypatch.setattr(train, "_check_reload", lambda *_: None)
+    tune(tiny, examples, tmp_path, steps=6, method="lora")
+    merged = export_model(tmp_path / "model", "merged")
+    assert not (merged / "adapter_config.json").exists() and (merged / "flowstudy.json").exists()
+    prompt = ["Requirement: when a record is created\nFlow:\n"]
+    both = [Generator(folder).generate(prompt, 8)[0].text for folder in (tmp_path / "model", merged)]
+    assert both[0] == both[1]
+    with pytest.raises(ModelError, match="expected one of merged, gguf, got 'onnx'"):
+        export_model(tmp_path / "model", "onnx")
+
+
+def test_a_model_of_random_weights_writes_valid_json_when_the_schema_is_given(tiny):
+    schema = json.dumps({
+        "type": "object", "properties": {"step": {"enum": ["ask_for_approval", "notify"]}, "n": {"enum": [1, 2]}},
+        "required": ["step", "n"], "additionalProperties": False,
+    })  # fmt: skip
+    answers = Generator(tiny).generate(["Requirement: a\nFlow:\n", "Flow:\n"], 120, schema=schema)
+    for answer in answers:
+        value = json.loads(answer.text)
+        assert (
+            answer.finish_reason == "stop" and value["step"] in ("ask_for_approval", "notify") and value["n"] in (1, 2)
+        )
+
+
 def test_batched_answers_are_those_of_one_by_one(tiny):
     generator = Generator(tiny)
     prompts = ["Requirement: a\nFlow:\n", "Requirement: when a record is created send mail\nFlow:\n", "Flow:\n"]
@@ -158,7 +221,7 @@ def test_a_served_model_answers_through_litellm(tiny):
 def test_seed_training_goes_on_where_it_stopped(tmp_path):
     from flowstudy.systems.slm.seed import SeedPlan, train_seed
 
-    plan = SeedPlan(hidden=32, layers=1, heads=2, inner=32, vocabulary=700, tokens=512, lengths=(512,), minutes=0.02)
+    plan = SeedPlan(hidden=32, layers=1, heads=2, inner=32, vocabulary=700, tokens=512, longest=512, minutes=0.02)
     first = train_seed(tmp_path, plan, log_every=1)
     again = train_seed(tmp_path, SeedPlan(**{**plan.__dict__, "minutes": 0.05}), log_every=1)
     assert again["step"] > first["step"] > 0
