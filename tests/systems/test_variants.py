@@ -27,8 +27,8 @@ def test_smaller_training_sets_are_parts_of_larger_ones_and_begin_with_written_e
     assert Variant().choose(examples, seed=1) == examples
 
 
-def test_without_labels_of_what_is_implicit_those_examples_are_left_out(examples):
-    kept = Variant(labels="explicit").choose(examples, seed=1)
+def test_without_a_feature_its_examples_are_left_out(examples):
+    kept = Variant(without="implicit_step").choose(examples, seed=1)
     assert 0 < len(kept) < len(examples) and not any(e.features["implicit_step"] for e in kept)
 
 
@@ -41,8 +41,8 @@ def test_a_model_is_trained_as_it_is_asked_unless_its_variant_says_otherwise():
     ]
     found = models_to_train(asked, {"blind": Variant(retriever="none"), "unused": Variant(train=5)})
     assert found == {
-        "tuned": {"prompt": "pointed", "strategy": "decomposed", "retriever": "trained", "labels": "all"},
-        "blind": {"prompt": "pointed", "strategy": "whole", "retriever": "none", "labels": "all"},
+        "tuned": {"prompt": "pointed", "strategy": "decomposed", "retriever": "trained", "without": ""},
+        "blind": {"prompt": "pointed", "strategy": "whole", "retriever": "none", "without": ""},
     }
 
 

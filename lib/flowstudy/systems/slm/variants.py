@@ -6,30 +6,30 @@ A variant called `few` is asked as the model `slm/few`; `tuned` is the one witho
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowstudy.corpus.example import Example
 from flowstudy.corpus.prepare import take
+from flowstudy.systems.predict import learnable
 from flowstudy.systems.records import RetrieverName, Strategy, SystemSpec
 
 TUNED: Final = "tuned"
 PREFIX: Final = "slm/"
-Labels = Literal["all", "explicit"]
 
 
 class Variant(BaseModel):
     """How one model is trained; None stands for what the system that is asked has, or for the study's own value.
 
-    `train` is the number of examples (a smaller number is a subset of a larger one), `labels` = `explicit` leaves
-    examples with implicit steps or conditions out, `retriever` = `none` trains without suggestions.
+    `train` is the number of examples (a smaller number is a subset of a larger one), `without` names
+    a feature whose examples are left out (see `SystemSpec`), `retriever` = `none` trains without suggestions.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     train: int | None = Field(default=None, ge=1)
-    labels: Labels = "all"
+    without: str | None = None
     retriever: RetrieverName | None = None
     strategy: Strategy | None = None
     prompt: str | None = None
@@ -37,14 +37,10 @@ class Variant(BaseModel):
 
     def choose(self, examples: Sequence[Example], seed: int) -> list[Example]:
         """The examples to train on, written ones first and the domains in turn when `train` leaves some out."""
-        kept = [e for e in examples if self.labels == "all" or not _implicit(e)]
+        kept = learnable(SystemSpec(name="slm", model="slm/train", without=self.without or ""), examples)
         written = take([e for e in kept if e.source != "synthetic"], None, seed)
         made = take([e for e in kept if e.source == "synthetic"], None, seed)
-        return kept if self.train is None else [*written, *made][: self.train]
-
-
-def _implicit(example: Example) -> bool:
-    return bool(example.features.get("implicit_step") or example.features.get("implicit_condition"))
+        return list(kept) if self.train is None else [*written, *made][: self.train]
 
 
 def models_to_train(systems: Iterable[SystemSpec], variants: dict[str, Variant]) -> dict[str, dict[str, Any]]:
@@ -62,7 +58,7 @@ def models_to_train(systems: Iterable[SystemSpec], variants: dict[str, Variant])
             known = ", ".join(f"slm/{known}" for known in ("seed", TUNED, *variants))
             rule = f"expected a model of {known}, got {spec.model!r}"
             raise ValueError(f"system {spec.name!r}: {rule}; describe it in `fine_tune.variants`")
-        asked = {"prompt": spec.prompt, "strategy": spec.strategy, "retriever": spec.retriever}
+        asked = {"prompt": spec.prompt, "strategy": spec.strategy, "retriever": spec.retriever, "without": spec.without}
         own = variants.get(name, Variant()).model_dump(exclude_none=True)
         found[name] = {**asked, **own}
     return found
