@@ -18,7 +18,7 @@ from flowstudy.matrix import Matrix
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.hybrid import parts_of
 from flowstudy.systems.prompts import PromptError, load_prompt
-from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.records import RetrieverName, SystemSpec
 from flowstudy.systems.slm.variants import Variant, models_to_train
 
 #: The notebooks in the order of the story.
@@ -55,6 +55,7 @@ class FineTune(_Section):
 
 
 class Retrieval(_Section):
+    retriever: RetrieverName = "trained"
     suggestions: int = Field(default=8, ge=0)
 
 
@@ -97,13 +98,20 @@ class Study(_Section):
     economics: Economics = Field(default_factory=Economics)
     matrix: Matrix = Field(default_factory=Matrix)
 
+    def completed(self, spec: SystemSpec) -> SystemSpec:
+        """A system with the seed, the number of suggestions and, if it names none, the retriever of the study."""
+        retriever = spec.retriever if "retriever" in spec.model_fields_set else self.retrieval.retriever
+        common = {"seed": self.seed, "suggestions": self.retrieval.suggestions, "retriever": retriever}
+        return spec.model_copy(update=common)
+
     def parameters(self, run_dir: str) -> dict[str, dict[str, Any]]:
         """The papermill parameters of every notebook, JSON types only."""
         corpus = {"run_dir": run_dir, "seed": self.seed}
         tables = {**corpus, "resamples": self.statistics.resamples}
+        suggested = {"suggestions": self.retrieval.suggestions}
         training = {
             **self.fine_tune.model_dump(exclude={"variants", "gpus"}),
-            **self.retrieval.model_dump(),
+            **suggested,
             "models": models_to_train(self.systems.values(), self.fine_tune.variants),
             "retrievers": sorted({spec.retriever for spec in self.systems.values()}),
             "usd_per_hour": self.economics.host_usd_per_hour,
@@ -112,7 +120,7 @@ class Study(_Section):
         return {
             "01_explore_data": {**corpus, "corpus": self.corpus, "examples": self.examples.model_dump()},
             "02_fine_tune": {**corpus, **training},
-            "03_prompt": {**corpus, **self.prompting.model_dump(), **self.retrieval.model_dump(), "systems": systems},
+            "03_prompt": {**corpus, **self.prompting.model_dump(), **suggested, "systems": systems},
             "04_score": dict(tables),
             "05_tag_errors": {**corpus, **self.tagging.model_dump()},
             "06_decide": {**tables, "economics": self.economics.model_dump()},
@@ -145,9 +153,7 @@ def load_study(
     with_parts(study.systems, study.systems)
     if systems:
         study.systems = choose_systems(study.systems, re.split(r"[\s,]+", systems.strip()))
-    for spec in study.systems.values():
-        spec.suggestions = study.retrieval.suggestions
-        spec.seed = study.seed
+    study.systems = {name: study.completed(spec) for name, spec in study.systems.items()}
     return study
 
 

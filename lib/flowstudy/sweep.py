@@ -96,15 +96,15 @@ def _apply(study: Study, values: Values) -> tuple[Study, Values]:
     if all(_is_fixed(spec) for spec in systems.values()):
         used = {axis: value for axis, value in used.items() if axis not in over.values() or axis == "models"}
     seed = values.get("seeds", study.seed)
-    common = {"seed": seed, "suggestions": study.retrieval.suggestions}
+    study = study.model_copy(update={"seed": seed})
     systems = {
-        name: spec.model_copy(update={**common, **({} if _is_fixed(spec) else changes)})
+        name: study.completed(spec).model_copy(update={} if _is_fixed(spec) else changes)
         for name, spec in systems.items()
     }
     examples = study.examples.model_copy(update={"train": values.get("training_sizes", study.examples.train)})
     corpus = _corpus(values.get("corpora", study.corpus))
     return study.model_copy(
-        update={"systems": systems, "seed": seed, "examples": examples, "corpus": corpus, "matrix": Matrix()}
+        update={"systems": systems, "examples": examples, "corpus": corpus, "matrix": Matrix()}
     ), used
 
 

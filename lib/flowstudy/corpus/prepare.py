@@ -58,7 +58,8 @@ def prepare(corpus: str, limits: Mapping[str, int | None], seed: int) -> Prepare
         prepared.examples += kept
         if len(kept) < len(members):
             prepared.notes.append(f"{split}: {len(kept)} of {len(members)} examples (seed {seed})")
-    _fill_train(prepared, limits.get("train") or 0, seed)
+    unseen = {example.domain for example in examples if example.split == "ood"}
+    _fill_train(prepared, unseen, limits.get("train") or 0, seed)
     for example in prepared.examples:
         example.features = features.compute(example, catalogues[example.domain])
     return prepared
@@ -80,9 +81,8 @@ def take(examples: Sequence[Example], limit: int | None, seed: int) -> list[Exam
     return chosen if limit is None else chosen[:limit]
 
 
-def _fill_train(prepared: Prepared, wanted: int, seed: int) -> None:
+def _fill_train(prepared: Prepared, unseen: set[str], wanted: int, seed: int) -> None:
     own = prepared.split("train")
-    unseen = {e.domain for e in prepared.split("ood")}
     domains = [d for d in prepared.catalogues if d not in unseen and prepared.catalogues[d].steps()]
     missing = wanted - len(own)
     if missing <= 0 or not domains:
