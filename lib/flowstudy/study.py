@@ -113,7 +113,7 @@ class Study(_Section):
             **self.fine_tune.model_dump(exclude={"variants", "gpus"}),
             **suggested,
             "models": models_to_train(self.systems.values(), self.fine_tune.variants),
-            "retrievers": sorted({spec.retriever for spec in self.systems.values()}),
+            "retrievers": ["trained"] if any(spec.retriever == "trained" for spec in self.systems.values()) else [],
             "usd_per_hour": self.economics.host_usd_per_hour,
         }
         systems = [spec.model_dump(mode="json") for spec in self.systems.values()]
