@@ -38,7 +38,7 @@ rule all:
 rule adopt:
     input: lambda wildcards: f"{members[wildcards.member]['base']}done/" + members[members[wildcards.member]["base"]]["notebooks"][-1]
     output: touch("{member}done/adopted")
-    shell: "{job} adopt --run {config[run]:q}/{wildcards.member}"
+    shell: "cd {config[root]:q} && {job} adopt --run {config[run]:q}/{wildcards.member}"
 
 for name in notebooks:
     rule:
@@ -48,4 +48,4 @@ for name in notebooks:
         params: notebook=name
         threads: int(config["threads"])
         resources: gpu=resource("gpu", name), api=resource("api", name)
-        shell: "{job} notebook {params.notebook} --run {config[run]:q}/{wildcards.member} --threads {threads} --watched"
+        shell: "cd {config[root]:q} && {job} notebook {params.notebook} --run {config[run]:q}/{wildcards.member} --threads {threads} --watched"

@@ -97,7 +97,7 @@ def _snakemake(home: Run, cores: int, threads: int, profile: list[str]) -> int:
         sys.executable, "-m", "snakemake", "--snakefile", str(home.root / "Snakefile"), "--directory", str(home.path),
         *(["--jobs", str(cores)] if profile else ["--cores", str(cores)]), *profile, "--keep-going", "--nolock",
         "--rerun-incomplete", "--rerun-triggers", "params",
-        "--config", f"run={home.path}", f"python={sys.executable}", f"threads={threads}",
+        "--config", f"run={home.path}", f"root={home.root}", f"python={sys.executable}", f"threads={threads}",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with (home.path / "snakemake.log").open("w") as log, _follow(home.path / "log.txt"), _sigterm_as_interrupt():
