@@ -26,6 +26,7 @@ from flowstudy.systems.slm.data import Pair, pairs
 from flowstudy.systems.slm.energy import EnergyMeter
 from flowstudy.systems.slm.engines import Engine, Loaded, Lora, Method, load_base
 from flowstudy.systems.slm.judge import Judge, answers
+from flowstudy.systems.slm.muon import fast_bf16
 from flowstudy.systems.slm.prepare import Prepared, TrainingError, prepare
 from flowstudy.systems.slm.report import TrainingReport
 from flowstudy.systems.slm.watch import Watch, as_callback, trainer_class
@@ -148,6 +149,8 @@ def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: A
     report.seconds = round(time.monotonic() - started, 1)
     report.steps = int(trainer.state.global_step)
     report.energy_wh = meter.used_wh()
+    # training in bfloat16 wraps the forward pass; what is judged and saved must answer without it
+    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     watch.finish(trainer)
     size = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     mean = sum(len(row["input_ids"]) for row in ready.rows) / len(ready.rows)
@@ -165,7 +168,9 @@ def _settings(loaded: Loaded, out: Path, total: int, every: int, rate: float, ba
         output_dir=str(out / "checkpoints"), per_device_train_batch_size=batch, max_steps=total, learning_rate=rate,
         lr_scheduler_type="cosine", warmup_steps=max(1, total // 20), weight_decay=0.01, max_grad_norm=1.0, seed=seed,
         data_seed=seed, logging_steps=max(1, min(10, total // 10)), save_strategy="steps", save_steps=every,
-        save_total_limit=2, report_to=[], bf16=cuda, fp16=False, use_cpu=not cuda, max_length=loaded.context,
+        save_total_limit=2, report_to=[],
+        bf16=cuda or fast_bf16(), fp16=False, train_sampling_strategy="group_by_length", use_cpu=not cuda,
+        max_length=loaded.context,
         completion_only_loss=True, packing=cuda and find_spec("flash_attn") is not None,
         gradient_checkpointing=False, disable_tqdm=True, optim="adamw_torch",
         dataset_num_proc=1, dataloader_pin_memory=cuda,
