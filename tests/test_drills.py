@@ -18,8 +18,8 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from flowstudy.lifeline import descendants, is_at_work, only_one
-from flowstudy.notebook import MAX_NOTEBOOK_BYTES, bound_notebook
-from flowstudy.run_folder import write_text
+from flowstudy.notebook import MAX_NOTEBOOK_BYTES, keep_notebook
+from flowstudy.run_folder import os_problem, write_text
 from flowstudy.study import NOTEBOOKS, StudyError
 from tests.tiny_study import (
     ROOT,
@@ -48,8 +48,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_named_and_leaves_the_old_file(small_disk: Path) -> None:
     path = small_disk / "status.json"
     write_text(path, "old")
-    with pytest.raises(OSError, match=r"status\.json: the disk is full; what was finished is kept"):
+    with pytest.raises(OSError) as full:
         write_text(path, "x" * 2_000_000)
+    assert os_problem(full.value).startswith(f"{path}: the disk is full; what was finished is kept")
     assert path.read_text() == "old" and [p.name for p in small_disk.iterdir()] == ["status.json"]
 
 
@@ -99,11 +100,12 @@ def test_an_executed_notebook_is_bounded_and_carries_no_key_and_no_widget(
     cells = [new_code_cell("f()", outputs=[picture, new_output("stream", name="stdout", text=f"key={key}"), error])]
     path = tmp_path / "n.ipynb"
     nbformat.write(new_notebook(cells=cells, metadata={"widgets": {"state": "x" * 1000}}), path)
-    bound_notebook(path)
-    text = path.read_text()
-    assert path.stat().st_size < MAX_NOTEBOOK_BYTES and "bytes left out" in text
+    kept = tmp_path / "kept.ipynb"
+    keep_notebook(path, kept)
+    text = kept.read_text()
+    assert kept.stat().st_size < MAX_NOTEBOOK_BYTES and "bytes left out" in text
     assert key not in text and "[redacted OPENAI_API_KEY]" in text and "widgets" not in text
-    nbformat.validate(nbformat.read(path, as_version=4))
+    nbformat.validate(nbformat.read(kept, as_version=4))
 
 
 def test_the_pre_commit_hook_strips_everything_but_the_parameters_tag(tmp_path: Path) -> None:

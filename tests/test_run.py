@@ -15,9 +15,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from flowstudy.notebook import check_parameters, parameter_defaults
+from flowstudy.__main__ import main
+from flowstudy.notebook import check_parameters, keep_notebook, parameter_defaults
 from flowstudy.run import clean_run
-from flowstudy.run_folder import Run, open_run, write_text
+from flowstudy.run_folder import Run, open_run, os_problem, write_text
 from flowstudy.study import NOTEBOOKS, StudyError, load_study
 from tests.tiny_study import (
     KERNEL,
@@ -86,7 +87,12 @@ def _stop_while(project: Path, notebook: str, how: signal.Signals) -> tuple[int,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("behave", "words"), [("die", "kernel died"), ("raise", "ValueError: example t-7: expected text")]
+    ("behave", "words"),
+    [
+        ("die", "kernel died"),
+        ("raise", "ValueError: example t-7: expected text"),
+        ("full", "the disk is full; what was finished is kept"),
+    ],
 )
 def test_a_failure_is_a_failure_and_says_why(project: Path, behave: str, words: str) -> None:
     (project / "behave-01_explore_data").write_text(behave)
@@ -143,8 +149,43 @@ def test_writing_the_same_text_keeps_the_time_and_a_folder_that_refuses_is_named
     assert path.stat().st_mtime > 1 and [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_notebook_that_was_cut_short_does_not_replace_a_whole_one(tmp_path: Path) -> None:
+    draft, target = tmp_path / "draft.ipynb", tmp_path / "n.ipynb"
+    tiny_notebook(draft, {"seed": 7})
+    keep_notebook(draft, target)
+    whole = target.read_text()
+    draft.write_text(whole[:100])
+    keep_notebook(draft, target)
+    assert target.read_text() == whole
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["corpus-check", "none.jsonl"], "none.jsonl: expected a file or folder, got nothing there"),
+        (["corpus-check", "."], ".: expected a file, got a folder"),
+        (["study", "--profile", "quick", "--corpus", ".", "--run", "/proc/x"], "/proc/x"),
+        (["clean-run", "--run", "nothing-here"], "nothing deleted"),
+        (["study", "--profile", "quik"], "closest: 'quick'"),
+    ],
+)
+def test_a_wrong_command_line_says_what_to_change(words: list[str], said: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+    assert not (ROOT / "runs" / "nothing-here").exists()
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path: Path) -> None:
+    """The kernel's own refusal, in the words that the terminal shows."""
+    with pytest.raises(OSError) as caught, Path("/dev/full").open("w") as file:
+        file.write("x")
+        file.flush()
+    words = os_problem(OSError(caught.value.errno, caught.value.strerror, "scores.parquet"))
+    assert words.startswith("scores.parquet: the disk is full") and "same command" in words
+
+
 def test_a_missing_file_names_the_notebook_that_writes_it() -> None:
     run = open_run("runs/nothing-here")
     with pytest.raises(FileNotFoundError, match="notebook 04_score"):
         run.require(run.scores, "04_score")
-    run.path.rmdir()
+    assert not run.path.exists(), "a mistyped run leaves no folder behind"

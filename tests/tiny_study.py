@@ -1,7 +1,7 @@
 """A project of six tiny notebooks, for tests of the machinery: each takes a moment and behaves as a file tells it.
 
 A notebook writes what the real one writes (named after its parameters, so that content follows them) and then looks
-for the file `behave-<notebook>`: `hang`, `die`, `exit`, `raise`, `flood` or `eat` is what it does next.
+for the file `behave-<notebook>`: `hang`, `die`, `exit`, `full`, `raise`, `flood` or `eat` is what it does next.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ for name in @writes:
 behave = Path("behave-@").read_text() if Path("behave-@").exists() else ""
 if behave.startswith("hang"): time.sleep(60)
 if behave.startswith("die"): os.kill(os.getpid(), 9)
+if behave.startswith("full"): Path("/dev/full").write_text("x")
 if behave.startswith("exit"): raise SystemExit(0)
 if behave.startswith("raise") and behave[6:] in str(globals().get("systems", "")):
     raise ValueError("example t-7: expected text")

@@ -7,7 +7,8 @@ import os
 import sys
 
 from flowstudy.notebook import NotebookError
-from flowstudy.study import NOTEBOOKS, StudyError
+from flowstudy.run_folder import os_problem
+from flowstudy.study import NOTEBOOKS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,7 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.call(options))
-    except (StudyError, NotebookError, FileNotFoundError, OSError, ValueError) as error:
+    except OSError as error:
+        print(f"error: {os_problem(error)}", file=sys.stderr)
+        return 2
+    except (NotebookError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -105,8 +109,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="jobs at a time on a cluster")
+    parser.add_argument("--cores", type=_at_least_one, default=os.cpu_count() or 1, help="jobs at a time on a cluster")
     parser.add_argument("--executor", default="", help="where jobs run: slurm, or a folder with a Snakemake profile")
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _study(options: argparse.Namespace) -> int:

@@ -15,17 +15,16 @@ import re
 import secrets
 import sys
 import time
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any, Final
-
-from rapidfuzz import process
 
 from flowstudy.freshness import Snapshot, hash_outputs, is_fresh, made_from, record_of, snapshot, written
 from flowstudy.lifeline import Watch
 from flowstudy.rendered import write_pages
-from flowstudy.run_folder import Run, now, write_json
+from flowstudy.run_folder import DISK_FULL, Run, now, os_problem, write_json
 from flowstudy.sharing import borrow, read_member
-from flowstudy.study import StudyError, hash_corpus
+from flowstudy.study import StudyError, closest, hash_corpus
 from flowstudy.systems.secrets import looks_like_key, redact
 
 MAX_NOTEBOOK_BYTES: Final = 5_000_000
@@ -78,8 +77,7 @@ def check_parameters(path: Path, given: dict[str, Any]) -> None:
                 "notebook; put it into an environment variable"
             )
         if name not in known:
-            best = process.extractOne(name, list(known))
-            hint = f"; closest: {best[0]!r}" if best else ""
+            hint = closest(name, sorted(known))
             raise StudyError(f"parameter {name!r} of {path.name}: expected one of {sorted(known)}{hint}")
         try:
             json.dumps(value, allow_nan=False)
@@ -100,7 +98,8 @@ def execute(name: str, run: Run, parameters: dict[str, Any], *, watched: bool = 
     if is_fresh(run, name):
         run.log(f"{name}: up to date")
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.parent / ".part" / target.name
+    draft.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(8)
     os.environ.update(FLOWSTUDY_TOKEN=token, FLOWSTUDY_LOG=str(run.home / "log.txt"))
     for variable, value in _QUIET.items():
@@ -115,12 +114,12 @@ def execute(name: str, run: Run, parameters: dict[str, Any], *, watched: bool = 
     }  # fmt: skip
     write_json(run.path / "status" / f"{name}.json", record)
     run.log(f"{name}: started")
-    error = _papermill(source, target, parameters, run.root)
+    error = _papermill(source, draft, parameters, run.root)
     finished = run.read(f"finished/{name}.json") or {}
     if error is None and finished.get("token") != token:
         error = "the kernel stopped before the last cell"
     error = watch.reason or error or _changed_corpus(run, name, parameters)
-    bound_notebook(target)
+    keep_notebook(draft, target)
     write_pages(target.parent, run.root)
     record |= {"state": "failed" if error else "done", "error": error, "duration_s": round(time.monotonic() - clock, 1)}
     record |= {} if error else _left(run, name, before, finished.get("facts", {}))
@@ -170,23 +169,30 @@ def _papermill(source: Path, target: Path, parameters: dict[str, Any], cwd: Path
             autosave_cell_every=60,
         )
     except papermill.PapermillExecutionError as failure:
-        last = " ".join(str(failure.evalue).split())[:600]
-        return f"cell {failure.exec_count}: {failure.ename}: {last}"
+        last = f"{failure.ename}: {' '.join(str(failure.evalue).split())[:600]}"
+        return f"cell {failure.exec_count}: {DISK_FULL if f'[Errno {ENOSPC}]' in last else last}"
     except DeadKernelError:
         return "the kernel died (killed, or out of memory)"
     except CellTimeoutError as failure:
         return f"a cell took too long: {failure}"
     except NoSuchKernel:
         return "no Python kernel; run `make env` again"
+    except OSError as failure:
+        return os_problem(failure)
     return None
 
 
-def bound_notebook(path: Path) -> None:
-    """Keep an executed notebook readable and safe to pass on: printed text is cut, the largest outputs of a notebook
-    above `MAX_NOTEBOOK_BYTES` give way to a note, widget state goes, known keys are masked."""
-    if not path.is_file():
+def keep_notebook(draft: Path, target: Path) -> None:
+    """Put an executed notebook in its place, readable and safe to pass on.
+
+    Printed text is cut, the largest outputs of a notebook above `MAX_NOTEBOOK_BYTES` give way to a note, widget state
+    goes, known keys are masked.
+    Nothing is done when there is no draft, or one that a full disk cut short.
+    """
+    try:
+        notebook = json.loads(redact(draft.read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError):
         return
-    notebook = json.loads(redact(path.read_text(encoding="utf-8")))
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
     for output in outputs:
         if output["output_type"] == "stream":
@@ -201,7 +207,8 @@ def bound_notebook(path: Path) -> None:
         sizes.remove(size)
         output.clear()
         output |= {"output_type": "stream", "name": "stdout", "text": [f"… an output of {size:,} bytes left out …\n"]}
-    write_json(path, notebook)
+    write_json(target, notebook)
+    draft.unlink()
 
 
 def _cut(text: str) -> str:

@@ -69,7 +69,8 @@ def write_inputs(member: Member, run: Run) -> None:
     """One file per notebook with its parameters and the hash of the code it uses; unchanged ones stay untouched."""
     corpus = member.study.corpus
     if corpus != "shipped" and not Path(corpus).is_file():
-        raise StudyError(f"corpus {corpus}: expected a JSON Lines file, got nothing there; CORPUS= names it")
+        got = "a folder" if Path(corpus).is_dir() else "nothing there"
+        raise StudyError(f"corpus {corpus}: expected a JSON Lines file, got {got}; CORPUS= names it")
     for name, parameters in member.study.parameters(run_dir(run)).items():
         if name not in member.notebooks:
             continue

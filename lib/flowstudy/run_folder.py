@@ -19,6 +19,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
+#: What to do when a disk is full, in every message about one.
+DISK_FULL: Final = "the disk is full; what was finished is kept: free some space and run the same command again"
 MANIFEST_SCHEMA: Final = "flowstudy/manifest/1"
 #: Folders of a sweep: its cells, and what several cells stand on.
 MEMBER_FOLDERS: Final = ("cells", "shared")
@@ -153,11 +155,9 @@ def project_root(start: Path | None = None) -> Path:
 
 
 def open_run(run_dir: str | Path) -> Run:
-    """The run in `run_dir` (relative to the checkout), created when it is not there."""
+    """The run in `run_dir` (relative to the checkout). Nothing is created: what writes into it makes the folder."""
     root = project_root()
-    path = Path(run_dir) if Path(run_dir).is_absolute() else root / run_dir
-    path.mkdir(parents=True, exist_ok=True)
-    return Run(path, root)
+    return Run(Path(run_dir) if Path(run_dir).is_absolute() else root / run_dir, root)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -175,16 +175,32 @@ def write_text(path: Path, text: str) -> None:
         Path(name).replace(path)
     except OSError as error:
         Path(name).unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise OSError(
-                errno.ENOSPC, f"{path.name}: the disk is full; what was finished is kept, free space and run again"
-            ) from None
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, with sorted keys so that equal values give equal files."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n")
+
+
+def os_problem(error: OSError) -> str:
+    """An error of the operating system in words: which file, what was expected, what to do.
+
+    >>> os_problem(FileNotFoundError(2, "No such file or directory", "mine.jsonl"))
+    'mine.jsonl: expected a file or folder, got nothing there; check the path'
+    """
+    if error.errno is None:
+        return str(error)
+    words = {
+        errno.ENOSPC: DISK_FULL,
+        errno.EDQUOT: DISK_FULL,
+        errno.ENOENT: "expected a file or folder, got nothing there; check the path",
+        errno.EISDIR: "expected a file, got a folder; name the file in it",
+        errno.EACCES: "expected permission to read or write it, got none; change its owner or mode",
+        errno.EROFS: "expected a disk that can be written to, got one that is read-only; use RUN=/another/folder",
+    }
+    what = words.get(error.errno, f"{error.strerror or error}; see to it and run again")
+    return f"{error.filename}: {what}" if error.filename else what
 
 
 def hash_file(path: Path) -> str:

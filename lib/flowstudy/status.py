@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any, Final, NamedTuple
 
 from flowstudy.freshness import record_of
 from flowstudy.lifeline import is_at_work
-from flowstudy.run_folder import Run, now, write_text
+from flowstudy.run_folder import DISK_FULL, Run, now, write_text
 from flowstudy.sharing import read_member
 from flowstudy.study import NOTEBOOKS
 from flowstudy.systems.ledger import spent_usd
 
 STATES: Final = ("done", "running", "failed", "not run")
 _KIB: Final = 1024
+#: With less left than this, a run that failed is told that its disk is full.
+FULL_BYTES: Final = 1_000_000
 
 
 class Line(NamedTuple):
@@ -174,6 +177,8 @@ def print_summary(home: Run, status: int, spent_s: float) -> int:
             print(f"  {line.place}{line.notebook} failed: {line.reason}")
     for name, reason in found.skipped.items():
         print(f"  cells/{name} skipped: {reason}")
+    if done < len(found.lines) and shutil.disk_usage(home.path).free < FULL_BYTES:
+        print(f"  {home.path}: {DISK_FULL}")
     if done < len(found.lines):
         print("run the same command again to resume; nothing finished is repeated")
         return status or 1

@@ -143,7 +143,8 @@ def load_study(
         raise StudyError(f"{path}: expected a mapping of keys, got {type(raw).__name__}")
     profiles = raw.pop("profiles", {})
     if profile not in profiles:
-        raise StudyError(f"profile {profile!r} of {path}: expected one of {sorted(profiles)}; PROFILE= names one")
+        hint = closest(profile, sorted(profiles))
+        raise StudyError(f"profile {profile!r} of {path}: expected one of {sorted(profiles)}{hint}; PROFILE= names one")
     merged = _merge(raw, profiles[profile] or {})
     systems_given = {name: spec for name, spec in (merged.get("systems") or {}).items() if spec is not None}
     merged["systems"] = {name: {"name": name, **spec} for name, spec in systems_given.items()}
@@ -155,6 +156,12 @@ def load_study(
         study.systems = choose_systems(study.systems, re.split(r"[\s,]+", systems.strip()))
     study.systems = {name: study.completed(spec) for name, spec in study.systems.items()}
     return study
+
+
+def closest(name: str, known: list[str]) -> str:
+    """The end of an error about a wrong name: the right name that is most alike; empty when there is none."""
+    best = process.extractOne(name, known)
+    return f"; closest: {best[0]!r}" if best else ""
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -174,8 +181,7 @@ def _validate(raw: dict[str, Any], path: str | Path) -> Study:
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
             known = _known_keys(first["loc"][:-1])
-            best = process.extractOne(str(first["loc"][-1]), known)
-            hint = f"; closest: {best[0]!r}" if best else ""
+            hint = closest(str(first["loc"][-1]), known)
             raise StudyError(f"key {where!r} of {path}: expected one of {known}{hint}") from None
         got = json.dumps(first["input"], default=str)[:80]
         raise StudyError(f"key {where!r} of {path}: expected {first['msg'].lower()}, got {got}") from None
@@ -200,8 +206,7 @@ def choose_systems(known: dict[str, SystemSpec], names: list[str]) -> dict[str, 
             label = re.sub(r"[^A-Za-z0-9.-]+", "-", name.split("/", 1)[1])
             chosen[label] = SystemSpec(name=label, model=name)
         else:
-            best = process.extractOne(name, [*known, "slm"])
-            hint = f"; closest: {best[0]!r}" if best else ""
+            hint = closest(name, [*known, "slm"])
             raise StudyError(f"system {name!r}: expected a name of study.yaml or provider/model{hint}")
     return chosen
 

@@ -6,14 +6,11 @@ model is loaded again in a fresh process and must give the same answers.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import Popen
 from typing import Any, Final
 
 from flowstudy.corpus.example import Example
@@ -28,6 +25,7 @@ from flowstudy.systems.slm.engines import Engine, Loaded, Lora, Method, load_bas
 from flowstudy.systems.slm.judge import Judge, answers
 from flowstudy.systems.slm.muon import fast_bf16
 from flowstudy.systems.slm.prepare import Prepared, TrainingError, prepare
+from flowstudy.systems.slm.reload import ask_fresh, fresh_process
 from flowstudy.systems.slm.report import TrainingReport
 from flowstudy.systems.slm.watch import Watch, as_callback, trainer_class
 
@@ -91,27 +89,28 @@ def fine_tune(
     offered: dict[str, Any] = {"k": k, "retriever": retriever, "rankers": rankers, "prompt": prompt}
     found = pairs(examples, shelves, seed=seed, strategy=strategy, **offered)
     judge = Judge(validation[:validation_examples], shelves, strategy=strategy, **offered)
-    pieces = 1
-    while True:
-        loaded = load_base(base, method, engine, lora or Lora(), seed, context)
-        ready = prepare(found, loaded.tokenizer, loaded.context)
-        report = TrainingReport.before(out, base, method, loaded, ready)
-        report.batch = _batch_text(batch, pieces)
-        report.write(out / "before.json")
-        total = steps or max(1, round(epochs * len(ready.rows) / batch))
-        every = max(1, total // max(1, evaluations))
-        settings = _settings(loaded, out, total, every, rate or RATES[method], batch // pieces, seed)
-        settings.gradient_accumulation_steps = pieces
-        watch = Watch(loaded, judge, out, report, every, max_minutes, patience)
-        if _train(loaded, ready, watch, out, settings):
-            break
-        if pieces * 2 > batch:
-            raise TrainingError(f"fine-tune of {base}: out of memory with one example at a time; {_SMALLER}")
-        pieces *= 2
-    report.cost_usd = None if usd_per_hour is None else round(report.seconds / 3600 * usd_per_hour, 6)
-    checks = pairs((validation or examples)[:reload_examples], shelves, complete=False, **offered)
-    _check_reload(loaded, checks, Path(report.model_dir), report)
-    report.write(out / "report.json")
+    with fresh_process() as fresh:
+        pieces = 1
+        while True:
+            loaded = load_base(base, method, engine, lora or Lora(), seed, context)
+            ready = prepare(found, loaded.tokenizer, loaded.context)
+            report = TrainingReport.before(out, base, method, loaded, ready)
+            report.batch = _batch_text(batch, pieces)
+            report.write(out / "before.json")
+            total = steps or max(1, round(epochs * len(ready.rows) / batch))
+            every = max(1, total // max(1, evaluations))
+            settings = _settings(loaded, out, total, every, rate or RATES[method], batch // pieces, seed)
+            settings.gradient_accumulation_steps = pieces
+            watch = Watch(loaded, judge, out, report, every, max_minutes, patience)
+            if _train(loaded, ready, watch, out, settings):
+                break
+            if pieces * 2 > batch:
+                raise TrainingError(f"fine-tune of {base}: out of memory with one example at a time; {_SMALLER}")
+            pieces *= 2
+        report.cost_usd = None if usd_per_hour is None else round(report.seconds / 3600 * usd_per_hour, 6)
+        checks = pairs((validation or examples)[:reload_examples], shelves, complete=False, **offered)
+        _check_reload(fresh, loaded, checks, report)
+        report.write(out / "report.json")
     return report
 
 
@@ -184,20 +183,16 @@ def _last_checkpoint(out: Path) -> Path | None:
     return whole[-1] if whole else None
 
 
-def _check_reload(loaded: Loaded, checks: list[Pair], folder: Path, report: TrainingReport) -> None:
+def _check_reload(fresh: Popen[str], loaded: Loaded, checks: list[Pair], report: TrainingReport) -> None:
     """Ask the model in memory and the saved one in a fresh process; raise TrainingError when an answer differs."""
     import torch
 
-    here = answers(loaded.model, loaded.tokenizer, [pair.prompt for pair in checks], 64)
-    command = [sys.executable, "-m", "flowstudy.systems.slm.reload", str(folder)]
-    prompts = json.dumps([pair.prompt for pair in checks])
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums in another order may differ in the last bit
-    done = subprocess.run(
-        command, input=prompts, capture_output=True, text=True, check=False, env={**os.environ, **threads}
-    )
-    if done.returncode != 0:
-        raise TrainingError(f"model {folder}: expected to load in a fresh process, got: {done.stderr.strip()[-400:]}")
-    there = json.loads(done.stdout.splitlines()[-1])
+    folder, prompts, most = Path(report.model_dir), [pair.prompt for pair in checks], 64
+    here = answers(loaded.model, loaded.tokenizer, prompts, most)
+    try:
+        there = ask_fresh(fresh, folder, prompts, most, torch.get_num_threads())
+    except ValueError as error:
+        raise TrainingError(f"model {folder}: expected to load in a fresh process, got: {error}") from None
     different = [pair.id for pair, a, b in zip(checks, here, there, strict=True) if a != b]
     if different:
         raise TrainingError(
