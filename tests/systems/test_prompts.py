@@ -6,9 +6,9 @@ import jsonschema
 import pytest
 
 from flowstudy.systems import SystemSpec, prompts, retrieve, schemas
-from flowstudy.systems.pipeline import Task
 from flowstudy.systems.prompts import PromptError, Shot, load_prompt, render
 from flowstudy.systems.readers import read_flow, read_inputs
+from flowstudy.systems.tasks import Task
 
 SPEC = SystemSpec(name="a", model="m")
 

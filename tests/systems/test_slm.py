@@ -9,7 +9,6 @@ import pytest
 
 from flowstudy.corpus.environments import shipped_catalogue
 from flowstudy.corpus.synthesis import Mix, generate
-from flowstudy.systems.pipeline import Task
 from flowstudy.systems.pointers import resolve_flow
 from flowstudy.systems.readers import read_flow, read_inputs
 from flowstudy.systems.records import SystemSpec
@@ -18,6 +17,7 @@ from flowstudy.systems.slm.data import Pair, completed, pair, pairs, stage_pairs
 from flowstudy.systems.slm.energy import EnergyMeter
 from flowstudy.systems.slm.prepare import TrainingError, prepare
 from flowstudy.systems.slm.template import render_messages, template_hash
+from flowstudy.systems.tasks import Task
 from flowstudy.systems.uses import catalogue_uses
 
 

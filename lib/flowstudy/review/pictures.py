@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -198,3 +199,16 @@ def _write(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(data)
     part.replace(path)
+
+
+def show_or_say(draw: Callable[[], Any], table: pd.DataFrame, folder: Path, stem: str) -> None:
+    """In a notebook: draw, save beside its table, and show; print the reason where there is nothing to draw."""
+    from flowstudy.review.figures import NothingToDraw
+
+    try:
+        figure = draw()
+    except NothingToDraw as reason:
+        print(reason)
+        return
+    save_figure(figure, table, folder, stem)
+    show(figure, table)

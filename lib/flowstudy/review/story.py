@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from flowstudy.review.figures import NothingToDraw
-from flowstudy.review.pictures import save_figure, show
+from flowstudy.review.pictures import save_figure
 from flowstudy.review.report import Missing, Picture
 
 
@@ -23,17 +23,6 @@ def drawn(
         return Missing(str(reason))
     save_figure(figure, table, folder, stem)
     return Picture(figure, caption, table if show_table else None)
-
-
-def show_or_say(draw: Callable[[], Any], table: pd.DataFrame, folder: Path, stem: str) -> None:
-    """In a notebook: draw, save beside its table, and show; print the reason where there is nothing to draw."""
-    try:
-        figure = draw()
-    except NothingToDraw as reason:
-        print(reason)
-        return
-    save_figure(figure, table, folder, stem)
-    show(figure, table)
 
 
 def read_table(path: Path) -> pd.DataFrame:

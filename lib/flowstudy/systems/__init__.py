@@ -6,7 +6,7 @@ from flowstudy.systems.estimate import Estimate, estimate
 from flowstudy.systems.journal import Journal, JournalError, read_predictions
 from flowstudy.systems.neighbours import ExampleIndex, nearest_examples
 from flowstudy.systems.offers import suggest_all
-from flowstudy.systems.pipeline import Task, answer
+from flowstudy.systems.pipeline import answer
 from flowstudy.systems.predict import plan, run_system
 from flowstudy.systems.prices import Price, load_prices, price_of
 from flowstudy.systems.ranker_training import train_ranker
@@ -16,6 +16,7 @@ from flowstudy.systems.records import ANSWERS, Call, Prediction, Suggestion, Sys
 from flowstudy.systems.retries import Policy
 from flowstudy.systems.retrieval import RetrieverError, needed, recall_at_k, retrieve
 from flowstudy.systems.secrets import looks_like_key, redact
+from flowstudy.systems.tasks import Task
 from flowstudy.systems.trained import RankerModel
 
 __all__ = [

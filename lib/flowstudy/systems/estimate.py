@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel
 
-from flowstudy.systems import pipeline, prompts
+from flowstudy.systems import prompts
 from flowstudy.systems.calls import Request
 from flowstudy.systems.llm import prompt_bytes
 from flowstudy.systems.prices import Price, price_of
 from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.tasks import Task
 
 #: Rough figures, used before anything was measured: bytes of English and JSON per token, tokens of an answer per
 #: step of a flow, seconds for a first token, seconds per token.
@@ -43,7 +44,7 @@ class Estimate(BaseModel):
 
 def estimate(
     spec: SystemSpec,
-    tasks: Sequence[pipeline.Task],
+    tasks: Sequence[Task],
     *,
     in_flight: int = 8,
     steps: float = 6.0,
@@ -74,6 +75,6 @@ def estimate(
     )  # fmt: skip
 
 
-def _prompt_bytes(spec: SystemSpec, stage: prompts.Stage, task: pipeline.Task) -> int:
+def _prompt_bytes(spec: SystemSpec, stage: prompts.Stage, task: Task) -> int:
     rendered = prompts.render(spec, stage, task.requirement, task.suggestions, task.catalogue, task.shots)
     return prompt_bytes(Request(stage, rendered.messages, {}))

@@ -8,20 +8,19 @@ import json
 import random
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from flowstudy.systems import wire
 from flowstudy.systems.budget import Budget, BudgetStop
 from flowstudy.systems.calls import CallCache, Outcome, Reply, Request, call_key
 from flowstudy.systems.capabilities import adapt, family_of
 from flowstudy.systems.limits import Limiter, Meter
-from flowstudy.systems.prices import Price, price_of
+from flowstudy.systems.prices import PRICE_FIX, Price, can_be_limited, price_of
 from flowstudy.systems.records import Call
 from flowstudy.systems.retries import Policy, Verdict, classify
 from flowstudy.systems.secrets import redact
 
 #: What to do about a model without a price.
-PRICE_FIX: Final = "add a line with its source to systems/prices.yaml, or set max_cost_usd to null"
 
 
 class Client:
@@ -167,13 +166,6 @@ class Client:
                 if not self._is_warm:
                     await wire.warm_up(self.model)
                     self._is_warm = True
-
-
-def can_be_limited(model: str, base: str | None, price: Price | None) -> bool:
-    """Whether `max_cost_usd` can be kept: the price is known, or the server is one's own and sends no bill."""
-    family = family_of(model)
-    own = (family is not None and family.local) or (base is not None and wire.is_loopback(base))
-    return own or (price is not None and price.output is not None)
 
 
 def recorded(params: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from flowstudy.corpus.example import Example
+from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.words import WordIndex, words
 
 
@@ -44,3 +45,17 @@ def nearest_examples(requirement: str, train: Sequence[Example], k: int, exclude
     Pass `exclude=example.id` when the requirement itself belongs to `train`.
     """
     return example_index(train).nearest(requirement, k, exclude)
+
+
+def learnable(spec: SystemSpec, train: Sequence[Example]) -> Sequence[Example]:
+    """The training examples that a system may look at: all, or those that lack the feature `spec.without`.
+
+    Raises ValueError for a feature that no example knows.
+    """
+    if not spec.without:
+        return train
+    known = {name for example in train for name in example.features}
+    if train and spec.without not in known:
+        raise ValueError(f"system {spec.name}: expected `without` to be a feature of {sorted(known)}, "
+                         f"got {spec.without!r}; check the name")  # fmt: skip
+    return [example for example in train if not example.features.get(spec.without)]

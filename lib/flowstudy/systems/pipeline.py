@@ -6,11 +6,9 @@ Every model, small or large, goes through the same stages, prompts and parser.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.outline import to_outline
 from flowstudy.flows.parse import ParsedFlow
 from flowstudy.flows.schema import Component, Flow, Trigger
@@ -18,28 +16,14 @@ from flowstudy.systems import prompts, schemas
 from flowstudy.systems.background import wait_for
 from flowstudy.systems.calls import Reply, Request
 from flowstudy.systems.llm import Client
-from flowstudy.systems.prompts import Rendered, Shot, Stage
+from flowstudy.systems.prompts import Rendered, Stage
 from flowstudy.systems.prompts.offering import step_definition
 from flowstudy.systems.readers import read_flow, read_inputs
-from flowstudy.systems.records import Call, Prediction, Status, Suggestion, SystemSpec
+from flowstudy.systems.records import Call, Prediction, Status, SystemSpec
+from flowstudy.systems.tasks import Task
 
 #: Goes into the key of every prediction: raise it when the same answers would be read in another way.
 PIPELINE_VERSION: Final = 1
-
-
-class Task(NamedTuple):
-    """What one prediction is made from."""
-
-    spec: SystemSpec
-    example: str
-    requirement: str
-    suggestions: Sequence[Suggestion]
-    shots: Sequence[Shot]
-    catalogue: Catalogue
-    repeat: int = 0
-    key: str = ""
-    #: Another system's answer whose outline is taken: only its inputs are asked for.
-    outline: Prediction | None = None
 
 
 class _Failed(Exception):

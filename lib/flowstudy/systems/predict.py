@@ -22,14 +22,15 @@ from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.estimate import Estimate, estimate
 from flowstudy.systems.journal import Journal, read_predictions
 from flowstudy.systems.llm import Client
-from flowstudy.systems.neighbours import example_index
+from flowstudy.systems.neighbours import example_index, learnable
 from flowstudy.systems.offers import Offers, suggest_all
-from flowstudy.systems.pipeline import PIPELINE_VERSION, Task, answer_async
+from flowstudy.systems.pipeline import PIPELINE_VERSION, answer_async
 from flowstudy.systems.prices import Price
 from flowstudy.systems.prompts import Shot
 from flowstudy.systems.records import Prediction, SystemSpec
 from flowstudy.systems.retries import Policy
 from flowstudy.systems.retrieval import Ranker
+from flowstudy.systems.tasks import Task
 from flowstudy.systems.uses import catalogue_hash
 
 
@@ -113,20 +114,6 @@ def _with_outlines(tasks: Sequence[Task], outlines: Sequence[Prediction]) -> lis
     by_place = {(p.example, p.repeat): p for p in outlines}
     pairs = [(task, by_place.get((task.example, task.repeat))) for task in tasks]
     return [task._replace(outline=given, key=_hash([task.key, given.key])) for task, given in pairs if given]
-
-
-def learnable(spec: SystemSpec, train: Sequence[Example]) -> Sequence[Example]:
-    """The training examples that a system may look at: all, or those that lack the feature `spec.without`.
-
-    Raises ValueError for a feature that no example knows.
-    """
-    if not spec.without:
-        return train
-    known = {name for example in train for name in example.features}
-    if train and spec.without not in known:
-        raise ValueError(f"system {spec.name}: expected `without` to be a feature of {sorted(known)}, "
-                         f"got {spec.without!r}; check the name")  # fmt: skip
-    return [example for example in train if not example.features.get(spec.without)]
 
 
 def choose_shots(

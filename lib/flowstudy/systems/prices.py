@@ -11,9 +11,12 @@ import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from flowstudy.systems import wire
+from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.records import SystemSpec
 
 PRICES: Final = Path(__file__).parent / "prices.yaml"
+PRICE_FIX: Final = "add a line with its source to systems/prices.yaml, or set max_cost_usd to null"
 
 
 class Price(BaseModel):
@@ -88,3 +91,10 @@ def price_of(model: str, prices: Mapping[str, Price] | None = None) -> Price | N
         return known[model]
     starts = [name for name in known if name.endswith("*") and model.startswith(name[:-1])]
     return known[max(starts, key=len)] if starts else None
+
+
+def can_be_limited(model: str, base: str | None, price: Price | None) -> bool:
+    """Whether `max_cost_usd` can be kept: the price is known, or the server is one's own and sends no bill."""
+    family = family_of(model)
+    own = (family is not None and family.local) or (base is not None and wire.is_loopback(base))
+    return own or (price is not None and price.output is not None)

@@ -11,7 +11,7 @@ from flowstudy.flows.schema import Component, Flow, Input, Trigger
 from flowstudy.systems.prompts import Reads
 
 if TYPE_CHECKING:
-    from flowstudy.systems.pipeline import Task
+    from flowstudy.systems.tasks import Task
 
 
 def read_flow(text: str, reads: Reads, task: Task) -> ParsedFlow:

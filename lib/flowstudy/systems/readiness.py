@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from flowstudy.systems import wire
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.capabilities import FAMILIES, Family, family_of
-from flowstudy.systems.llm import PRICE_FIX, can_be_limited
-from flowstudy.systems.prices import price_of
+from flowstudy.systems.prices import PRICE_FIX, can_be_limited, price_of
 from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import SystemSpec
 

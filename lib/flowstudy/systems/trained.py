@@ -121,6 +121,7 @@ class TrainedRanker:
 
 
 def shelf_places(found: Sequence[Entry]) -> list[np.ndarray]:
+    """Per shelf, the places of its entries in `found`."""
     return [np.array([n for n, entry in enumerate(found) if entry.kind in shelf], dtype=int) for shelf in SHELVES]
 
 

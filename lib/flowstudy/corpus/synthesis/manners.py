@@ -14,6 +14,7 @@ _QUOTED: Final = re.compile(r"[\"'“”]|https?:")
 
 
 def greeting(scene: Scene) -> str:
+    """How a request opens."""
     return scene.say("Hi,|Hello,|Hi team,|Good morning,|Hey,|Request:|Hi all -|Dear colleagues,|New automation:|"
                      "Requirement:|Idea:|"
                      "We need a flow.|Can somebody build this?|Small one:|Please build:|Hello everybody,|"
@@ -21,6 +22,7 @@ def greeting(scene: Scene) -> str:
 
 
 def thanks(scene: Scene) -> str:
+    """How a request ends."""
     return scene.say("Thanks!|Thank you.|Many thanks|thx|Cheers|That would help a lot.|That is all.|Should be quick.|"
                      "Today we do this by hand.|This takes us hours every week.|Thank you in advance!|"
                      "That's it.|No hurry.|"

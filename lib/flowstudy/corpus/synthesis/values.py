@@ -57,6 +57,7 @@ def date(scene: Scene) -> Said:
 
 
 def time(scene: Scene) -> str:
+    """A time of day, in 24 or 12 hours."""
     hour, minute = int(scene.rng.random() * 24), scene.pick(("00", "00", "00", "30", "15", "45"))
     half = f"{hour % 12 or 12}{scene.pick(('am', 'pm', ' am', ' pm'))}"
     return scene.pick((f"{hour:02d}:{minute}", f"{hour:02d}:{minute}", f"{hour}:{minute}", half))

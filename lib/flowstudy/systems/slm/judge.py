@@ -8,13 +8,13 @@ from typing import Any
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.offers import suggest_all
-from flowstudy.systems.pipeline import Task
 from flowstudy.systems.prompts import Stage, render
 from flowstudy.systems.readers import read_flow
 from flowstudy.systems.records import Strategy, SystemSpec
 from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.slm.generate import Generator
 from flowstudy.systems.slm.template import render_messages
+from flowstudy.systems.tasks import Task
 
 
 def answers(model: Any, tokenizer: Any, prompts: Sequence[str], most: int = 512) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flowstudy.corpus.example import Example
 from flowstudy.corpus.prepare import take
-from flowstudy.systems.predict import learnable
+from flowstudy.systems.neighbours import learnable
 from flowstudy.systems.records import RetrieverName, Strategy, SystemSpec
 
 TUNED: Final = "tuned"

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.tiny_study import ROOT, environment
 
 from flowstudy.corpus import shipped_corpus, write_corpus
 from flowstudy.corpus.environments import catalogues_for
 from flowstudy.corpus.prepare import write_catalogues
+from tests.tiny_study import ROOT, environment
 
 
 @pytest.mark.slow
@@ -32,7 +32,7 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     write_corpus(tmp_path / "corpus.jsonl", examples)
     write_catalogues(tmp_path / "catalogues.json", catalogues_for(examples))
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
-             "flowstudy.systems.slm.sharded", "--folder", str(tmp_path), "--steps", "3", "--rate", "1e-3"]  # fmt: skip
+             "flowstudy.sharded", "--folder", str(tmp_path), "--steps", "3", "--rate", "1e-3"]  # fmt: skip
     own = environment(ROOT, ACCELERATE_USE_CPU="true", OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
     done = subprocess.run([sys.executable, *words], cwd=ROOT, env=own, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,7 +1,7 @@
 """Fine-tune a model that outgrows one card: every process of `accelerate launch` holds a shard of it (FSDP).
 
     accelerate launch --config_file lib/flowstudy/profiles/fsdp/accelerate.yaml --num_processes 4 \\
-        -m flowstudy.systems.slm.sharded --folder runs/gpu --base MODEL
+        -m flowstudy.sharded --folder runs/gpu --base MODEL
 
 It learns from the training split of a run whose notebook 01 is done, with the prompts of notebook 02, and leaves all
 weights in `models/sharded` of the run. Serve that folder with vLLM and name it as `hosted_vllm/...` in study.yaml.
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="flowstudy.systems.slm.sharded")
+    parser = argparse.ArgumentParser(prog="flowstudy.sharded")
     parser.add_argument("--folder", required=True, help="the run")
     parser.add_argument("--base", default="seed")
     parser.add_argument("--epochs", type=float, default=1.0)
