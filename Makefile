@@ -29,7 +29,7 @@ env: $(STAMP)  ## set up the environment (seconds when nothing changed)
 $(STAMP):
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON); install Python 3.11 (Debian: apt-get install python3 python3-venv)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { echo "$(PYTHON) is $$($(PYTHON) --version); expected Python 3.11 or 3.12; set PYTHON=python3.11"; exit 1; }
-	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || { echo "missing: the venv module (Debian: apt-get install python3-venv)"; rm -rf $(VENV); exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || { echo "missing: the venv module (Debian: apt-get install python3-venv)"; exit 1; }
 	@echo "setting up $(VENV): a minute or two the first time"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@VIRTUAL_ENV= $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[unsloth,dev]'

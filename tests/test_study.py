@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flowstudy.corpus import check_corpus
 from flowstudy.review.sampling import PLANS
 from flowstudy.run_folder import project_root
 from flowstudy.study import StudyError, Tagging, load_study
@@ -86,6 +87,21 @@ def test_the_conda_environment_cannot_drift() -> None:
     makefile = (ROOT / "Makefile").read_text()
     extras = re.search(r"-e '\.\[([a-z,]+)\]'", makefile)
     assert extras and set(extras[1].split(",")) == {"dev", "unsloth"}
+
+
+def test_the_corpus_that_the_readme_shows_is_a_good_one(tmp_path: Path) -> None:
+    """A newcomer who copies the example line and the catalogue gets no complaint, and a wrong step is named."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,), (catalogue,) = (re.findall(rf"```{kind}\n(.*?)```", readme, re.DOTALL) for kind in ("json", "yaml"))
+    (tmp_path / "catalogue.yaml").write_text(catalogue)
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(line)
+    assert check_corpus(corpus).ok
+    corpus.write_text(line.replace("send_email", "send_emial"))
+    report = check_corpus(corpus)
+    assert not report.ok and "component 1 of flow own-1: unknown action 'send_emial'; closest: 'send_email'" in str(
+        report
+    )
 
 
 def test_litellm_is_pinned_away_from_the_malicious_releases() -> None:
