@@ -58,9 +58,9 @@ def run_members(
         status = 0
         if forget_all_stale(home, members):
             status = _snakemake(home, cores, cores if len(members) == 1 else 1, _profile(executor))
+        status = print_summary(home, status, time.monotonic() - started)
         for place, member in members.items():
             home.member(place).write_manifest(asked, member.study.model_dump(mode="json"))
-        status = print_summary(home, status, time.monotonic() - started)
         write_page(home)
     return status
 

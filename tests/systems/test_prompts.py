@@ -27,7 +27,7 @@ def test_every_family_renders_its_stages(family, examples, train, catalogue, flo
             flow=flow, step=flow.components[0], faults=["component 1: no"],
         )  # fmt: skip
         text = "\n".join(message["content"] for message in made.messages)
-        assert made.prompt == f"{family}/v1" and len(made.prompt_hash) == 64 and "{%" not in text
+        assert made.prompt.startswith(f"{family}/v") and len(made.prompt_hash) == 64 and "{%" not in text
         if family != "pointed" and stage in ("whole", "outline"):
             assert "page_rota" in text and train[0].requirement in text and examples[0].requirement in text
 
@@ -53,8 +53,8 @@ def test_prompt_files_of_ones_own(tmp_path, catalogue):
     for name in ("nope", "json/v99", "../json", "missing.md"):
         with pytest.raises(PromptError):
             load_prompt(name)
-    with pytest.raises(PromptError, match="stage 'outline'"):
-        render(SPEC.model_copy(update={"prompt": "pointed"}), "outline", "x", [], catalogue)
+    with pytest.raises(PromptError, match="stage 'repair'"):
+        render(SPEC.model_copy(update={"prompt": "pointed"}), "repair", "x", [], catalogue)
 
 
 def test_the_schema_takes_offered_steps_only(examples, catalogue, flow):

@@ -221,7 +221,7 @@ def test_a_served_model_answers_through_litellm(tiny):
 def test_seed_training_goes_on_where_it_stopped(tmp_path):
     from flowstudy.systems.slm.seed import SeedPlan, train_seed
 
-    plan = SeedPlan(hidden=32, layers=1, heads=2, inner=32, vocabulary=700, tokens=512, longest=512, minutes=0.02)
+    plan = SeedPlan(hidden=32, layers=1, heads=2, inner=32, vocabulary=700, tokens=512, longest=3000, minutes=0.02)
     first = train_seed(tmp_path, plan, log_every=1)
     again = train_seed(tmp_path, SeedPlan(**{**plan.__dict__, "minutes": 0.05}), log_every=1)
     assert again["step"] > first["step"] > 0

@@ -35,7 +35,7 @@ class SchemaGuide:
         from llguidance import LLMatcher
 
         self._vocabulary = _vocabulary(tokenizer)
-        self._size = len(tokenizer)
+        self._size, self._end = len(tokenizer), tokenizer.eos_token_id
         self._matcher = LLMatcher(self._vocabulary, _grammar(schema))
         if self._matcher.get_error():
             raise GrammarError(f"schema: expected one that llguidance takes, got: {self._matcher.get_error()[:300]}")
@@ -46,11 +46,11 @@ class SchemaGuide:
             self._matcher.consume_token(token)
 
     def blocked(self) -> np.ndarray:
-        """Ids of the tokens that lead out of the schema here; none once the answer is complete."""
+        """Ids of the tokens that lead out of the schema here; all but the end token once the answer is complete."""
         import llguidance.numpy
 
         if self._matcher.is_stopped():
-            return np.zeros(0, dtype=np.int64)
+            return np.delete(np.arange(self._size), self._end)
         mask = llguidance.numpy.allocate_token_bitmask(1, self._vocabulary.vocab_size)
         llguidance.numpy.fill_next_token_bitmask(self._matcher, mask, 0)
         allowed = np.unpackbits(mask[0].view(np.uint8), bitorder="little")[: self._size]

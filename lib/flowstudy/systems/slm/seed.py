@@ -269,8 +269,12 @@ class _Batches:
         draw, drills = self.rng.random(), self.plan.drills * (1 if share < 0.75 else 1 / 3)
         kind = "drills" if draw < drills else ("shots" if draw < drills + (1 - drills) * self.plan.shots else "single")
         pool = self.pools[kind]
+        for _ in range(50):
+            if not pool:
+                pool += self._filled(kind, share)
         if not pool:
-            pool += self._filled(kind, share)
+            rule = f"expected some {kind} of at most {self.plan.longest} tokens, got none in 50 environments"
+            raise ValueError(f"seed training: {rule}; raise `longest`")
         taken = [pool.pop(self.rng.randrange(len(pool)))]
         pool.sort(key=lambda row: abs(len(row[0]) - len(taken[0][0])), reverse=True)
         while pool and (len(taken) + 1) * max(len(taken[0][0]), len(pool[-1][0])) <= self.plan.tokens:
