@@ -9,7 +9,7 @@ from flowstudy.analysis.questions import arm_table, arms, beside_published, cont
 from flowstudy.systems.records import SystemSpec
 
 SPECS = [
-    SystemSpec(name="t", model="slm/tuned"), SystemSpec(name="t-none", model="slm/tuned", retriever="none"),
+    SystemSpec(name="t", model="slm/tuned", retriever="trained"), SystemSpec(name="t-none", model="slm/tuned", retriever="none"),
     SystemSpec(name="t-oracle", model="slm/tuned", retriever="oracle"), SystemSpec(name="llm", model="openai/x"),
     SystemSpec(name="llm-steps", model="openai/x", strategy="decomposed"),
     SystemSpec(name="other", model="openai/x", shots=0, retriever="none"),
@@ -28,7 +28,7 @@ def examples():
 
 
 def test_arms_differ_in_one_setting_only():
-    assert arms(SPECS, "retriever") == [{"lexical": "t", "none": "t-none", "oracle": "t-oracle"}]
+    assert arms(SPECS, "retriever") == [{"trained": "t", "none": "t-none", "oracle": "t-oracle"}]
     assert arms(SPECS, "strategy") == [{"whole": "llm", "decomposed": "llm-steps"}]
     assert arms(SPECS, "without") == []
     assert side_arms(SPECS) == {"t-none", "t-oracle"}
@@ -38,7 +38,7 @@ def test_a_perfect_retriever_gives_what_it_gives(scores_of):
     # No noise: every example of the oracle arm is 0.05 higher, and of the bare arm 0.1 lower.
     scores = scores_of({"t": 0.5, "t-none": 0.4, "t-oracle": 0.55, "llm": 0.5}, noise=0)
     table = arm_table(scores, SPECS, "retriever", resamples=199).set_index("arm")
-    assert list(table.index) == ["none", "lexical", "oracle"]
+    assert list(table.index) == ["none", "trained", "oracle"]
     assert table["difference"].tolist() == pytest.approx([-0.1, 0, 0.05])
     base = scores.query("system == 't' and measure == 'strict_with_inputs'")["value"].mean()
     assert table.loc["oracle", "percent"] == pytest.approx(100 * 0.05 / base)

@@ -1,7 +1,7 @@
 """Time a training step with Unsloth and with plain TRL and peft: `python -m tests.benchmarks.fine_tuning`.
 
 The base has the shape of Mistral-Nemo-12B and random weights, so nothing is downloaded; `--shape tiny` tries the same
-code on a processor. Each engine runs in a process of its own. Writes `figures/gpu.csv` and `figures/gpu.json`.
+code on a processor. Each engine runs in a process of its own. Writes `gpu.csv` and `gpu.json` beside this file.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=list(SHAPES), default="nemo")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--out", type=Path, default=Path("figures"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     parser.add_argument("--one", nargs=3, metavar=("ENGINE", "METHOD", "BASE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:

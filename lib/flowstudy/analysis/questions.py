@@ -22,7 +22,7 @@ from flowstudy.systems.records import SystemSpec
 Field = Literal["retriever", "strategy", "without"]
 #: What is compared: the setting, the arm that the others are measured against, and the order to show them in.
 FIELDS: Final[dict[Field, tuple[str, tuple[str, ...]]]] = {
-    "retriever": ("lexical", ("none", "lexical", "trained", "oracle")),
+    "retriever": ("trained", ("none", "lexical", "trained", "oracle")),
     "strategy": ("whole", ("whole", "decomposed")),
     "without": ("", ("", "implicit_step", "implicit_condition", "enterprise_step")),
 }
