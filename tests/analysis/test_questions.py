@@ -9,7 +9,8 @@ from flowstudy.analysis.questions import arm_table, arms, beside_published, cont
 from flowstudy.systems.records import SystemSpec
 
 SPECS = [
-    SystemSpec(name="t", model="slm/tuned", retriever="trained"), SystemSpec(name="t-none", model="slm/tuned", retriever="none"),
+    SystemSpec(name="t", model="slm/tuned", retriever="trained"),
+    SystemSpec(name="t-none", model="slm/tuned", retriever="none"),
     SystemSpec(name="t-oracle", model="slm/tuned", retriever="oracle"), SystemSpec(name="llm", model="openai/x"),
     SystemSpec(name="llm-steps", model="openai/x", strategy="decomposed"),
     SystemSpec(name="other", model="openai/x", shots=0, retriever="none"),
