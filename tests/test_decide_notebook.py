@@ -124,11 +124,12 @@ def test_arms_answer_their_question_and_stay_out_of_the_decision(tmp_path: Path,
         SystemSpec(name="steps", model="openai/gpt-4o", strategy="decomposed"),
         SystemSpec(name="unlabelled", model="openai/gpt-4o", without="implicit_step"),
     ]
-    folder = write_run(tmp_path / "run", *world([*SPECS, *arms]))
+    base = [s.model_copy(update={"retriever": "trained"}) if s.name == "slm-tuned" else s for s in SPECS]
+    folder = write_run(tmp_path / "run", *world([*base, *arms]))
     names = run_notebook(folder, resamples=199)
     assert set(names["scores"]["system"]) == {"slm-tuned", "gpt-4o", "steps"}
     assert names["arms"]["retriever"][["group", "arm"]].to_numpy().tolist() == [
-        ["slm-tuned", "none"], ["slm-tuned", "lexical"], ["slm-tuned", "oracle"],
+        ["slm-tuned", "none"], ["slm-tuned", "trained"], ["slm-tuned", "oracle"],
     ]  # fmt: skip
     assert list(names["arms"]["strategy"]["system"]) == ["gpt-4o", "steps"]
     assert list(names["arms"]["without"]["system"]) == ["gpt-4o", "unlabelled"]
