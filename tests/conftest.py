@@ -1,5 +1,12 @@
-"""For all tests, set before any library reads it: waiting threads sleep, so that test processes share the cores."""
+"""For all tests: waiting threads sleep, so that test processes share the cores, and slow tests come first."""
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before any library reads it
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No worker is left alone with a long test at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
