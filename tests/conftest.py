@@ -1,10 +1,12 @@
 """For all tests: waiting threads sleep, so that test processes share the cores, and slow tests come first."""
 
 import os
+import signal
 
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before any library reads it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
