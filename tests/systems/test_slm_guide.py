@@ -16,11 +16,17 @@ from flowstudy.systems.slm.tokenizer import pointer_tokens
 class PointerTokenizer:
     """Every pointer is a token; all other text is one token per character."""
 
-    unk_token_id = -1
-    known = {token: 200_000 + n for n, token in enumerate(pointer_tokens())}  # noqa: RUF012
+    unk_token_id, eos_token_id = -1, 0
+    known = {token: 256 + n for n, token in enumerate(pointer_tokens())}  # noqa: RUF012
+
+    def __len__(self):
+        return 256 + len(self.known)
+
+    def get_vocab(self):
+        return {chr(n): n for n in range(256)} | self.known
 
     def convert_tokens_to_ids(self, token):
-        return self.known.get(token, self.unk_token_id)
+        return self.get_vocab().get(token, self.unk_token_id)
 
 
 VOCABULARY = Vocabulary(PointerTokenizer())
@@ -71,6 +77,22 @@ def test_random_pointers_that_are_not_blocked_point_at_something():
             pytest.fail(f"{text}: {error}")
         except ValueError:
             continue
+
+
+def test_steps_count_one_two_three_and_nothing_else_begins_a_line():
+    *_, made = next(prompts())
+    guide = Guide(made.prompt, VOCABULARY)
+    for token in ("<s0>", "\n"):
+        guide.wrote(PointerTokenizer.known.get(token, ord(token[0])), token)
+    for number in range(1, 13):
+        for digit in str(number):
+            free = set(range(256)) - set(guide.blocked())
+            assert free == {0, ord(" "), ord(digit)}, "the end, more indentation, or the number"
+            guide.wrote(ord(digit), digit)
+        assert set(map(ord, "0123456789")) <= set(guide.blocked()), "the number has ended"
+        for token in (" ", "I", "F", " ", "7", "7", "\n"):
+            assert ord(token) not in guide.blocked(), "digits elsewhere are free"
+            guide.wrote(ord(token), token)
 
 
 def test_offers_are_read_with_their_inputs_and_choices():

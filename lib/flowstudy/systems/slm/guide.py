@@ -1,7 +1,8 @@
-"""Constrained decoding for pointed outlines: a pointer that points at nothing is never written.
+"""Constrained decoding for pointed outlines: a pointer that points at nothing is never written, nor a wrong number.
 
 What exists is read from the prompt itself: the numbered suggestions with their inputs and choices, and the numbered
-words. Works for a tokenizer that has every pointer as one token; others are not guided.
+words. Steps count 1, 2, 3, ... Works for a tokenizer that has every pointer and every digit as one token; others are
+not guided.
 """
 
 from __future__ import annotations
@@ -25,17 +26,27 @@ class Offer(NamedTuple):
 
 
 class Vocabulary:
-    """The ids of all pointers of a tokenizer, by kind and number, and the other way round."""
+    """The ids of all pointers of a tokenizer, by kind and number, and the other way round; of the digits; and for each
+    digit all that is neither this digit nor the end."""
 
     def __init__(self, tokenizer: Any) -> None:
-        self.ids = {kind: self._ids(tokenizer, kind, most) for kind, most in _MOST.items()}
+        self.ids = {kind: self._ids(tokenizer, [f"<{kind}{n}>" for n in range(most)]) for kind, most in _MOST.items()}
         self.pointers = {i: (kind, n) for kind, ids in self.ids.items() for n, i in enumerate(ids)}
-        self.complete = all(self.ids.values())
+        self.digits = self._ids(tokenizer, list("0123456789"))
+        self.complete = all(self.ids.values()) and bool(self.digits)
+        free = {tokenizer.eos_token_id, *self._blanks(tokenizer)} if self.complete else set()
+        ids = range(len(tokenizer)) if self.complete else ()
+        self.all_but = [[i for i in ids if i != digit and i not in free] for digit in self.digits]
 
     @staticmethod
-    def _ids(tokenizer: Any, kind: str, most: int) -> list[int]:
-        found = [tokenizer.convert_tokens_to_ids(f"<{kind}{n}>") for n in range(most)]
+    def _ids(tokenizer: Any, tokens: list[str]) -> list[int]:
+        found = [tokenizer.convert_tokens_to_ids(token) for token in tokens]
         return [] if any(i is None or i == tokenizer.unk_token_id for i in found) else found
+
+    @staticmethod
+    def _blanks(tokenizer: Any) -> list[int]:
+        """Deep indentation takes more than one token; byte-level tokenizers write a space as another sign."""
+        return [i for token, i in tokenizer.get_vocab().items() if token and set(token) <= {" ", "\u0120"}]
 
 
 class Guide:
@@ -47,12 +58,14 @@ class Guide:
         self.offers = read_offers(match[1]) if match else []
         self.words = len(set(re.findall(r"<w\d+>", match[2]))) if match else 0
         self.active = bool(match) and vocabulary.complete
-        self.lines = 0
+        self.lines = self.steps = 0
+        self.counted = False
         self._new_line()
 
     def _new_line(self) -> None:
         self.head: Offer | None = None
         self.fresh, self.input, self.choices, self.first = True, -1, 0, -1
+        self.number = ""
 
     def wrote(self, token: int, text: str) -> None:
         """Take note of the token that was chosen."""
@@ -63,21 +76,26 @@ class Guide:
         elif kind == "s" and number < len(self.offers):
             offer = self.offers[number]
             if self.fresh:
-                self.head, self.fresh = offer, False
+                self.head, self.fresh, self.counted = offer, False, True
             else:
                 self.choices = offer.choices if offer.kind == "column" else 0
         elif kind == "i":
             self.input = number
             self.choices = self.head.inputs[number] if self.head and number < len(self.head.inputs) else 0
-        elif not kind and text.strip() and not text.strip().isdigit():
+        elif self.fresh and text.isdigit():
+            self.steps, self.counted = self.steps + (not self.number), True
+            self.number += text
+        elif not kind and text.strip():
             self.fresh = False
         self.first = number if kind == "w" and self.first < 0 else -1
 
     def blocked(self) -> list[int]:
-        """Ids of the pointers that would point at nothing, or at the wrong kind of thing, here."""
+        """Ids of the pointers that would point at nothing, or at the wrong kind of thing, and of wrong digits, here."""
         if not self.active:
             return []
-        ids = self.vocabulary.ids
+        ids, number = self.vocabulary.ids, self._number_left()
+        if number and self.counted:
+            return self.vocabulary.all_but[int(number[0])]
         inputs = len(self.head.inputs) if self.head else 0
         lowest = max(self.first, 0)
         return [
@@ -87,7 +105,15 @@ class Guide:
             *ids["i"][: self.input + 1],
             *ids["i"][inputs:],
             *ids["c"][self.choices :],
+            *(self.vocabulary.digits if self.fresh and self.number else ()),
         ]
+
+    def _number_left(self) -> str:
+        """The digits still to be written of the number that begins a line of a step; steps are counted once the
+        trigger or the first of them is written."""
+        if not self.fresh or self.lines == 0:
+            return ""
+        return str(self.steps if self.number else self.steps + 1)[len(self.number) :]
 
     def _fits(self, number: int) -> bool:
         if number >= len(self.offers):
