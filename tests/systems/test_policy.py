@@ -68,6 +68,7 @@ def test_waits_grow_to_a_limit_and_a_long_request_to_wait_gives_up():
     assert policy.wait_s(1, Verdict("throttled", "", 60), dice) >= 60
     assert policy.wait_s(2, Verdict("doubtful", ""), dice) is None
     assert policy.wait_s(1, Verdict("give_up", ""), dice) is None
+    assert policy.wait_s(1, Verdict("throttled", "", 60), dice, spent_s=policy.total_s - 59) is None, "wall clock"
 
 
 def test_an_exception_of_any_class_is_classified():
@@ -155,26 +156,31 @@ def test_unknown_prices_are_unknown_and_known_ones_have_a_source():
     assert price.tokens_usd(None, 5) is None
 
 
-REQUEST = Request("whole", [{"role": "user", "content": "hi"}], {"temperature": 0.0, "max_tokens": 9}, "h", 0)
-FIELDS = ["model", "base", "stage", "messages", "params", "prompt_hash", "repeat", "sent", "fingerprint"]
+TEXT = st.text(max_size=6)
+PARAMS = st.dictionaries(TEXT, st.one_of(st.integers(), st.booleans(), TEXT, st.lists(TEXT, max_size=2)), max_size=3)
+#: Everything that decides an answer, and what it may be.
+FIELDS = {
+    "model": TEXT, "base": st.none() | TEXT, "stage": TEXT, "params": PARAMS, "sent": PARAMS, "prompt_hash": TEXT,
+    "fingerprint": TEXT, "repeat": st.integers(0, 9),
+    "messages": st.lists(st.fixed_dictionaries({"role": TEXT, "content": TEXT}), max_size=3),
+}  # fmt: skip
 MODELS = [
     "openai/gpt-4o", "openai/o3-mini", "anthropic/claude-sonnet-5", "gemini/gemini-2.5-pro", "mistral/x",
     "deepseek/deepseek-chat", "hosted_vllm/x", "ollama/x", "slm/x",
 ]  # fmt: skip
 
 
-@given(st.sampled_from(FIELDS))
-def test_a_change_of_any_single_field_changes_the_key(field):
+def key(fields):
+    request = Request(**{name: fields[name] for name in Request._fields})
+    return call_key(fields["model"], fields["base"], request, fields["sent"], fields["fingerprint"])
+
+
+@given(st.fixed_dictionaries(FIELDS), st.sampled_from(sorted(FIELDS)), st.data())
+def test_a_change_of_any_single_field_changes_the_key(fields, name, data):
     """Named after LiteLLM's cache, whose key leaves out the base URL and provider options."""
-    same = {"model": "m", "base": "b", "request": REQUEST, "sent": {"x": 1}, "fingerprint": "f"}
-    other = dict(same)
-    if field in same:
-        other[field] = {"x": 2} if field == "sent" else "other"
-    else:
-        new = {"messages": [{"role": "system", "content": "hi"}], "params": {"max_tokens": 10}, "repeat": 1}
-        other["request"] = REQUEST._replace(**{field: new.get(field, "other")})
-    assert call_key(**same) == call_key(**{name: same[name] for name in reversed(same)})
-    assert call_key(**same) != call_key(**other)
+    told = json.dumps(fields[name], sort_keys=True)
+    other = data.draw(FIELDS[name].filter(lambda value: json.dumps(value, sort_keys=True) != told))
+    assert key(fields) == key(dict(reversed(fields.items()))) != key({**fields, name: other})
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -192,6 +198,7 @@ def test_secrets_are_redacted_in_every_spelling(monkeypatch):
     clean = redact(text + json.dumps('odd"key/with+signs'))
     assert "odd" not in clean and "enough" not in clean and "[redacted OPENAI_API_KEY]" in clean
     assert looks_like_key("sk-" + "a" * 30) and not looks_like_key("openai/gpt-4o") and not looks_like_key(3)
+    assert looks_like_key([{"name": "a", "api_base": "https://host?k=sk-" + "a" * 30}]) and not looks_like_key([{}])
 
 
 def test_a_spec_rejects_misspelt_fields():

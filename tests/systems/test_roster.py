@@ -25,6 +25,20 @@ def test_a_missing_key_is_a_row_with_its_remedy() -> None:
     assert list(roster([]).columns) == list(roster(SPECS).columns)
 
 
+def test_without_training_examples_only_what_learns_from_them_is_left_out() -> None:
+    """Named after the trained retriever, which stopped the notebook in a corpus without a training split."""
+    learning = SystemSpec(
+        name="learning", model="hosted_vllm/x", api_base="http://nowhere.invalid", retriever="trained"
+    )
+    mixed = SystemSpec(name="mixed", model="hybrid/cascade/learning+plain")
+    specs = [*SPECS[:1], learning, learning.model_copy(update={"name": "plain", "retriever": "lexical"}), mixed]
+    assert roster(specs, training=1)["ready"].all()
+    table = roster(specs, training=0).set_index("system")
+    assert table["ready"].to_dict() == {"nearest": False, "learning": False, "plain": True, "mixed": False}
+    assert table.loc["learning", "reason"] == "retriever trained needs training examples, the corpus has none"
+    assert "lexical" in table.loc["learning", "fix"]
+
+
 def test_only_answers_of_the_examples_at_hand_and_of_systems_that_ran(tmp_path: Path) -> None:
     write_roster(tmp_path, SPECS, roster(SPECS))
     for spec in SPECS:

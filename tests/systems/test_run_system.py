@@ -24,7 +24,11 @@ from flowstudy.systems import (
     run_system,
     wire,
 )
+from flowstudy.systems.background import wait_for
+from flowstudy.systems.calls import Request
+from flowstudy.systems.estimate import stored_estimate
 from flowstudy.systems.journal import Journal, read_lines
+from flowstudy.systems.llm import Client, prompt_bytes
 from flowstudy.systems.prices import Price
 
 FAST = Policy(attempts=2, base_s=0.01)
@@ -162,6 +166,42 @@ def test_dry_run_stores_the_estimate_and_sends_nothing(run, spec, server, tmp_pa
     assert run(spec, dry_run=True) == [] and not server.hits
     stored = json.loads((tmp_path / "predictions" / "calls" / "gpt.estimate.json").read_text())
     assert stored["calls"] == 8 and stored["cost_usd"] > 0 and stored["worst_usd"] > stored["cost_usd"]
+
+
+def test_the_estimate_shown_before_the_first_call_survives(run, spec, server, tmp_path):
+    """Named after a finished run whose second run wrote an estimate of no calls over the first one."""
+    journal = tmp_path / "predictions" / "gpt.jsonl"
+    server.plan = lambda number, hit: Reply(status=400, body="{}") if number > 4 else Reply()
+    run(spec, max_in_flight=1)
+    shown = stored_estimate(journal)
+    server.plan = lambda number, hit: Reply()
+    for _ in range(2):
+        run(spec)
+        assert stored_estimate(journal) == shown and shown.calls == 8
+    run(spec.model_copy(update={"repeats": 2}))
+    assert stored_estimate(journal).calls == 8 and stored_estimate(journal).plan != shown.plan, "of what is new"
+    careful = spec.model_copy(update={"self_repair": True})
+    run(careful, dry_run=True)
+    assert stored_estimate(journal).worst_usd > shown.worst_usd and stored_estimate(journal).calls == 8
+
+
+def test_an_interrupted_call_counts_as_paid(spec, server):
+    """Whoever interrupts does not know whether the provider has answered; nothing stays set aside."""
+    server.plan = lambda number, hit: Reply(manner="hang")
+    budget = Budget(1.0)
+    client = Client(spec.model, api_base=server.base(), budget=budget)
+    request = Request("whole", [{"role": "user", "content": "hi"}], {"max_tokens": 20})
+
+    async def interrupted():
+        call = asyncio.create_task(client.complete(request))
+        while not server.hits:
+            await asyncio.sleep(0.01)
+        assert budget.held_usd > 0
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+
+    wait_for(interrupted())
+    assert budget.held_usd == 0 and budget.spent_usd == pytest.approx((prompt_bytes(request) * 2.5 + 20 * 10) / 1e6)
 
 
 def test_a_key_echoed_by_the_server_is_written_nowhere(run, spec, server, tmp_path, capfd, caplog):

@@ -32,6 +32,10 @@ class Family(NamedTuple):
     cap: int = 32
     timeout_s: float = 120.0
 
+    def in_flight(self, wanted: int | None) -> int:
+        """Calls at a time when `wanted` are asked for (None: as many as the family takes)."""
+        return max(1, min(wanted or self.cap, self.cap))
+
 
 _OPENAI: Final[dict[str, Any]] = {"keys": ("OPENAI_API_KEY",), "bases": ("OPENAI_BASE_URL", "OPENAI_API_BASE")}
 _ANTHROPIC: Final[dict[str, Any]] = {

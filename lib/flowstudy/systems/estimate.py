@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from pydantic import BaseModel
 
 from flowstudy.systems import prompts
 from flowstudy.systems.calls import Request
+from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.llm import prompt_bytes
 from flowstudy.systems.prices import Price, price_of
 from flowstudy.systems.records import SystemSpec
@@ -19,7 +22,8 @@ BYTES_PER_TOKEN, TOKENS_PER_STEP, FIRST_TOKEN_S, TOKEN_S = 3.6, 45, 0.6, 0.012
 
 
 class Estimate(BaseModel):
-    """`cost_usd` is what to expect, `worst_usd` the limit when every answer is as long as allowed; None: no price."""
+    """`cost_usd` is what to expect, `worst_usd` the limit when every answer is as long as allowed; None: no price.
+    `plan` names the tasks that it was made for."""
 
     system: str
     model: str
@@ -32,6 +36,7 @@ class Estimate(BaseModel):
     seconds: float
     price_source: str | None
     price_date: str | None
+    plan: str = ""
 
     def __str__(self) -> str:
         money = "cost unknown (no price)" if self.cost_usd is None else f"about {self.cost_usd:.2f} USD"
@@ -46,13 +51,15 @@ def estimate(
     spec: SystemSpec,
     tasks: Sequence[Task],
     *,
-    in_flight: int = 8,
+    in_flight: int | None = None,
     steps: float = 6.0,
     prices: Mapping[str, Price] | None = None,
 ) -> Estimate:
-    """Estimate from the prompts as they would be sent; `steps` is the usual number of components of a flow.
+    """Estimate from the prompts as they would be sent; `steps` is the usual number of components of a flow,
+    `in_flight` the calls at a time that are asked for.
 
-    At most 50 prompts are built, the rest is scaled up. Later stages count as long as the first one.
+    At most 50 prompts are built, the rest is scaled up. Later stages count as long as the first one. A turn of
+    self-repair, which sends prompt and answer again, counts in `worst_usd` only.
     """
     sample = tasks[:: max(1, len(tasks) // 50)] if tasks else []
     stage: prompts.Stage = "whole" if spec.strategy == "whole" else "outline"
@@ -62,17 +69,45 @@ def estimate(
     prompt = sum(sizes) / len(sizes) * calls if sizes else 0.0
     answer = min(spec.max_tokens, steps * TOKENS_PER_STEP) * (1 if per_prediction == 1 else 1.5) * len(tasks)
     price = price_of(spec.model, prices)
-    seconds = (calls * FIRST_TOKEN_S + answer * TOKEN_S) / max(1, in_flight)
-    expected, worst = int(prompt / BYTES_PER_TOKEN), calls * spec.max_tokens
+    family = family_of(spec.model)
+    at_once = family.in_flight(in_flight) if family is not None else 1
+    seconds = (calls * FIRST_TOKEN_S + answer * TOKEN_S) / at_once
+    expected, worst, worst_prompt = int(prompt / BYTES_PER_TOKEN), calls * spec.max_tokens, int(prompt)
+    if spec.self_repair:
+        worst_prompt += worst_prompt // per_prediction + len(tasks) * spec.max_tokens
+        worst += len(tasks) * spec.max_tokens
     cost = worst_usd = None
     if price is not None:
         cost = price.tokens_usd(expected, int(answer)) if price.usd_per_hour is None else price.seconds_usd(seconds)
-        worst_usd = price.tokens_usd(int(prompt), worst)
+        worst_usd = price.tokens_usd(worst_prompt, worst)
     return Estimate(
         system=spec.name, model=spec.model, predictions=len(tasks), calls=calls, prompt_tokens=expected,
         completion_tokens=int(answer), cost_usd=cost, worst_usd=worst_usd, seconds=seconds,
         price_source=None if price is None else price.source, price_date=None if price is None else price.date,
     )  # fmt: skip
+
+
+def keep_estimate(journal: str | Path, tasks: Sequence[Task], expected: Estimate) -> None:
+    """Store what was estimated before the first call of `tasks`; a run that resumes or repeats them leaves it alone."""
+    file = _file(journal)
+    plan = hashlib.sha256("".join(task.key for task in tasks).encode()).hexdigest()
+    earlier = stored_estimate(journal)
+    if earlier is not None and earlier.plan == plan:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.part")
+    draft.write_text(expected.model_copy(update={"plan": plan}).model_dump_json(indent=1) + "\n", encoding="utf-8")
+    draft.replace(file)
+
+
+def stored_estimate(journal: str | Path) -> Estimate | None:
+    """The estimate beside a journal of predictions, as shown before the first call; None when there is none."""
+    file = _file(journal)
+    return Estimate.model_validate_json(file.read_bytes()) if file.is_file() else None
+
+
+def _file(journal: str | Path) -> Path:
+    return Path(journal).parent / "calls" / f"{Path(journal).stem}.estimate.json"
 
 
 def _prompt_bytes(spec: SystemSpec, stage: prompts.Stage, task: Task) -> int:

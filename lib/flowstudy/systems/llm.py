@@ -20,8 +20,6 @@ from flowstudy.systems.records import Call
 from flowstudy.systems.retries import Policy, Verdict, classify
 from flowstudy.systems.secrets import redact
 
-#: What to do about a model without a price.
-
 
 class Client:
     """Sends the calls of one system, from one event loop.
@@ -53,7 +51,7 @@ class Client:
         free = family.local or self.price is None or self.price.output is None
         self.cache, self.budget = cache, None if free else budget
         self.policy, self.timeout_s = policy or Policy(), timeout_s or family.timeout_s
-        self.limiter = Limiter(min(max_in_flight or family.cap, family.cap))
+        self.limiter = Limiter(family.in_flight(max_in_flight))
         self.fingerprint = wire.model_fingerprint(model)
         self._meter, self._dice, self._warm = Meter(), random.Random(seed), asyncio.Lock()
         self._no_access: str | None = None
@@ -64,15 +62,16 @@ class Client:
         sent = adapt(self.family, request.params)
         key = call_key(self.model, self.base, request, sent, self.fingerprint)
         call = Call(
-            stage=request.stage, model=self.model, requested=recorded(request.params), sent=recorded(sent), key=key
-        )
+            stage=request.stage, model=self.model, requested=recorded(request.params), sent=recorded(sent), key=key,
+            attempts=0,
+        )  # fmt: skip
         if self.cache is not None and (found := self.cache.find(key)) is not None:
             return found
         size = prompt_bytes(request)
         if (problem := self._too_long(size, sent)) is not None:
-            return Reply("", call.model_copy(update={"error": problem, "attempts": 0, "cost_usd": 0.0}), "truncated")
+            return Reply("", call.model_copy(update={"error": problem, "cost_usd": 0.0}), "truncated")
         if self._no_access is not None:
-            return Reply("", call.model_copy(update={"error": self._no_access, "attempts": 0}), "provider_error")
+            return Reply("", call.model_copy(update={"error": self._no_access}), "provider_error")
         await self._warm_up()
         reply = await self._attempts(request.messages, sent, call, self._worst_usd(size, sent))
         if self.cache is not None and reply.outcome in ("ok", "refused", "truncated"):
@@ -82,33 +81,17 @@ class Client:
     async def _attempts(
         self, messages: list[dict[str, str]], sent: dict[str, Any], call: Call, worst_usd: float
     ) -> Reply:
-        started = time.monotonic()
+        asked, first_wait_s = time.monotonic(), 0.0
         verdict = Verdict("give_up", "no attempt was made")
         for attempt in range(1, self.policy.attempts + 1):
-            if self.budget is not None:
-                try:
-                    await self.budget.reserve(worst_usd)
-                except BudgetStop as stop:
-                    stopped = {"error": str(stop), "attempts": attempt - 1}
-                    return Reply("", call.model_copy(update=stopped), "budget_stop")
-            async with self.limiter.slot():
-                sent_at, mark = time.monotonic(), self._meter.start()
-                call = call.model_copy(update={"attempts": attempt, "wait_s": round(sent_at - started, 4)})
-                try:
-                    result = await self._attempt(messages, sent)
-                finally:
-                    share = self._meter.stop(mark)
-            latency = time.monotonic() - sent_at
+            try:
+                call, result = await self._attempt(messages, sent, call, worst_usd, asked)
+            except BudgetStop as stop:
+                return Reply("", call.model_copy(update={"error": str(stop)}), "budget_stop")
             if isinstance(result, wire.Answer):
-                self.limiter.answered()
-                call = self._book(call, result, latency, share)
-                self._settle(worst_usd, worst_usd if call.cost_usd is None else call.cost_usd)
                 return Reply(result.text, call, _outcome(result))
-            verdict = result
-            self._settle(worst_usd, worst_usd if verdict.billed else 0.0)
-            if verdict.kind == "throttled":
-                self.limiter.throttled(sent_at)
-            pause = self.policy.wait_s(attempt, verdict, self._dice)
+            verdict, first_wait_s = result, first_wait_s if attempt > 1 else call.wait_s
+            pause = self.policy.wait_s(attempt, verdict, self._dice, time.monotonic() - asked - first_wait_s)
             if pause is None:
                 break
             await asyncio.sleep(pause)
@@ -117,8 +100,37 @@ class Client:
             self._no_access = f"not sent after: {reply.call.error}"
         return reply
 
-    async def _attempt(self, messages: list[dict[str, str]], sent: dict[str, Any]) -> wire.Answer | Verdict:
-        """One attempt. LiteLLM and the SDKs raise every class there is: whatever was raised is classified."""
+    async def _attempt(
+        self, messages: list[dict[str, str]], sent: dict[str, Any], call: Call, worst_usd: float, asked: float
+    ) -> tuple[Call, wire.Answer | Verdict]:
+        """One attempt within the budget and the limit. Once it is sent it counts as paid for, until an answer says
+        what it cost or an error that it cost nothing: an interrupt does neither."""
+        spent_usd = 0.0
+        if self.budget is not None:
+            await self.budget.reserve(worst_usd)
+        try:
+            async with self.limiter.slot():
+                sent_at, mark, spent_usd = time.monotonic(), self._meter.start(), worst_usd
+                try:
+                    result = await self._send(messages, sent)
+                finally:
+                    share = self._meter.stop(mark)
+            call = call.model_copy(update={"attempts": call.attempts + 1, "wait_s": round(sent_at - asked, 4)})
+            if isinstance(result, wire.Answer):
+                self.limiter.answered()
+                call = self._book(call, result, time.monotonic() - sent_at, share)
+                spent_usd = worst_usd if call.cost_usd is None else call.cost_usd
+            else:
+                spent_usd = worst_usd if result.billed else 0.0
+                if result.kind == "throttled":
+                    self.limiter.throttled(sent_at)
+            return call, result
+        finally:
+            if self.budget is not None:
+                self.budget.settle(worst_usd, spent_usd)
+
+    async def _send(self, messages: list[dict[str, str]], sent: dict[str, Any]) -> wire.Answer | Verdict:
+        """LiteLLM and the SDKs raise every class there is: whatever was raised is classified."""
         sending = wire.send(self.model, self.family, messages, sent, self.base, self.timeout_s)
         (result,) = await asyncio.gather(sending, return_exceptions=True)
         if isinstance(result, Exception):
@@ -142,10 +154,6 @@ class Client:
                 "error": answer.refusal and redact(str(answer.refusal)),
             }
         )  # fmt: skip
-
-    def _settle(self, worst_usd: float, actual_usd: float) -> None:
-        if self.budget is not None:
-            self.budget.settle(worst_usd, actual_usd)
 
     def _worst_usd(self, size: int, sent: dict[str, Any]) -> float:
         if self.budget is None or self.price is None:

@@ -19,7 +19,7 @@ from flowstudy.systems.baselines import BASELINES, baseline, baseline_prediction
 from flowstudy.systems.budget import Budget
 from flowstudy.systems.calls import CallCache
 from flowstudy.systems.capabilities import family_of
-from flowstudy.systems.estimate import Estimate, estimate
+from flowstudy.systems.estimate import Estimate, estimate, keep_estimate
 from flowstudy.systems.journal import Journal, read_predictions
 from flowstudy.systems.llm import Client
 from flowstudy.systems.neighbours import example_index, learnable
@@ -55,7 +55,8 @@ def run_system(
     """The latest prediction for every (example, repeat), in order of examples; what the journal holds is not redone.
 
     `suggestions` by example id come from `suggest_all`; without them they are computed (`rankers` by domain belong to
-    the retriever `trained`). Predictions are written to `journal_path`, calls and the estimate beside it in `calls/`.
+    the retriever `trained`). Predictions are written to `journal_path`, calls and the estimate (that of the first
+    run of these tasks) beside it in `calls/`.
     Not answers (`provider_error`, `budget_stop`) are tried again by the next run. `max_cost_usd` limits what this
     journal costs in all; pass a `budget` instead to share one limit among systems. `dry_run` stops after the estimate.
     `outlines` are another system's answers, whose outlines are taken instead of asking for one.
@@ -69,8 +70,8 @@ def run_system(
     if spec.model in BASELINES:
         _run_baseline(spec, todo, examples, train, path, dry_run)
         return _collect(path, tasks)
-    expected = estimate(spec, todo, in_flight=max_in_flight or 8, steps=_usual_steps(train), prices=prices)
-    _write_estimate(path, expected)
+    expected = estimate(spec, todo, in_flight=max_in_flight, steps=_usual_steps(train), prices=prices)
+    keep_estimate(path, tasks, expected)
     if todo and not dry_run:
         options = {"prices": prices, "policy": policy, "max_in_flight": max_in_flight, "timeout_s": timeout_s}
         _run_model(spec, todo, path, expected, max_cost_usd, budget, options)
@@ -180,12 +181,6 @@ def _run_baseline(
             found = baseline_prediction(spec.name, example, answerer(example), task.repeat, task.key)
             journal.append(found.model_dump(mode="json", by_alias=True, exclude_none=True))
             tick()
-
-
-def _write_estimate(path: Path, expected: Estimate) -> None:
-    file = path.parent / "calls" / f"{path.stem}.estimate.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(expected.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _run_model(

@@ -31,23 +31,28 @@ class Verdict(NamedTuple):
 class Policy(NamedTuple):
     """Attempts and waits. A wait is `base_s` doubled per attempt, at most `longest_s`, +-25 % jitter; a wait that
     the provider asks for is honoured up to `ceiling_s`, beyond it the call fails now. `doubtful` is how often a
-    doubtful call is sent in all."""
+    doubtful call is sent in all. No attempt begins more than `total_s` after the first one began, by the wall clock."""
 
     attempts: int = 6
     doubtful: int = 2
     base_s: float = 0.5
     longest_s: float = 30.0
     ceiling_s: float = 90.0
+    total_s: float = 600.0
 
-    def wait_s(self, attempt: int, verdict: Verdict, dice: random.Random) -> float | None:
-        """Seconds before the attempt after number `attempt` (from 1); None when there is none."""
+    def wait_s(self, attempt: int, verdict: Verdict, dice: random.Random, spent_s: float = 0.0) -> float | None:
+        """Seconds before the attempt after number `attempt` (from 1), `spent_s` after the first one began; None when
+        there is none."""
         if verdict.kind not in ("retry", "throttled", "doubtful"):
             return None
         if attempt >= (self.doubtful if verdict.kind == "doubtful" else self.attempts):
             return None
+        if verdict.after_s is not None and verdict.after_s > self.ceiling_s:
+            return None
+        pause = min(self.longest_s, self.base_s * 2 ** (attempt - 1)) * dice.uniform(0.75, 1.25)
         if verdict.after_s is not None:
-            return None if verdict.after_s > self.ceiling_s else verdict.after_s * dice.uniform(1.0, 1.05)
-        return min(self.longest_s, self.base_s * 2 ** (attempt - 1)) * dice.uniform(0.75, 1.25)
+            pause = verdict.after_s * dice.uniform(1.0, 1.05)
+        return None if spent_s + pause > self.total_s else pause
 
 
 _REFUSED: Final = re.compile(r"content.?(filter|policy|management)|responsible.?ai|safety|blocked", re.IGNORECASE)

@@ -19,16 +19,21 @@ from flowstudy.systems.secrets import redact
 ROSTER_SCHEMA: Final = "flowstudy/roster/1"
 
 
-def roster(specs: Iterable[SystemSpec], *, max_cost_usd: float | None = None) -> pd.DataFrame:
+def roster(
+    specs: Iterable[SystemSpec], *, max_cost_usd: float | None = None, training: int | None = None
+) -> pd.DataFrame:  # fmt: skip
     """One row per system: what it is, whether it can run here, and if not the reason and the line that enables it.
 
-    A hybrid can when both of its parts can; with `max_cost_usd`, a model whose price is not known cannot.
+    A hybrid can when both of its parts can; with `max_cost_usd`, a model whose price is not known cannot; with
+    `training` 0, what learns from training examples cannot.
     """
     rows, specs = [], list(specs)
     states: dict[str, Ready | NotReady] = {}
     for spec in sorted(specs, key=lambda spec: (is_hybrid(spec), is_split(spec))):
         mixed = is_hybrid(spec) or is_split(spec)
-        states[spec.name] = _mixed_ready(spec, states) if mixed else readiness(spec, max_cost_usd=max_cost_usd)
+        states[spec.name] = (
+            _mixed_ready(spec, states) if mixed else readiness(spec, max_cost_usd=max_cost_usd, training=training)
+        )
     for spec in specs:
         state = states[spec.name]
         rows.append({

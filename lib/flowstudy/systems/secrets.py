@@ -7,6 +7,7 @@ KEY, TOKEN, SECRET or PASSWORD and whose value is long. Texts that look like a k
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import re
@@ -27,10 +28,18 @@ def known_secrets() -> dict[str, str]:
     """Value to variable name of every secret in the environment; short values are taken from `*_API_KEY` only."""
     found = {}
     for name, value in os.environ.items():
-        long_enough = len(value) >= (6 if _PROVIDER_NAMES.search(name) else 16)
-        if _NAMES.search(name) and long_enough and not value.startswith("/"):
+        least = _least_length(name)
+        if least and len(value) >= least and not value.startswith("/"):
             found[value] = name
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _least_length(name: str) -> int:
+    """How long the value of an environment variable must be to count as a secret; 0 when it never does."""
+    if not _NAMES.search(name):
+        return 0
+    return 6 if _PROVIDER_NAMES.search(name) else 16
 
 
 def redact(text: str) -> str:
@@ -46,7 +55,16 @@ def redact(text: str) -> str:
 
 
 def looks_like_key(value: object) -> bool:
-    """Whether a parameter value must not be written down: it is a known secret or has the shape of a key."""
+    """Whether a parameter value must not be written down: it is, or holds at any depth, a known secret or a text with
+    the shape of a key.
+
+    >>> looks_like_key([{"api_base": "https://host/v1?key=sk-abcdefghijklmnopqrstuvwx"}]), looks_like_key({"seed": 7})
+    (True, False)
+    """
+    if isinstance(value, dict):
+        return any(looks_like_key(part) for pair in value.items() for part in pair)
+    if isinstance(value, (list, tuple)):
+        return any(looks_like_key(part) for part in value)
     return isinstance(value, str) and redact(value) != value
 
 
