@@ -70,7 +70,7 @@ _BODY: Final = re.compile(
 def classify(error: BaseException, now: datetime | None = None) -> Verdict:
     """What a failed call means, from its status, its class and its text (SDKs disagree on classes, so all three)."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
-    reason, status = text[:400], _status(error)
+    reason, status = text.partition(" Traceback (most recent call last)")[0][:400], _status(error)
     if isinstance(error, asyncio.TimeoutError) or "timeout" in type(error).__name__.lower() or status == 408:
         return Verdict("doubtful", "no whole answer within the time limit", billed=True)
     if _PAGE.search(text):
