@@ -75,6 +75,9 @@ def test_an_exception_of_any_class_is_classified():
     assert classify(TimeoutError()).kind == "doubtful"
     assert classify(ConnectionResetError("Connection reset by peer")).kind == "retry"
     assert classify(KeyError("x")).kind == "give_up"
+    rejected = KeyError("bad schema at 'safety_check': ask for permission, blocked, an API key")
+    rejected.status_code = 400
+    assert classify(rejected).kind == "give_up", "words of the requirement that an error repeats decide nothing"
 
 
 @given(st.integers(1, 40), st.floats(0.5, 5), st.integers(1, 60))

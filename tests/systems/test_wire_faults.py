@@ -9,6 +9,7 @@ import pytest
 from loopback import Reply
 
 from flowstudy.systems.background import wait_for
+from flowstudy.systems.budget import Budget
 from flowstudy.systems.calls import Request
 from flowstudy.systems.llm import Client
 from flowstudy.systems.retries import Policy
@@ -30,6 +31,8 @@ FAULTS = {
     "429": (error(429, "slow down"), "ok", 2),
     "429 with seconds": (error(429, "slow down", headers={"Retry-After": "0.2"}), "ok", 2),
     "429 for an hour": (error(429, "slow down", headers={"Retry-After": "3600"}), "provider_error", 1),
+    "quota that returns": (error(429, "You exceeded your current quota", headers={"Retry-After": "0.1"}), "ok", 2),
+    "402": (error(402, "Insufficient Balance"), "provider_error", 1),
     "quota": (error(429, "You exceeded your current quota", "insufficient_quota"), "provider_error", 1),
     "500": (error(500, "boom"), "ok", 2),
     "503": (error(503, "boom"), "ok", 2),
@@ -106,6 +109,16 @@ def test_attempts_end(server):
 
 def test_a_prompt_that_cannot_fit_is_not_sent(server):
     client = Client(MODELS["openai"], api_base=server.base())
-    request = Request("whole", [{"role": "user", "content": "word " * 250_000}], {"max_tokens": 20})
+    request = Request("whole", [{"role": "user", "content": "word " * 150_000}], {"max_tokens": 20})
     reply = wait_for(client.complete(request))
-    assert reply.outcome == "truncated" and not server.hits and "128000 tokens" in str(reply.call.error)
+    assert reply.outcome == "truncated" and not server.hits
+    assert "at most 127980 of 128000 tokens, got about 15000" in str(reply.call.error)
+    roomy = request._replace(messages=[{"role": "user", "content": " " * 400_000}])
+    assert wait_for(client.complete(roomy)).outcome == "ok", "many bytes, few tokens"
+
+
+def test_a_server_that_is_not_there_costs_nothing(server):
+    budget = Budget(1.0)
+    reply = ask(MODELS["openai"], "http://127.0.0.1:9/v1", budget=budget)
+    assert (reply.outcome, reply.call.attempts) == ("provider_error", 6)
+    assert "no server is reached" in str(reply.call.error) and budget.spent_usd == budget.held_usd == 0

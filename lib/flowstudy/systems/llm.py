@@ -68,7 +68,7 @@ class Client:
         if self.cache is not None and (found := self.cache.find(key)) is not None:
             return found
         size = prompt_bytes(request)
-        if (problem := self._too_long(size, sent)) is not None:
+        if (problem := await self._too_long(request, size, sent)) is not None:
             return Reply("", call.model_copy(update={"error": problem, "cost_usd": 0.0}), "truncated")
         if self._no_access is not None:
             return Reply("", call.model_copy(update={"error": self._no_access}), "provider_error")
@@ -160,13 +160,17 @@ class Client:
             return 0.0
         return self.price.tokens_usd(size, int(sent["max_tokens"])) or 0.0
 
-    def _too_long(self, size: int, sent: dict[str, Any]) -> str | None:
-        """A prompt that cannot fit, even with as few tokens as any text has (one per six bytes)."""
+    async def _too_long(self, request: Request, size: int, sent: dict[str, Any]) -> str | None:
+        """What is wrong with a prompt that cannot fit. One of fewer bytes than there is room for tokens fits; another
+        is counted, with a tenth to spare, since families of models count a little differently."""
         context = self.price.context if self.price is not None else None
-        tokens = size // 6 + int(sent["max_tokens"])
-        if context is None or tokens <= context:
+        room = (context or 0) - int(sent["max_tokens"])
+        if context is None or size <= room:
             return None
-        return f"prompt: expected at most {context} tokens with the answer, got about {tokens}; shorten the requirement"
+        tokens = await asyncio.to_thread(wire.count_tokens, "\n".join(prompt_texts(request)))
+        if tokens * 0.9 <= room:
+            return None
+        return f"prompt: expected at most {room} of {context} tokens, got about {tokens}; shorten the requirement"
 
     async def _warm_up(self) -> None:
         if not self._is_warm:
@@ -185,11 +189,16 @@ def recorded(params: dict[str, Any]) -> dict[str, Any]:
     return {**params, "response_format": {"type": form["type"], "sha256": hashlib.sha256(text.encode()).hexdigest()}}
 
 
+def prompt_texts(request: Request) -> list[str]:
+    """Everything sent as prompt."""
+    schema = request.params.get("response_format")
+    return [message["content"] for message in request.messages] + ([str(schema)] if schema else [])
+
+
 def prompt_bytes(request: Request) -> int:
     """Bytes of everything sent as prompt; a byte-level tokenizer makes at most one token of each."""
-    schema = request.params.get("response_format")
-    texts = [message["content"] for message in request.messages] + ([str(schema)] if schema else [])
-    return sum(len(text.encode("utf-8", "replace")) for text in texts) + 16 * len(request.messages)
+    size = sum(len(text.encode("utf-8", "replace")) for text in prompt_texts(request))
+    return size + 16 * len(request.messages)
 
 
 def _outcome(answer: wire.Answer) -> Outcome:

@@ -55,11 +55,19 @@ class Policy(NamedTuple):
         return None if spent_s + pause > self.total_s else pause
 
 
-_REFUSED: Final = re.compile(r"content.?(filter|policy|management)|responsible.?ai|safety|blocked", re.IGNORECASE)
+#: Words of errors with status 400, narrow enough not to be met in a requirement or schema that an error repeats.
+_REFUSED: Final = re.compile(
+    r"content.?(filter|policy|management)|responsible.?ai|safety (system|setting|reason|guideline)|blocked by"
+    r"|usage polic|content exists risk", re.IGNORECASE
+)  # fmt: skip
 _TOO_LONG: Final = re.compile(
-    r"context.?(length|window)|maximum context|too many tokens|prompt is too long|fewer than \d+ tokens", re.IGNORECASE
-)
-_KEY: Final = re.compile(r"api.?key|unauthorized|authentication|permission", re.IGNORECASE)
+    r"context.?(length|window)|maximum context|too many tokens|(prompt|input|string) (is )?too long"
+    r"|exceeds the maximum (number of tokens|size|length)|fewer than \d+ tokens", re.IGNORECASE
+)  # fmt: skip
+_KEY: Final = re.compile(
+    r"api.?key.{0,20}(invalid|not valid|expired|not found)|(invalid|incorrect|expired|missing|no) api.?key",
+    re.IGNORECASE,
+)  # fmt: skip
 _QUOTA: Final = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit balance", re.IGNORECASE)
 _PAGE: Final = re.compile(r"<!doctype html|<html|line 1 column 1 \(char 0\)", re.IGNORECASE)
 _BODY: Final = re.compile(
@@ -71,6 +79,8 @@ def classify(error: BaseException, now: datetime | None = None) -> Verdict:
     """What a failed call means, from its status, its class and its text (SDKs disagree on classes, so all three)."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
     reason, status = text.partition(" Traceback (most recent call last)")[0][:400], _status(error)
+    if _unreached(error):
+        return Verdict("retry", f"no server is reached: {reason}")
     if isinstance(error, asyncio.TimeoutError) or "timeout" in type(error).__name__.lower() or status == 408:
         return Verdict("doubtful", "no whole answer within the time limit", billed=True)
     if _PAGE.search(text):
@@ -83,9 +93,9 @@ def classify(error: BaseException, now: datetime | None = None) -> Verdict:
         return Verdict("no_access", f"the provider refuses the key: {reason}")
     if status == 404:
         return Verdict("no_access", f"the provider does not know this model or address: {reason}")
-    if status == 429 and _QUOTA.search(text):
-        return Verdict("give_up", f"the account has no credit or quota left: {reason}")
     after = retry_after(headers_of(error), text, now)
+    if status == 402 or (status == 429 and _QUOTA.search(text) and ("insufficient_quota" in text or after is None)):
+        return Verdict("give_up", f"the account has no credit or quota left: {reason}")
     if status == 429:
         return Verdict("throttled", reason, after)
     if status == 529 or "overloaded" in text.lower():
@@ -95,6 +105,15 @@ def classify(error: BaseException, now: datetime | None = None) -> Verdict:
     if status in (200, 422, None, 409, 425) and (_BODY.search(text) or status in (409, 425)):
         return Verdict("retry", reason, after, billed=True)
     return Verdict("give_up", reason)
+
+
+def _unreached(error: BaseException | None) -> bool:
+    """Whether no connection was made at all: nothing was sent, and nothing can be billed."""
+    while error is not None:
+        if type(error).__name__ in ("ConnectError", "ConnectTimeout"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _status(error: BaseException) -> int | None:
