@@ -45,7 +45,14 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
             "",
             12.0,
         ),
+        ({"ratelimit-reset": "30", "ratelimit-remaining": "0"}, "", 30.0),
+        ({"x-ratelimit-reset": f"{NOW.timestamp() * 1000 + 9000:.0f}", "x-ratelimit-remaining": "0"}, "", 9.0),
+        ({"retry-after": "Sunday, 22-Nov-26 12:00:30 GMT"}, "", 30.0),
+        ({"retry-after": "2026-11-22T12:00:30Z"}, "", 30.0),
         ({}, '{"details": [{"retryDelay": "37s"}]}', 37.0),
+        ({}, '{\\"retryDelay\\": \\"37s\\"}', 37.0),
+        ({}, "Rate limit reached. Please try again in 1m2.5s. Visit", 62.5),
+        ({}, "Please retry in 250ms", 0.25),
         ({}, "", None),
     ],
 )
@@ -53,9 +60,10 @@ def test_retry_after_in_all_its_forms(headers, body, seconds):
     assert retry_after(headers, body, NOW) == (None if seconds is None else pytest.approx(seconds))
 
 
-@given(st.text(max_size=40), st.text(max_size=40))
+@given(st.text(max_size=40) | st.text("0123456789.:-hms ", max_size=12), st.text(max_size=40))
 def test_retry_after_never_raises_and_is_never_negative(value, body):
-    found = retry_after({"retry-after": value, "x-ratelimit-reset-tokens": value}, body, NOW)
+    headers = {"retry-after": value, "x-ratelimit-reset-tokens": value, "x-ratelimit-remaining-tokens": "0"}
+    found = retry_after(headers, f"{body} try again in {value}", NOW)
     assert found is None or found >= 0
 
 

@@ -133,11 +133,18 @@ def headers_of(error: BaseException) -> dict[str, str]:
     return {}
 
 
+#: A wait that the text of an error asks for.
+_IN_BODY: Final = re.compile(
+    r"(?:retryDelay\W{1,6}|(?:try again|retry) in )((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)", re.IGNORECASE
+)
+
+
 def retry_after(headers: Mapping[str, str], body: str = "", now: datetime | None = None) -> float | None:
     """Seconds that a provider asks to wait, None when it does not; never negative.
 
     Read in this order: `retry-after-ms`, `retry-after` (seconds or a date), the reset header of a limit that is used
-    up (OpenAI's `1m30s`, Anthropic's time), Gemini's `retryDelay` in the body.
+    up (OpenAI's `1m30s`, Anthropic's time, seconds, Unix time), Gemini's `retryDelay` or words such as `try again in
+    20s` in the body.
 
     >>> retry_after({"retry-after": "1.5"}), retry_after({}, '"retryDelay": "37s"')
     (1.5, 37.0)
@@ -148,7 +155,7 @@ def retry_after(headers: Mapping[str, str], body: str = "", now: datetime | None
         found = _seconds_or_date(headers.get("retry-after"), now)
     if found is None:
         found = _reset(headers, now)
-    if found is None and (match := re.search(r'"?retryDelay"?:\s*"?([\d.]+m?s)', body)):
+    if found is None and (match := _IN_BODY.search(body)):
         found = _span(match[1])
     return None if found is None else max(0.0, found)
 
@@ -175,12 +182,12 @@ def _seconds_or_date(text: str | None, now: datetime) -> float | None:
 def _reset(headers: Mapping[str, str], now: datetime) -> float | None:
     waits = []
     for name, value in headers.items():
-        match = re.fullmatch(r"(?:llm_provider-)?(x-ratelimit|anthropic-ratelimit)-(.*)", name)
+        match = re.fullmatch(r"(?:llm_provider-)?(ratelimit|x-ratelimit|anthropic-ratelimit)-(.*)", name)
         if match is None or "reset" not in match[2]:
             continue
         remaining = name.replace("-reset", "-remaining")
         if _scaled(headers.get(remaining), 1.0) == 0:
-            waits.append(_until(value, now) if match[1].startswith("anthropic") else _span(value))
+            waits.append(_until(value, now) if match[1].startswith("anthropic") else _span_or_time(value, now))
     known = [wait for wait in waits if wait is not None]
     return max(known) if known else None
 
@@ -193,10 +200,18 @@ def _until(text: str, now: datetime) -> float | None:
     return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds()
 
 
+def _span_or_time(text: str, now: datetime) -> float | None:
+    """A span, or what is left until a Unix time in seconds or milliseconds."""
+    found = _span(text)
+    if found is None or found < 1e9:
+        return found
+    return (found / 1000 if found > 1e12 else found) - now.timestamp()
+
+
 def _span(text: str) -> float | None:
     """`1m30.5s`, `20ms`, `2h` or plain seconds."""
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-    parts = re.findall(r"([\d.]+)(ms|h|m|s)", text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
         return _scaled(text, 1.0)
     return sum(float(number) * units[unit] for number, unit in parts)
