@@ -19,6 +19,7 @@ from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.hybrid import parts_of
 from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import RetrieverName, SystemSpec
+from flowstudy.systems.roster import system_of
 from flowstudy.systems.slm.variants import Variant, models_to_train
 
 #: The notebooks in the order of the story.
@@ -196,15 +197,17 @@ def _known_keys(path: tuple[Any, ...]) -> list[str]:
 
 
 def choose_systems(known: dict[str, SystemSpec], names: list[str]) -> dict[str, SystemSpec]:
-    """Systems by name, `slm` for all small local ones, or `provider/model`. Raises StudyError naming the closest."""
+    """Systems by name, `slm` for all small local ones, or `provider/model`: the first known system of that model, or
+    a new one. Raises StudyError naming the closest."""
     chosen: dict[str, SystemSpec] = {}
     for name in names:
         local = [n for n, spec in known.items() if spec.model.startswith("slm/")] if name == "slm" else []
-        if local or name in known:
-            chosen |= {n: known[n] for n in local or [name]}
+        same = [n for n, spec in known.items() if spec.model == name and "/" in name][:1]
+        if local or same or name in known:
+            chosen |= {n: known[n] for n in local or same or [name]}
         elif "/" in name:
-            label = re.sub(r"[^A-Za-z0-9.-]+", "-", name.split("/", 1)[1])
-            chosen[label] = SystemSpec(name=label, model=name)
+            spec = system_of(name)
+            chosen[spec.name] = spec
         else:
             hint = closest(name, [*known, "slm"])
             raise StudyError(f"system {name!r}: expected a name of study.yaml or provider/model{hint}")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import jsonschema
 import pytest
 
+from flowstudy.corpus import shipped_corpus
+from flowstudy.corpus.environments import shipped_catalogue
 from flowstudy.systems import SystemSpec, prompts, retrieve, schemas
 from flowstudy.systems.prompts import PromptError, Shot, load_prompt, render
+from flowstudy.systems.prompts.offering import step_definition
 from flowstudy.systems.readers import read_flow, read_inputs
 from flowstudy.systems.tasks import Task
 
@@ -68,10 +71,33 @@ def test_the_schema_takes_offered_steps_only(examples, catalogue, flow):
         wrong = {**plain, "components": [{**plain["components"][0], place: name}]}
         assert not jsonschema.Draft202012Validator(schema).is_valid(wrong)
     assert jsonschema.Draft202012Validator(schemas.flow_schema([], catalogue)).is_valid(plain)
+    wrong = {**plain, "components": [{**plain["components"][0], "inputs": [{"name": "invented", "value": "x"}]}]}
+    assert not jsonschema.Draft202012Validator(schema).is_valid(wrong), "an input that the step does not have"
     inputs = schemas.inputs_schema(flow.components[1], catalogue)
     jsonschema.validate({"to": "Ann", "body": None}, inputs)
     assert not jsonschema.Draft202012Validator(inputs).is_valid({"to": None, "body": None})
     assert schemas.inputs_schema(flow.components[1].model_copy(update={"definition": "x"}), catalogue) is None
+
+
+@pytest.mark.parametrize("outline", [False, True])
+def test_what_people_wrote_is_valid_where_it_was_offered(outline):
+    """The schema must not forbid the right answer: lists, flow logic, steps that take no inputs."""
+    written = [e for e in shipped_corpus() if e.source == "written"]
+    lists = [e for e in written if any(isinstance(i.value, list) for c in e.flow.components for i in c.inputs)]
+    for example in [*written[::50], *lists[:4]]:
+        here, flow = shipped_catalogue(example.domain), example.flow
+        answer = flow.to_dict()
+        for part, step in zip(
+            [answer["trigger"], *answer["components"]], [flow.trigger, *flow.components], strict=True
+        ):
+            known = step_definition(step, here)
+            if outline or known is None or not known.inputs:
+                assert outline or not part["inputs"]
+                del part["inputs"]
+        for component in answer["components"] if outline else ():
+            component.setdefault("annotation", "")
+        schema = schemas.flow_schema(retrieve("oracle", example, here, k=3), here, outline=outline)
+        jsonschema.validate(answer, schema)
 
 
 def test_inputs_are_read_from_what_models_write(examples, catalogue, flow):

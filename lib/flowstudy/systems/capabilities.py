@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple
 
 
 class Family(NamedTuple):
-    """What a family of models takes. `seed` is the parameter's name, or None where there is none.
+    """What a family of models takes, as sent by LiteLLM. `thinks`: they reason before they answer, in tokens that
+    `max_tokens` counts.
 
     `keys` are environment variables, any one of which is enough; `bases` those that move the base URL, and `base`
     is where it goes without them (None: LiteLLM's own default). `cap` is the most calls in flight.
@@ -25,6 +26,7 @@ class Family(NamedTuple):
     schema: bool = True
     reasoning_effort: bool = False
     logprobs: bool = False
+    thinks: bool = False
     keys: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     base: str | None = None
@@ -47,17 +49,20 @@ _GEMINI: Final[dict[str, Any]] = {"keys": ("GEMINI_API_KEY", "GOOGLE_API_KEY"), 
 FAMILIES: Final = (
     Family("small local model", r"slm/", seed=True, logprobs=True, local=True, cap=16,
            timeout_s=900.0),
-    Family("openai reasoning", r"openai/(o\d|gpt-5)", temperature=False, seed=False, reasoning_effort=True, **_OPENAI),
+    Family("openai reasoning", r"openai/(o\d|gpt-5)", temperature=False, seed=False, reasoning_effort=True, thinks=True,
+           **_OPENAI),
     Family("openai", r"openai/(gpt-|chatgpt-|ft:gpt-)", logprobs=True, **_OPENAI),
     Family("openai-compatible", r"openai/", **_OPENAI),
     Family("anthropic without temperature", r"anthropic/claude-(sonnet-5|opus-5|opus-4-[78]|haiku-5)",
            temperature=False, reasoning_effort=True, **_ANTHROPIC),
     Family("anthropic", r"anthropic/", **_ANTHROPIC),
     Family("gemini without thinking", r"gemini/(gemini-(1|2\.0)|gemma)", **_GEMINI),
-    Family("gemini", r"gemini/", reasoning_effort=True, **_GEMINI),
+    Family("gemini", r"gemini/", reasoning_effort=True, thinks=True, **_GEMINI),
+    Family("mistral reasoning", r"mistral/magistral", thinks=True, keys=("MISTRAL_API_KEY",),
+           bases=("MISTRAL_API_BASE",)),
     Family("mistral", r"mistral/", keys=("MISTRAL_API_KEY",), bases=("MISTRAL_API_BASE",)),
     Family("deepseek reasoning", r"deepseek/deepseek-reasoner", temperature=False, seed=False, schema=False,
-           keys=("DEEPSEEK_API_KEY",), bases=("DEEPSEEK_API_BASE",)),
+           thinks=True, keys=("DEEPSEEK_API_KEY",), bases=("DEEPSEEK_API_BASE",)),
     Family("deepseek", r"deepseek/", seed=False, schema=False, keys=("DEEPSEEK_API_KEY",),
            bases=("DEEPSEEK_API_BASE",)),
     Family("vllm", r"hosted_vllm/", logprobs=True, bases=("HOSTED_VLLM_API_BASE",), local=True),
@@ -69,6 +74,21 @@ FAMILIES: Final = (
 def family_of(model: str) -> Family | None:
     """The family of a LiteLLM name such as `openai/gpt-4o`; None for a provider that is not in the table."""
     return next((family for family in FAMILIES if re.match(family.pattern, model)), None)
+
+
+def suited(model: str) -> dict[str, Any]:
+    """Settings of a model that is named without any: the small local ones write pointers, one that thinks gets the
+    prompt for it and room to think.
+
+    >>> suited("openai/gpt-5-mini"), suited("openai/gpt-4o")
+    ({'prompt': 'reasoning', 'max_tokens': 8192}, {})
+    """
+    family = family_of(model)
+    if family is None:
+        return {}
+    if model.startswith("slm/"):
+        return {"prompt": "pointed", "shots": 0, "max_tokens": 640}
+    return {"prompt": "reasoning", "max_tokens": 8192} if family.thinks else {}
 
 
 def adapt(family: Family, requested: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.tasks import Task
 
 #: Rough figures, used before anything was measured: bytes of English and JSON per token, tokens of an answer per
-#: step of a flow, seconds for a first token, seconds per token.
-BYTES_PER_TOKEN, TOKENS_PER_STEP, FIRST_TOKEN_S, TOKEN_S = 3.6, 45, 0.6, 0.012
+#: step of a flow, tokens of thinking before an answer, seconds for a first token, seconds per token.
+BYTES_PER_TOKEN, TOKENS_PER_STEP, THINKING_TOKENS, FIRST_TOKEN_S, TOKEN_S = 3.6, 45, 1000, 0.6, 0.012
 
 
 class Estimate(BaseModel):
@@ -68,8 +68,8 @@ def estimate(
     calls = len(tasks) * per_prediction
     prompt = sum(sizes) / len(sizes) * calls if sizes else 0.0
     answer = min(spec.max_tokens, steps * TOKENS_PER_STEP) * (1 if per_prediction == 1 else 1.5) * len(tasks)
-    price = price_of(spec.model, prices)
-    family = family_of(spec.model)
+    price, family = price_of(spec.model, prices), family_of(spec.model)
+    answer += min(spec.max_tokens, THINKING_TOKENS) * calls if family is not None and family.thinks else 0
     at_once = family.in_flight(in_flight) if family is not None else 1
     seconds = (calls * FIRST_TOKEN_S + answer * TOKEN_S) / at_once
     expected, worst, worst_prompt = int(prompt / BYTES_PER_TOKEN), calls * spec.max_tokens, int(prompt)

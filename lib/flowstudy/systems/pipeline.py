@@ -19,7 +19,7 @@ from flowstudy.systems.llm import Client
 from flowstudy.systems.prompts import Rendered, Stage
 from flowstudy.systems.prompts.offering import step_definition
 from flowstudy.systems.readers import read_flow, read_inputs
-from flowstudy.systems.records import Call, Prediction, Status, SystemSpec
+from flowstudy.systems.records import ANSWERS, Call, Prediction, Status, SystemSpec
 from flowstudy.systems.tasks import Task
 
 #: Goes into the key of every prediction: raise it when the same answers would be read in another way.
@@ -113,6 +113,7 @@ class _Run:
         return bool(definition.inputs)
 
     async def _flow_stage(self, stage: Stage, form: dict[str, Any] | None) -> ParsedFlow:
+        """The flow in the answer; where a second turn is asked for and brings none, that of the first."""
         rendered = self._render(stage)
         reply = await self._ask(stage, rendered, form)
         self.text = reply.text
@@ -122,7 +123,13 @@ class _Run:
             return parsed
         again = self._render("repair", faults=faults)
         said = [*rendered.messages, {"role": "assistant", "content": reply.text or "{}"}]
-        turn = await self._ask("repair", again._replace(messages=[*said, *again.messages]), form)
+        try:
+            turn = await self._ask("repair", again._replace(messages=[*said, *again.messages]), form)
+        except _Failed as failed:
+            if failed.status not in ANSWERS:
+                raise
+            self.text = reply.text
+            return parsed
         better = self._read(rendered, turn.text)
         if better.flow is None:
             return parsed
@@ -151,7 +158,7 @@ class _Run:
         try:
             reply = await self._ask(f"inputs {where}", rendered, form)
         except _Failed as failed:
-            if failed.status in ("provider_error", "budget_stop"):
+            if failed.status not in ANSWERS:
                 raise
             self.repairs.append(f"inputs left empty: {where} {failed.status}")
             return []

@@ -13,7 +13,7 @@ from typing import Any
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.progress import Tick, progress
-from flowstudy.systems import prompts, wire
+from flowstudy.systems import prompts, schemas, wire
 from flowstudy.systems.background import wait_for
 from flowstudy.systems.baselines import BASELINES, baseline, baseline_prediction
 from flowstudy.systems.budget import Budget
@@ -103,7 +103,9 @@ def plan(
     for example in examples:
         shots = choose_shots(spec, example, train, catalogues, rankers) if is_model else []
         task = Task(spec, example.id, example.requirement, offers[example.id], shots, catalogues[example.domain])
-        parts = [system, hashes[example.domain], example.id, example.requirement, _dump(task.suggestions)]
+        parts: list[Any] = [system, hashes[example.domain], example.id, example.requirement, _dump(task.suggestions)]
+        if spec.decoding == "schema":
+            parts.append(schemas.flow_schema(task.suggestions, task.catalogue))
         parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions)]
                   for shot in shots]  # fmt: skip
         tasks += [task._replace(repeat=n, key=_hash([*parts, n])) for n in range(spec.repeats)]

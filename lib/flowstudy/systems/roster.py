@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from flowstudy.systems.capabilities import suited
 from flowstudy.systems.hybrid import hybrid_parts, split_parts
 from flowstudy.systems.journal import journal_file, read_predictions
 from flowstudy.systems.readiness import NotReady, Ready, readiness
@@ -42,6 +44,18 @@ def roster(
         })  # fmt: skip
     columns = ["system", "model", "strategy", "retriever", "shots", "prompt", "ready", "reason", "fix"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def system_of(named: str | Mapping[str, Any]) -> SystemSpec:
+    """A system from its settings, or from the name of a model alone (`nearest`, `openai/gpt-4o`), with what suits it.
+
+    >>> system_of("openai/gpt-4o").name, system_of("gemini/gemini-2.5-pro").prompt
+    ('gpt-4o', 'reasoning')
+    """
+    if not isinstance(named, str):
+        return SystemSpec.model_validate(named)
+    label = re.sub(r"[^A-Za-z0-9.-]+", "-", named.partition("/")[2] or named)
+    return SystemSpec.model_validate({"name": label, "model": named, **suited(named)})
 
 
 def is_hybrid(spec: SystemSpec) -> bool:

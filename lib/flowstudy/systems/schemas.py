@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from flowstudy.flows.catalogue import Catalogue, InputDef, StepDef
 from flowstudy.flows.schema import FLOW_LOGIC, Component, Trigger
-from flowstudy.systems.prompts.offering import step_definition
+from flowstudy.systems.prompts.offering import LOGIC_INPUTS, step_definition
 from flowstudy.systems.records import Suggestion
 
-_VALUE: Final = {"type": ["string", "number", "boolean"]}
+_STRING: Final = {"type": "string"}
+_LIST: Final = {"type": "array", "items": _STRING}
 
 
 def flow_schema(suggestions: Sequence[Suggestion], catalogue: Catalogue, *, outline: bool = False) -> dict[str, Any]:
-    """A flow of the offered triggers and steps; any name is valid for a kind of which nothing was offered.
+    """A flow of the offered triggers and steps, each with its own inputs, and of flow logic. Any trigger is valid
+    where none was offered, any step where no step was.
 
-    With `outline`, components have an annotation and no inputs.
+    With `outline`, components have an annotation, and nothing has inputs.
     """
     triggers = {s.name: catalogue.triggers.get(s.name, StepDef()) for s in suggestions if s.kind == "trigger"}
-    kinds = [_logic(outline)]
-    for category in ("action", "subflow"):
-        shelf = catalogue.actions if category == "action" else catalogue.subflows
-        offered = {s.name: shelf.get(s.name, StepDef()) for s in suggestions if s.kind == category}
-        kinds += [_step(category, name, step, outline) for name, step in offered.items()]
-    if len(kinds) == 1:
-        any_name = {"type": "string"}
-        kinds += [_component({"enum": [kind]}, any_name, any_name, None, outline) for kind in ("action", "subflow")]
-    starts = [_trigger({"enum": [name]}, step.inputs) for name, step in triggers.items()]
-    trigger = {"anyOf": starts or [_trigger({"type": "string"}, None)]}
+    steps = [
+        _step(category, s.name, shelf.get(s.name, StepDef()), outline)
+        for category, shelf in (("action", catalogue.actions), ("subflow", catalogue.subflows))
+        for s in suggestions
+        if s.kind == category
+    ]
+    anything = [_component(kind, _STRING, _STRING, None, outline) for kind in ("action", "subflow")]
+    starts = [_trigger({"enum": [name]}, step.inputs, outline) for name, step in triggers.items()]
+    trigger = {"anyOf": starts or [_trigger(_STRING, None, outline)]}
+    kinds = [*_logic(outline), *(steps or anything)]
     return _object({"trigger": trigger, "components": {"type": "array", "items": {"anyOf": kinds}}})
 
 
@@ -37,7 +39,7 @@ def inputs_schema(step: Component | Trigger, catalogue: Catalogue) -> dict[str, 
     definition = step_definition(step, catalogue)
     if definition is None:
         return None
-    return _object({name: _value(optional=not one.required) for name, one in definition.inputs.items()})
+    return _object({name: _value([one], optional=not one.required) for name, one in definition.inputs.items()})
 
 
 def response_format(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -50,32 +52,46 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {**shape, "additionalProperties": False}
 
 
-def _trigger(name: dict[str, Any], inputs: Mapping[str, InputDef] | None) -> dict[str, Any]:
-    return _object({"type": name, "inputs": _inputs(inputs)})
+def _value(inputs: Iterable[InputDef], *, optional: bool = False) -> dict[str, Any]:
+    """What one of these inputs may hold: lists only where one of them is a list."""
+    plain = {"type": ["string", "number", "boolean", *(["null"] if optional else [])]}
+    return {"anyOf": [plain, _LIST]} if any(one.type == "list" for one in inputs) else plain
 
 
-def _value(*, optional: bool) -> dict[str, Any]:
-    return {"type": [*_VALUE["type"], *(["null"] if optional else [])]}
+def _with_inputs(parts: Mapping[str, Any], known: Mapping[str, InputDef] | None, outline: bool) -> dict[str, Any]:
+    """`parts` and the inputs of a step: any where they are not known (None), no such property where it takes none."""
+    if outline or known == {}:
+        return _object(parts)
+    name = {"enum": list(known)} if known else _STRING
+    items = _object({"name": name, "value": _value((known or {}).values())})
+    return _object({**parts, "inputs": {"type": "array", "items": items}})
 
 
-def _inputs(known: Mapping[str, InputDef] | None) -> dict[str, Any]:
-    name = {"enum": list(known)} if known else {"type": "string"}
-    return {"type": "array", "items": _object({"name": name, "value": _VALUE})}
+def _trigger(name: dict[str, Any], inputs: Mapping[str, InputDef] | None, outline: bool) -> dict[str, Any]:
+    return _with_inputs({"type": name}, inputs, outline)
 
 
-def _logic(outline: bool) -> dict[str, Any]:
-    return _component({"enum": ["flowlogic"]}, {"enum": sorted(FLOW_LOGIC)}, {"enum": ["global"]}, None, outline)
+def _logic(outline: bool) -> list[dict[str, Any]]:
+    """Flow logic that takes inputs, and flow logic that takes none."""
+    taken = {name: one for inputs in LOGIC_INPUTS.values() for name, one in inputs.items()}
+    bare = sorted(FLOW_LOGIC - LOGIC_INPUTS.keys())
+    scope = {"enum": ["global"]}
+    return [
+        _component("flowlogic", {"enum": sorted(LOGIC_INPUTS)}, scope, taken, outline),
+        _component("flowlogic", {"enum": bare}, scope, {}, outline),
+    ]
 
 
 def _step(category: str, key: str, step: StepDef, outline: bool) -> dict[str, Any]:
     scope, dot, definition = key.rpartition(".")
-    scope = scope if dot else "global"
-    return _component({"enum": [category]}, {"enum": [definition]}, {"enum": [scope]}, step.inputs, outline)
+    return _component(
+        category, {"enum": [definition]}, {"enum": [scope if dot else "global"]}, step.inputs, outline
+    )  # fmt: skip
 
 
 def _component(
-    category: Any, definition: Any, scope: Any, inputs: Mapping[str, InputDef] | None, outline: bool
+    category: str, definition: Any, scope: Any, inputs: Mapping[str, InputDef] | None, outline: bool
 ) -> dict[str, Any]:
-    parts: dict[str, Any] = {"category": category, "definition": definition, "scope": scope}
+    parts: dict[str, Any] = {"category": {"enum": [category]}, "definition": definition, "scope": scope}
     parts |= {"order": {"type": "integer"}, "block": {"type": ["integer", "null"]}}
-    return _object({**parts, **({"annotation": {"type": "string"}} if outline else {}), "inputs": _inputs(inputs)})
+    return _with_inputs({**parts, **({"annotation": _STRING} if outline else {})}, inputs, outline)
