@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from flowstudy.analysis.measures import QUALITY
+from flowstudy.run_folder import write_json
 from flowstudy.systems.records import SystemSpec
 from tests.decision_runs import MEANS, SPECS, answers_of, examples_of, run_notebook, scores_of, write_run
 
@@ -136,3 +137,27 @@ def test_arms_answer_their_question_and_stay_out_of_the_decision(tmp_path: Path,
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert "What a perfect retriever would give" in report and "ANOTHER data set" in report
     assert {"arms_retriever.csv", "lead.csv", "published.csv"} <= {p.name for p in names["run"].figures.iterdir()}
+
+
+def test_experiments_with_training_are_answered_and_stay_out_of_the_decision(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """The best variant is no contender, its training is on nobody's bill, and the report has a section of its own."""
+    specs, examples, answers, scores = world([*SPECS, *(SystemSpec(name=n, model=f"slm/{n}") for n in ("few", "late"))])
+    scores.loc[scores["system"] == "late", "value"] += 0.1
+    folder = write_run(tmp_path / "run", specs, examples, answers, scores)
+    usual = {"train": None, "retriever": "lexical", "strategy": "whole", "prompt": "json", "seed": 7}
+    models = {"tuned": {**usual, "training_examples": 90, "seconds": 360.0},
+              "few": {**usual, "train": 50, "training_examples": 50, "seconds": 9000.0},
+              "late": {**usual, "seed": 8, "training_examples": 90, "seconds": 9000.0}}  # fmt: skip
+    write_json(folder / "finished" / "02_fine_tune.json", {"facts": {"models": models}})
+    names = run_notebook(folder, resamples=199)
+    assert set(names["scores"]["system"]) == {"slm-tuned", "gpt-4o"} and names["tuned"] == "slm-tuned"
+    assert names["assumptions"].training_hours == pytest.approx(0.1)
+    assert list(names["ways"]["differs"]) == ["50 examples", "seed 8"]
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "2 trainings on 90 examples that differ in their seed alone" in report and "not run: it needs" not in report
+    assert {"learning_curve.csv", "training_effects.csv"} <= {p.name for p in names["run"].figures.iterdir()}
+    plain_run = write_run(tmp_path / "plain", *plain())
+    assert run_notebook(plain_run, resamples=199)["ways"].empty
+    assert "Not run: it needs answers of slm/tuned" in (plain_run / "report.html").read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from flowstudy.analysis.decision import Kind
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.statistics import RESAMPLES, holm
 from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.slm.variants import asks_variant
 
 Field = Literal["retriever", "strategy", "without"]
 #: What is compared: the setting, the arm that the others are measured against, and the order to show them in.
@@ -73,12 +74,12 @@ def arms(specs: Iterable[SystemSpec], field: Field) -> list[dict[str, str]]:
 
 
 def side_arms(specs: Sequence[SystemSpec]) -> set[str]:
-    """Systems that only answer a question about retrieval or labels: they take no part in what to use.
+    """Systems that only answer a question about retrieval, labels or training: they take no part in what to use.
 
-    The arms of a group but the one that the others are measured against (its first one where that is missing), and
-    every system with the retriever `oracle`, which looks at the reference.
+    The arms of a group but the one that the others are measured against (its first one where that is missing), every
+    system with the retriever `oracle`, which looks at the reference, and every one that asks a variant of `slm/tuned`.
     """
-    aside = {spec.name for spec in specs if spec.retriever == "oracle"}
+    aside = {spec.name for spec in specs if spec.retriever == "oracle" or asks_variant(spec)}
     for field in ("retriever", "without"):
         for group in arms(specs, field):
             base = group.get(FIELDS[field][0]) or next(iter(group.values()))

@@ -43,6 +43,11 @@ class Variant(BaseModel):
         return list(kept) if self.train is None else [*written, *made][: self.train]
 
 
+def asks_variant(spec: SystemSpec) -> bool:
+    """Whether a system asks a fine-tuned model other than `slm/tuned`: it answers a question about training."""
+    return spec.model.startswith(PREFIX) and spec.model.removeprefix(PREFIX) not in ("seed", TUNED)
+
+
 def models_to_train(systems: Iterable[SystemSpec], variants: dict[str, Variant]) -> dict[str, dict[str, Any]]:
     """Name and complete variant of every model that a system of the study asks for, the seed model aside.
 
