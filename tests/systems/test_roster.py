@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flowstudy.systems import Call, Journal, Prediction, SystemSpec
-from flowstudy.systems.roster import journal_of, read_answers, read_roster, roster, statuses, write_roster
+from flowstudy.systems.roster import journal_of, read_answers, read_roster, roster, statuses, system_of, write_roster
 
 SPECS = [SystemSpec(name="nearest", model="nearest"), SystemSpec(name="gpt", model="openai/gpt-4o")]
 
@@ -37,6 +37,11 @@ def test_without_training_examples_only_what_learns_from_them_is_left_out() -> N
     assert table["ready"].to_dict() == {"nearest": False, "learning": False, "plain": True, "mixed": False}
     assert table.loc["learning", "reason"] == "retriever trained needs training examples, the corpus has none"
     assert "lexical" in table.loc["learning", "fix"]
+
+
+def test_a_key_in_the_settings_of_a_system_is_refused() -> None:
+    with pytest.raises(ValueError, match="environment variable"):
+        system_of({"name": "a", "model": "openai/x", "api_base": "https://host/v1?key=sk-abcdefghijklmnopqrstuvwxyz"})
 
 
 def test_only_answers_of_the_examples_at_hand_and_of_systems_that_ran(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_killed_decomposed_prediction_pays_no_call_twice(run, spec, server):
     assert len(failed) == 1 and len(server.hits) == hits + 1
     fixed = next(p for p in second if p.example == failed[0].example)
     assert fixed.status == "ok" and [call.cache_hit for call in fixed.calls].count(True) == 2
-    assert fixed.latency_s == next(call.latency_s for call in fixed.calls if not call.cache_hit)
+    assert fixed.latency_s is None, "one call of three was timed: no latency of the whole"
     assert fixed.cost_usd == pytest.approx(3 * (100 * 2.5e-6 + 50 * 10e-6))
 
 

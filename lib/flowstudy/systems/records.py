@@ -97,8 +97,9 @@ class Prediction(_Record):
 
     @property
     def latency_s(self) -> float | None:
-        """Seconds of model time over all calls, waits and cached answers left out; None when not measured."""
-        times = [call.latency_s for call in self.calls if not call.cache_hit]
+        """Seconds of model time over all calls, waits left out; None when not measured, and when an answer came from
+        the journal: what is left would be too short."""
+        times = [None if call.cache_hit else call.latency_s for call in self.calls]
         return None if not times or any(time is None for time in times) else float(sum(time or 0.0 for time in times))
 
 

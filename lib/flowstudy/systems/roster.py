@@ -16,7 +16,7 @@ from flowstudy.systems.hybrid import hybrid_parts, split_parts
 from flowstudy.systems.journal import journal_file, read_predictions
 from flowstudy.systems.readiness import NotReady, Ready, readiness
 from flowstudy.systems.records import Call, Prediction, SystemSpec
-from flowstudy.systems.secrets import redact
+from flowstudy.systems.secrets import looks_like_key, redact
 
 ROSTER_SCHEMA: Final = "flowstudy/roster/1"
 
@@ -49,9 +49,13 @@ def roster(
 def system_of(named: str | Mapping[str, Any]) -> SystemSpec:
     """A system from its settings, or from the name of a model alone (`nearest`, `openai/gpt-4o`), with what suits it.
 
+    Raises ValueError when it holds something like a key, which would be written down with the results.
+
     >>> system_of("openai/gpt-4o").name, system_of("gemini/gemini-2.5-pro").prompt
     ('gpt-4o', 'reasoning')
     """
+    if looks_like_key(named):
+        raise ValueError("system: expected no secret in its settings, got one; put it into an environment variable")
     if not isinstance(named, str):
         return SystemSpec.model_validate(named)
     label = re.sub(r"[^A-Za-z0-9.-]+", "-", named.partition("/")[2] or named)
