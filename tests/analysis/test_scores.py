@@ -85,6 +85,8 @@ def test_unknown_cost_is_nan_and_local_time_is_kept_apart():
     scores = score_one(prediction(calls=calls), EXAMPLE)
     assert math.isnan(scores["api_usd"].value) and scores["api_usd"].reason
     assert scores["local_s"].value == 2.0
+    shared = [calls[0].model_copy(update={"machine_s": 0.25})]
+    assert score_one(prediction(calls=shared), EXAMPLE)["local_s"].value == 0.25, "eight at once cost no more than one"
     assert score_one(prediction(), EXAMPLE)["api_usd"].value == 0.0  # a baseline that calls nobody
 
 

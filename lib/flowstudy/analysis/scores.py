@@ -94,10 +94,12 @@ def usage(prediction: Prediction) -> dict[str, Value]:
 
 
 def _costs(prediction: Prediction) -> dict[str, Value]:
-    """Dollars paid for calls to providers, seconds used of our own models: 0 where there was no such call."""
+    """Dollars paid for calls to providers, seconds used of our own models: 0 where there was no such call. Calls that
+    a machine works on at once share its time (`machine_s`), unlike their latencies."""
     own = [call for call in prediction.calls if call.model.startswith(LOCAL)]
     paid = [call.cost_usd for call in prediction.calls if not call.model.startswith(LOCAL)]
-    times = [None if call.cache_hit else call.latency_s for call in own]
+    shares = [call.latency_s if call.machine_s is None else call.machine_s for call in own]
+    times = [None if call.cache_hit else share for call, share in zip(own, shares, strict=True)]
     usd = None if any(cost is None for cost in paid) else sum(cost or 0.0 for cost in paid)
     seconds = None if any(time is None for time in times) else sum(time or 0.0 for time in times)
     return {
