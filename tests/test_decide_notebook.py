@@ -104,10 +104,13 @@ def test_an_odd_run_is_decided_and_the_trouble_is_named(
 
 
 def test_half_missing_is_paired_on_what_both_have_and_flagged(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    names = run_notebook(write_run(tmp_path / "run", *half_missing()), resamples=199)
+    folder = write_run(tmp_path / "run", *half_missing())
+    names = run_notebook(folder, resamples=199)
     assert names["pairs"][["n", "left_out"]].to_numpy().tolist() == [[20, 20]]
     assert names["lost"][["system", "status", "count"]].to_numpy().tolist() == [["gpt-4o", "missing", 20]]
     assert "requests without an answer" in capsys.readouterr().out
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Not run: it needs answers of slm/tuned and of another model" in report, "no experiment with training"
 
 
 def test_the_same_run_gives_the_same_words_and_numbers(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -156,8 +159,5 @@ def test_experiments_with_training_are_answered_and_stay_out_of_the_decision(
     assert names["assumptions"].training_hours == pytest.approx(0.1)
     assert list(names["ways"]["differs"]) == ["50 examples", "seed 8"]
     report = (folder / "report.html").read_text(encoding="utf-8")
-    assert "2 trainings on 90 examples that differ in their seed alone" in report and "not run: it needs" not in report
+    assert "2 trainings on 90 examples that differ in their seed alone" in report
     assert {"learning_curve.csv", "training_effects.csv"} <= {p.name for p in names["run"].figures.iterdir()}
-    plain_run = write_run(tmp_path / "plain", *plain())
-    assert run_notebook(plain_run, resamples=199)["ways"].empty
-    assert "Not run: it needs answers of slm/tuned" in (plain_run / "report.html").read_text(encoding="utf-8")

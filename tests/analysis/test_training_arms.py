@@ -101,7 +101,7 @@ def test_chance_is_between_trainings_that_differ_in_the_seed_alone(found, scores
     assert chance["apart"].to_dict() == pytest.approx({50: 0.04, 1200: 0.03})
     assert chance.loc[1200, "sd"] == pytest.approx(np.std([0.5, 0.53], ddof=1))
     words = chance_text(chance.reset_index())
-    assert words.startswith("2 trainings on 1,200 examples") and "below 0.030" in words
+    assert words.startswith("2 trainings on 1,200 examples") and "a difference of 0.030" in words
 
 
 def test_what_was_not_run_gives_empty_tables_and_words(found, scores_of):

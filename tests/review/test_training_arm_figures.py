@@ -43,13 +43,16 @@ def test_every_size_has_a_point_with_its_interval_and_only_single_trainings_have
 
 
 def test_a_variant_is_drawn_with_its_interval_and_chance_as_a_band():
-    figure = effects(forest(), 0.02)
-    assert len(figure.layout.shapes) == 2 and len(effects(forest(), float("nan")).layout.shapes) == 1
+    chance = pd.DataFrame({"training_examples": [50, 1200], "apart": [0.1, 0.02]})
+    figure = effects(forest(), chance)
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(-0.02, 0.02), (0, 0)]
+    assert len(effects(forest(), chance[:0]).layout.shapes) == 1
     assert [trace.marker.symbol for trace in points(figure, "error_x")] == ["circle", "circle-open"]
     assert "&lt;i&gt;" in figure.data[0].y[0] and "<i>" not in figure.data[0].y[0], "names are escaped"
 
 
 def test_nothing_was_run():
-    for draw in (learning_curve, effects):
+    nothing = pd.DataFrame()
+    for draw in (learning_curve, lambda table: effects(table, nothing)):
         with pytest.raises(NothingToDraw, match=r"not run: .*PROFILE=experiments"):
-            draw(pd.DataFrame())
+            draw(nothing)

@@ -161,8 +161,8 @@ def chance_text(chance: pd.DataFrame) -> str:
     row = chance.iloc[-1]
     return (
         f"{row['trainings']:.0f} trainings on {row['training_examples']:,.0f} examples that differ in their seed alone "
-        f"score {row['lowest']:.3f} to {row['highest']:.3f} (standard deviation {row['sd']:.3f}): a difference between "
-        f"two models below {row['apart']:.3f} may be chance of training, whatever its interval."
+        f"score {row['lowest']:.3f} to {row['highest']:.3f} (standard deviation {row['sd']:.3f}, a rough guess from so "
+        f"few): a difference of {row['apart']:.3f} between two models may be chance of training, whatever its interval."
     )
 
 

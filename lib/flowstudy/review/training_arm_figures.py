@@ -52,7 +52,7 @@ def learning_curve(table: pd.DataFrame) -> Any:
     most = float(table[["mean", "high"]].max().max())
     figure.update_yaxes(range=[0, min(1.04, 1.3 * most)], title_text="FlowSim (0 to 1)")
     figure.update_xaxes(type="log", tickvals=list(places.values()), ticktext=[f"{size:,}" for size in sizes])
-    axis = "training examples (count, logarithmic)" + ("; 0: untrained, prompted with examples" if 0 in sizes else "")
+    axis = f"training examples ({'logarithmic; 0: untrained, prompted' if 0 in sizes else 'count, logarithmic'})"
     figure.update_xaxes(title_text=axis, row=len(splits))
     figure.update_layout(template=template(), height=180 + 220 * len(splits), margin={"t": 110})
     subtitle = "strict FlowSim, mean, 95 % interval; strokes: best and worst of several trainings"
@@ -86,18 +86,20 @@ def _line(rows: pd.DataFrame, x: pd.Series, ink: str) -> list[Any]:
     return [*joined, strokes, points]
 
 
-def effects(table: pd.DataFrame, apart: float = 0.0) -> Any:
-    """Forest of every variant minus `slm/tuned`; the grey band is how far trainings lie `apart` by chance, if known."""
+def effects(table: pd.DataFrame, chance: pd.DataFrame) -> Any:
+    """Forest of every variant minus `slm/tuned`; a grey band where `chance_in_training` says how far trainings lie
+    apart by chance."""
     import plotly.graph_objects as go
 
     if table.empty or table["difference"].isna().all():
         raise NothingToDraw(f"no figure of ways to train: {NOT_RUN}")
     rows, names, figure = table[table["difference"].notna()], [], go.Figure()
-    if apart > 0:
+    apart = 0.0 if chance.empty else float(chance["apart"].iloc[-1])
+    if apart:
         figure.add_vrect(x0=-apart, x1=apart, fillcolor=PALE, opacity=0.8, line_width=0, layer="below")
     figure.add_vline(x=0, line={"color": INK, "width": 1.2})
     for _, row in rows.iterrows():
-        names.append(_label(row["differs"], f"{row['system']}, {row['training_examples']:,} examples, n = {row['n']}"))
+        names.append(_label(row["differs"], f"{row['system']}, trained on {row['training_examples']:,}"))
         sure = (row["low"] > 0 or row["high"] < 0) and not row["few"]
         figure.add_trace(go.Scatter(
             x=[row["difference"]], y=[names[-1]], mode="markers+text", text=[_signed(row["difference"])],
@@ -107,6 +109,6 @@ def effects(table: pd.DataFrame, apart: float = 0.0) -> Any:
         ))  # fmt: skip
     base = _text(rows["other"].iloc[0])
     figure.update_xaxes(title_text=f"{title(str(rows['measure'].iloc[0]))}: difference from {base}", nticks=7)
-    band = "; grey: between trainings with other seeds" if apart > 0 else ""
-    subtitle = f"minus {base}, paired, 95 % interval; hollow: may be zero{band}"
+    band = "; grey: between trainings with other seeds" if apart else ""
+    subtitle = f"minus {base}, paired, {_count(rows)}, 95 % interval; hollow: may be zero{band}"
     return _finish(figure, "What fine-tuning depends on", subtitle, names, markup=True, row=48)
