@@ -94,6 +94,20 @@ def test_validation_never_makes_it_worse_than_bm25_there(world):
     assert recall_at_k(offers, told, {"d": catalogue})["step"] == 1.0
 
 
+def test_without_validation_a_part_of_training_stands_for_it():
+    """Where every requirement needs another step, what was needed before says nothing: the words must count."""
+    actions = {f"do_{n}": StepDef(description=f"Handles case c{n}") for n in range(300)}
+    catalogue = Catalogue(name="d", actions=actions)
+    examples = [
+        Example(id=f"e{n}", requirement=f"handle the case c{n}", domain="d",
+                references=[Flow(components=[Component(definition=f"do_{n}", order=1)])])
+        for n in range(0, 300, 2)
+    ]  # fmt: skip
+    model = train_ranker(examples[:120], {"d": catalogue}, k=1, dims=8, epochs=1)
+    offers = suggest_all("trained", examples[120:], {"d": catalogue}, k=1, rankers={"d": model.ranker(catalogue)})
+    assert recall_at_k(offers, examples[120:], {"d": catalogue})["step"] == 1.0
+
+
 def test_odd_worlds(world):
     catalogue, examples = world
     with pytest.raises(ValueError, match="got none"):

@@ -61,23 +61,44 @@ def train_ranker(
     """Fit on training examples whose domains have a catalogue. Deterministic.
 
     With `validation` examples, how much vectors and use count on each shelf (triggers, steps, tables, columns) is what
-    finds most of what they need among `k` suggestions; 0, and so BM25 alone, where they do not help.
+    finds most of what they need among `k` suggestions; 0, and so BM25 alone, where they do not help. Where there are
+    too few, a fifth of the training examples stands for them, in a fit of the others that is made for this only.
     Raises RetrieverError without training examples. Never give it a test split.
     """
     kept = [example for example in train if example.domain in catalogues]
     if not kept:
         raise RetrieverError("retriever trained: expected training examples with a catalogue, got none; use `lexical`")
-    model = _start(kept, catalogues, dims, seed)
-    _count_use(model, kept, catalogues)
-    worlds = [_world(model, domain, kept, catalogues) for domain in sorted({example.domain for example in kept})]
-    dice, adam = np.random.default_rng(seed), _Adam(rate)
-    total = epochs * sum(-(-world.requirements.shape[0] // batch) for world in worlds)
+    plan = _Plan(dims, epochs, batch, rate, seed)
+    model = _fit(kept, catalogues, plan)
+    judged = [example for example in validation if example.domain in catalogues]
+    if len(judged) >= LEAST or len(kept) < 5 * LEAST:
+        _balance(model, judged, catalogues, k)
+        return model
+    trial = _fit([example for n, example in enumerate(kept) if n % 5], catalogues, plan)
+    _balance(trial, kept[::5], catalogues, k)
+    model.dense, model.use = trial.dense, trial.use
+    return model
+
+
+class _Plan(NamedTuple):
+    dims: int
+    epochs: int
+    batch: int
+    rate: float
+    seed: int
+
+
+def _fit(train: Sequence[Example], catalogues: Mapping[str, Catalogue], plan: _Plan) -> RankerModel:
+    model = _start(train, catalogues, plan.dims, plan.seed)
+    _count_use(model, train, catalogues)
+    worlds = [_world(model, domain, train, catalogues) for domain in sorted({example.domain for example in train})]
+    dice, adam = np.random.default_rng(plan.seed), _Adam(plan.rate)
+    total = plan.epochs * sum(-(-world.requirements.shape[0] // plan.batch) for world in worlds)
     with progress("training the retriever", total) as tick:
-        for _ in range(epochs):
-            for world, rows in _batches(worlds, batch, dice):
+        for _ in range(plan.epochs):
+            for world, rows in _batches(worlds, plan.batch, dice):
                 adam.step(model, _gradients(model, world, rows), total)
                 tick()
-    _balance(model, [example for example in validation if example.domain in catalogues], catalogues, k)
     return model
 
 
