@@ -28,7 +28,7 @@ def flow_schema(suggestions: Sequence[Suggestion], catalogue: Catalogue, *, outl
         if s.kind == category
     ]
     anything = [_component(kind, _STRING, _STRING, None, outline) for kind in ("action", "subflow")]
-    starts = [_trigger({"enum": [name]}, step.inputs, outline) for name, step in triggers.items()]
+    starts = [_trigger(_one_of(name), step.inputs, outline) for name, step in triggers.items()]
     trigger = {"anyOf": starts or [_trigger(_STRING, None, outline)]}
     kinds = [*_logic(outline), *(steps or anything)]
     return _object({"trigger": trigger, "components": {"type": "array", "items": {"anyOf": kinds}}})
@@ -52,6 +52,11 @@ def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
     return {**shape, "additionalProperties": False}
 
 
+def _one_of(*names: str) -> dict[str, Any]:
+    """A string out of these; providers want the type beside an enumeration."""
+    return {"type": "string", "enum": list(names)}
+
+
 def _value(inputs: Iterable[InputDef], *, optional: bool = False) -> dict[str, Any]:
     """What one of these inputs may hold: lists only where one of them is a list."""
     plain = {"type": ["string", "number", "boolean", *(["null"] if optional else [])]}
@@ -62,7 +67,7 @@ def _with_inputs(parts: Mapping[str, Any], known: Mapping[str, InputDef] | None,
     """`parts` and the inputs of a step: any where they are not known (None), no such property where it takes none."""
     if outline or known == {}:
         return _object(parts)
-    name = {"enum": list(known)} if known else _STRING
+    name = _one_of(*known) if known else _STRING
     items = _object({"name": name, "value": _value((known or {}).values())})
     return _object({**parts, "inputs": {"type": "array", "items": items}})
 
@@ -75,23 +80,20 @@ def _logic(outline: bool) -> list[dict[str, Any]]:
     """Flow logic that takes inputs, and flow logic that takes none."""
     taken = {name: one for inputs in LOGIC_INPUTS.values() for name, one in inputs.items()}
     bare = sorted(FLOW_LOGIC - LOGIC_INPUTS.keys())
-    scope = {"enum": ["global"]}
     return [
-        _component("flowlogic", {"enum": sorted(LOGIC_INPUTS)}, scope, taken, outline),
-        _component("flowlogic", {"enum": bare}, scope, {}, outline),
+        _component("flowlogic", _one_of(*sorted(LOGIC_INPUTS)), _one_of("global"), taken, outline),
+        _component("flowlogic", _one_of(*bare), _one_of("global"), {}, outline),
     ]
 
 
 def _step(category: str, key: str, step: StepDef, outline: bool) -> dict[str, Any]:
     scope, dot, definition = key.rpartition(".")
-    return _component(
-        category, {"enum": [definition]}, {"enum": [scope if dot else "global"]}, step.inputs, outline
-    )  # fmt: skip
+    return _component(category, _one_of(definition), _one_of(scope if dot else "global"), step.inputs, outline)
 
 
 def _component(
     category: str, definition: Any, scope: Any, inputs: Mapping[str, InputDef] | None, outline: bool
 ) -> dict[str, Any]:
-    parts: dict[str, Any] = {"category": {"enum": [category]}, "definition": definition, "scope": scope}
+    parts: dict[str, Any] = {"category": _one_of(category), "definition": definition, "scope": scope}
     parts |= {"order": {"type": "integer"}, "block": {"type": ["integer", "null"]}}
     return _with_inputs({**parts, **({"annotation": _STRING} if outline else {})}, inputs, outline)
