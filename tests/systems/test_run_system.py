@@ -251,9 +251,11 @@ def test_readiness_gives_the_reason_and_one_line(spec, server, monkeypatch):
     bare = SystemSpec(name="a", model="openai/gpt-4o")
     assert readiness(bare) == NotReady("no key for openai: OPENAI_API_KEY is not set", "export OPENAI_API_KEY=...")
     for change in ({"model": "gpt-9"}, {"model": "slm/none"}, {"model": "hosted_vllm/x"}, {"prompt": "nope"},
-                   {"api_base": "http://127.0.0.1:9/v1"}, {"prompt": "pointed", "strategy": "decomposed"}):  # fmt: skip
+                   {"api_base": "http://127.0.0.1:9/v1"}, {"api_base": "http://127.0.0.1:99999/v1"},
+                   {"api_base": "http://[::1/v1"}, {"api_base": "127.0.0.1/v1"}, {"api_base": "http://me:pw@host/v1"},
+                   {"prompt": "pointed", "strategy": "decomposed"}):  # fmt: skip
         answer = readiness(bare.model_copy(update=change))
-        assert not answer.ready and answer.reason and "\n" not in answer.fix
+        assert not answer.ready and answer.reason and "\n" not in answer.fix and "me:pw" not in str(answer)
 
 
 ZYGOTE = """

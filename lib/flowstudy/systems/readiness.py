@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
+
+from pydantic import AnyHttpUrl, TypeAdapter, ValidationError
 
 from flowstudy.systems import wire
 from flowstudy.systems.baselines import BASELINES
@@ -13,6 +15,8 @@ from flowstudy.systems.capabilities import FAMILIES, Family, family_of
 from flowstudy.systems.prices import PRICE_FIX, can_be_limited, price_of
 from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import SystemSpec
+
+_ADDRESS: Final = TypeAdapter(AnyHttpUrl)
 
 
 class Ready(NamedTuple):
@@ -60,6 +64,8 @@ def readiness(
         return NotReady(f"decoding {spec.decoding} needs a prompt that asks for JSON, {prompt.name} does not",
                         'set decoding="free"')  # fmt: skip
     base = wire.base_of(family, spec.api_base)
+    if base is not None and (problem := _not_an_address(base)):
+        return NotReady(problem, f"write the base URL of system {spec.name} as http://host:port/v1")
     if max_cost_usd is not None and not can_be_limited(spec.model, base, price_of(spec.model)):
         return NotReady(f"no price is known for {spec.model}, so max_cost_usd cannot be kept", PRICE_FIX)
     return _provider_ready(spec, family)
@@ -79,6 +85,15 @@ def _provider_ready(spec: SystemSpec, family: Family) -> Ready | NotReady:
     if family.keys and spec.api_base is None and not any(os.environ.get(name) for name in family.keys):
         return NotReady(f"no key for {family.name}: {family.keys[0]} is not set", f"export {family.keys[0]}=...")
     return Ready()
+
+
+def _not_an_address(url: str) -> str:
+    """What is wrong with a base URL, which is not repeated where it may hold a password; empty when nothing is."""
+    try:
+        found = _ADDRESS.validate_python(url)
+    except ValidationError as error:
+        return f"{url!r} is no base URL: {error.errors()[0]['msg']}"
+    return "the base URL holds a password: keys come from the environment only" if found.password else ""
 
 
 def _listens(url: str) -> bool:
