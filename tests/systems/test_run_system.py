@@ -317,6 +317,25 @@ def test_importing_the_wing_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
+FIRST_CALL = """
+import socket, sys
+asked, real = [], socket.getaddrinfo
+socket.getaddrinfo = lambda host, *rest, **more: asked.append(str(host)) or real(host, *rest, **more)
+from flowstudy.systems import wire
+from flowstudy.systems.background import wait_for
+from flowstudy.systems.capabilities import family_of
+hello = [{"role": "user", "content": "hi"}]
+answer = wait_for(wire.send("openai/own", family_of("openai/own"), hello, {}, sys.argv[1], 60))
+print(answer.text[:1], set(asked) - {"127.0.0.1"})
+"""
+
+
+def test_the_first_call_looks_up_nobody_but_its_server(server):
+    """Named after LiteLLM, which fetches its price list when it is imported, unless it was told before."""
+    done = subprocess.run([sys.executable, "-c", FIRST_CALL, server.base()], capture_output=True, text=True)
+    assert done.stdout.split() == ["{", "set()"], done.stdout + done.stderr
+
+
 def test_it_works_where_a_loop_already_runs(run, spec):
     """Named after the notebooks, which run their own event loop."""
 

@@ -15,7 +15,8 @@ class Family(NamedTuple):
     `max_tokens` counts.
 
     `keys` are environment variables, any one of which is enough; `bases` those that move the base URL, and `base`
-    is where it goes without them (None: LiteLLM's own default). `cap` is the most calls in flight.
+    is where it goes without them (None: LiteLLM's own default). `cap` is the most calls in flight. `in_process`: a
+    model in this process answers what waits as one batch, of `cap` calls, and the last one waits for the first.
     """
 
     name: str
@@ -31,12 +32,17 @@ class Family(NamedTuple):
     bases: tuple[str, ...] = ()
     base: str | None = None
     local: bool = False
+    in_process: bool = False
     cap: int = 32
     timeout_s: float = 120.0
 
     def in_flight(self, wanted: int | None) -> int:
         """Calls at a time when `wanted` are asked for (None: as many as the family takes)."""
-        return max(1, min(wanted or self.cap, self.cap))
+        return self.cap if self.in_process else max(1, min(wanted or self.cap, self.cap))
+
+    def limit_s(self, wanted: float | None) -> float:
+        """Wall-clock limit of one attempt when `wanted` seconds are asked for; a batch has that of the family."""
+        return self.timeout_s if self.in_process else wanted or self.timeout_s
 
 
 _OPENAI: Final[dict[str, Any]] = {"keys": ("OPENAI_API_KEY",), "bases": ("OPENAI_BASE_URL", "OPENAI_API_BASE")}
@@ -47,8 +53,7 @@ _ANTHROPIC: Final[dict[str, Any]] = {
 _GEMINI: Final[dict[str, Any]] = {"keys": ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "bases": ("GEMINI_API_BASE",)}
 
 FAMILIES: Final = (
-    Family("small local model", r"slm/", seed=True, logprobs=True, local=True, cap=16,
-           timeout_s=900.0),
+    Family("small local model", r"slm/", logprobs=True, local=True, in_process=True, cap=32, timeout_s=900.0),
     Family("openai reasoning", r"openai/(o\d|gpt-5)", temperature=False, seed=False, reasoning_effort=True, thinks=True,
            **_OPENAI),
     Family("openai", r"openai/(gpt-|chatgpt-|ft:gpt-)", logprobs=True, **_OPENAI),

@@ -50,7 +50,7 @@ class Client:
             raise ValueError(f"model {model}: max_cost_usd needs a known price, got none; {PRICE_FIX}")
         free = family.local or self.price is None or self.price.output is None
         self.cache, self.budget = cache, None if free else budget
-        self.policy, self.timeout_s = policy or Policy(), timeout_s or family.timeout_s
+        self.policy, self.timeout_s = policy or Policy(), family.limit_s(timeout_s)
         self.limiter = Limiter(family.in_flight(max_in_flight))
         self.fingerprint = wire.model_fingerprint(model)
         self._meter, self._dice, self._warm = Meter(), random.Random(seed), asyncio.Lock()
