@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from flowstudy.reference import changes, stale, write_reference
-from flowstudy.rendered import LARGEST, clean_html, readable, to_html, write_pages
+from flowstudy.rendered import LARGEST, clean_html, readable, to_html, write_page
 from flowstudy.run_folder import Run, project_root
 from flowstudy.study import NOTEBOOKS, StudyError, load_study
 
@@ -108,9 +109,16 @@ def test_a_half_open_script_is_no_way_in() -> None:
         assert "<script" not in clean_html(text) and "<s" not in clean_html(text).replace("<span", "")
 
 
-def test_pages_are_written_once(run: Run) -> None:
-    folder = run.path / "notebooks"
-    assert len(write_pages(folder, run.root)) == len(NOTEBOOKS) and write_pages(folder, run.root) == []
+def test_a_page_follows_its_notebook_whatever_the_clock_says(run: Run) -> None:
+    notebook = run.path / "notebooks" / "04_score.ipynb"
+    page = write_page(notebook, run.root)
+    assert page is not None and "one more line" not in page.read_text()
+    os.utime(page, (4_000_000_000, 4_000_000_000))
+    changed = json.loads(notebook.read_text())
+    changed["cells"].append({"cell_type": "markdown", "id": "x", "metadata": {}, "source": "one more line"})
+    notebook.write_text(json.dumps(changed))
+    write_page(notebook, run.root)
+    assert "one more line" in page.read_text() and write_page(notebook.with_name("none.ipynb"), run.root) is None
 
 
 def test_what_is_written_is_fresh_and_every_later_change_is_noticed(run: Run) -> None:

@@ -16,9 +16,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from flowstudy.__main__ import main
+from flowstudy.lifeline import only_one
 from flowstudy.notebook import check_parameters, keep_notebook, parameter_defaults
 from flowstudy.run import clean_run
-from flowstudy.run_folder import Run, open_run, os_problem, write_text
+from flowstudy.run_folder import Run, find_run, open_run, os_problem, write_text
 from flowstudy.study import NOTEBOOKS, StudyError, load_study
 from tests.tiny_study import (
     KERNEL,
@@ -134,9 +135,32 @@ def test_every_notebook_has_the_parameters_that_the_study_gives() -> None:
     assert [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb"))] == list(NOTEBOOKS)
 
 
-def test_only_a_run_folder_is_deleted(tmp_path: Path) -> None:
+def test_only_a_run_or_sweep_that_rests_is_deleted(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", tmp_path)
+    run.path.mkdir()
     with pytest.raises(StudyError, match="nothing deleted"):
-        clean_run(Run(tmp_path, tmp_path))
+        clean_run(run)
+    write_text(run.path / "members.json", "{}")
+    with only_one(run.path), pytest.raises(StudyError, match="no other run in this folder"):
+        clean_run(run)
+    clean_run(run)
+    assert not run.path.exists()
+
+
+def test_the_status_is_that_of_the_run_last_at_work_or_of_the_named_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    write_text(tmp_path / "study.yaml", "")
+    for number, name in enumerate(("new", "old")):
+        write_text(tmp_path / "runs" / name / "members.json", "{}")
+        write_text(tmp_path / "runs" / name / "log.txt", "")
+        os.utime(tmp_path / "runs" / name / "log.txt", (9 - number, 9 - number))
+    monkeypatch.chdir(tmp_path)
+    assert find_run(None).path.name == "new" and find_run("runs/old").path.name == "old"
+    with pytest.raises(ValueError, match=r"runs/odl: expected the folder of a run, got none; in runs: new, old"):
+        find_run("runs/odl")
+    assert not (tmp_path / "runs" / "odl").exists()
 
 
 def test_writing_the_same_text_keeps_the_time_and_a_folder_that_refuses_is_named(tmp_path: Path) -> None:
@@ -166,6 +190,8 @@ def test_a_notebook_that_was_cut_short_does_not_replace_a_whole_one(tmp_path: Pa
         (["corpus-check", "."], ".: expected a file, got a folder"),
         (["study", "--profile", "quick", "--corpus", ".", "--run", "/proc/x"], "/proc/x"),
         (["clean-run", "--run", "nothing-here"], "nothing deleted"),
+        (["clean-run", "--run", ""], "RUN= gives it"),
+        (["status", "--run", "nothing-here"], "RUN= names one"),
         (["study", "--profile", "quik"], "closest: 'quick'"),
     ],
 )

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from flowstudy import sweep
 from flowstudy.matrix import Matrix
 from flowstudy.plan import describe
+from flowstudy.run import run_members
+from flowstudy.run_folder import Run, write_json
 from flowstudy.study import NOTEBOOKS, Study, StudyError, load_study
 from flowstudy.sweep import expand, members
 from tests.tiny_study import ROOT, flowstudy, make_project, wait_until_gone, worked
@@ -37,6 +40,7 @@ def test_cells_are_the_product_without_the_excluded_and_with_the_included() -> N
 def test_values_that_mean_nothing_to_a_system_make_no_second_cell() -> None:
     cells = expand(swept(systems=["nearest", "slm-seed"], retrievers=["lexical", "oracle"], shots=[0, 1]))
     assert [cell.name for cell in cells].count("nearest") == 1 and len(cells) == 5
+    assert [cell.name for cell in expand(swept(systems="nearest", models=["slm/seed", "openai/x"]))] == ["nearest"]
 
 
 def test_every_axis_changes_what_it_names(tmp_path: Path) -> None:
@@ -61,6 +65,32 @@ def test_cells_stand_on_shared_runs_and_hybrids_borrow_answers() -> None:
     assert planned.count("01_explore_data") == 2 and planned.count("03_prompt") == 6
 
 
+def test_what_training_does_not_change_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by cells on other models or training sizes: a hosted model's answer to the same prompt is not paid twice."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    sweep._not_ready.cache_clear()
+    systems = ["slm-seed", "slm-tuned", "gpt-4o"]
+    runs = members(expand(swept(systems=systems, retrievers="lexical", shots=[0, 2], training_sizes=[50, 100])))
+    borrowed = {name: set(run.borrows.values()) for name, run in runs.items() if run.borrows}
+    assert borrowed == {
+        f"cells/{system}-lexical-shots0-train100/": {f"cells/{system}-lexical-shots0-train50/"}
+        for system in ("slm-seed", "gpt-4o")
+    }
+    mixed = members(expand(swept(systems=["gpt-4o", "split-llm-slm"])))
+    assert mixed["cells/split-llm-slm/"].borrows == {"gpt-4o": "cells/gpt-4o/"}, "another model beside it"
+    sweep._not_ready.cache_clear()
+
+
+def test_retrieval_is_kept_with_the_corpus_that_cells_share(tmp_path: Path) -> None:
+    home = Run(tmp_path, ROOT)
+    write_json(tmp_path / "members.json", {})
+    write_json(tmp_path / "shared/model-b/adopted.json", {"base": "data-a"})
+    write_json(tmp_path / "cells/one/adopted.json", {"base": "model-b"})
+    kept = tmp_path / "shared" / "data-a" / "retrieval"
+    assert {home.member(f"{place}/").retrieval for place in ("cells/one", "shared/model-b", "shared/data-a")} == {kept}
+    assert home.retrieval == tmp_path / "retrieval"
+
+
 def test_a_cell_without_its_key_is_skipped_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     study = swept(systems=["nearest", "gpt-4o"])
     skipped = {cell.name: cell.skipped for cell in expand(study)}
@@ -68,9 +98,14 @@ def test_a_cell_without_its_key_is_skipped_by_name(monkeypatch: pytest.MonkeyPat
     assert "cells/gpt-4o/" not in members(expand(study)) and "gpt-4o skipped" in " ".join(describe(study).split())
 
 
-def test_a_plan_counts_and_prices(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flowstudy import sweep
+def test_a_sweep_in_which_nothing_can_run_says_so_for_every_cell(tmp_path: Path) -> None:
+    skipped = {"gpt-4o": "no key; export OPENAI_API_KEY=...", "other": "no server"}
+    with pytest.raises(StudyError, match=r"none: gpt-4o: no key.*other: no server"):
+        run_members(Run(tmp_path / "run", ROOT), {}, {}, 1, skipped=skipped)
+    assert not (tmp_path / "run").exists()
 
+
+def test_a_plan_counts_and_prices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     sweep._not_ready.cache_clear()
     said = describe(swept(systems=["nearest", "gpt-4o"], seeds=[7, 8]))

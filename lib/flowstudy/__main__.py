@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         sweep.set_defaults(call=call)
 
     status = commands.add_parser("status", help="where a run or sweep stands; writes status.html into its folder")
-    status.add_argument("--run", required=True)
+    status.add_argument("--run", help="default: the one that was last at work")
     status.set_defaults(call=_status)
 
     notebook = commands.add_parser("notebook", help="execute one notebook of a run (the runner calls this)")
@@ -158,10 +158,10 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from flowstudy.run_folder import open_run
+    from flowstudy.run_folder import find_run
     from flowstudy.status import look, text, write_page
 
-    run = open_run(_run_path(options.run))
+    run = find_run(_run_path(options.run) if options.run else None)
     status = look(run)
     print(f"{text(status)}\n{write_page(run, status)}")
     return 1 if status.count("failed") else 0
@@ -170,6 +170,8 @@ def _status(options: argparse.Namespace) -> int:
 def _run_path(name: str) -> str:
     from pathlib import Path
 
+    if not name:
+        raise ValueError("run: expected a name, got none; RUN= gives it")
     if Path(name).is_absolute() or name.startswith("runs/"):
         return name
     safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".")

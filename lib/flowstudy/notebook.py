@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from flowstudy.freshness import Snapshot, hash_outputs, is_fresh, made_from, record_of, snapshot, written
 from flowstudy.lifeline import Watch
-from flowstudy.rendered import write_pages
+from flowstudy.rendered import write_page
 from flowstudy.run_folder import DISK_FULL, Run, now, os_problem, write_json
 from flowstudy.sharing import borrow, read_member
 from flowstudy.study import StudyError, closest, hash_corpus
@@ -120,7 +120,7 @@ def execute(name: str, run: Run, parameters: dict[str, Any], *, watched: bool = 
         error = "the kernel stopped before the last cell"
     error = watch.reason or error or _changed_corpus(run, name, parameters)
     keep_notebook(draft, target)
-    write_pages(target.parent, run.root)
+    write_page(target, run.root)
     record |= {"state": "failed" if error else "done", "error": error, "duration_s": round(time.monotonic() - clock, 1)}
     record |= {} if error else _left(run, name, before, finished.get("facts", {}))
     write_json(run.path / "status" / f"{name}.json", record)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from flowstudy.run_folder import write_text
+
 #: Largest committed notebook: code hosts show no larger ones.
 LARGEST: Final = 500_000
 _KEPT: Final = ("image/png", "text/html", "text/markdown", "text/plain")
@@ -54,16 +56,13 @@ def to_html(notebook: Mapping[str, Any], title: str) -> str:
     return environment.from_string(page.read_text(encoding="utf-8")).render(title=title, body=body, styles=styles)
 
 
-def write_pages(folder: Path, root: Path) -> list[Path]:
-    """An HTML page beside every executed notebook in `folder`; pages that are newer than their notebook stay."""
-    made = []
-    for source in sorted(folder.glob("*.ipynb")):
-        page = source.with_suffix(".html")
-        if not page.is_file() or page.stat().st_mtime < source.stat().st_mtime:
-            notebook = readable(json.loads(source.read_text(encoding="utf-8")), root)
-            page.write_text(to_html(notebook, source.stem), encoding="utf-8")
-            made.append(page)
-    return made
+def write_page(source: Path, root: Path) -> Path | None:
+    """An HTML page beside an executed notebook; None when there is no notebook."""
+    if not source.is_file():
+        return None
+    page = source.with_suffix(".html")
+    write_text(page, to_html(readable(json.loads(source.read_text(encoding="utf-8")), root), source.stem))
+    return page
 
 
 def clean_html(text: str) -> str:

@@ -24,7 +24,7 @@ from flowstudy.notebook import check_parameters, run_dir
 from flowstudy.run_folder import Run, write_json
 from flowstudy.sharing import Member, forget_all_stale, write_members
 from flowstudy.status import print_summary, write_page
-from flowstudy.study import Study, StudyError, fingerprint, hash_files
+from flowstudy.study import Study, StudyError, fingerprint, hash_corpus, hash_files
 
 #: Shipped Snakemake profiles, by the name of their folder.
 PROFILES: Final = Path(__file__).parent / "profiles"
@@ -49,6 +49,9 @@ def run_members(
     `executor` is a Snakemake profile, shipped (`slurm`) or the path of one; "" stays on this machine. `skipped` maps
     cells that cannot run here to the reason. Returns the exit status: 0 when every notebook is done.
     """
+    if not members:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in (skipped or {}).items())
+        raise StudyError(f"sweep {home.path.name}: expected a cell that can run here, got none: {reasons}")
     with only_one(home.path):
         write_members(home, members)
         write_json(home.path / "skipped.json", dict(skipped or {}))
@@ -58,6 +61,7 @@ def run_members(
         status = 0
         if forget_all_stale(home, members):
             status = _snakemake(home, cores, cores if len(members) == 1 else 1, _profile(executor))
+            _look_at_corpora(home, members)
         status = print_summary(home, status, time.monotonic() - started)
         for place, member in members.items():
             home.member(place).write_manifest(asked, member.study.model_dump(mode="json"))
@@ -79,6 +83,22 @@ def write_inputs(member: Member, run: Run) -> None:
         if name == "05_tag_errors":
             depends["tags"] = hash_files([run.tags, run.tags.with_name(f"{run.tags.name}-wal")])
         write_json(run.path / "inputs" / f"{name}.json", depends)
+
+
+def _look_at_corpora(home: Run, members: Mapping[str, Member]) -> None:
+    """What was made from a corpus that changed while the run was at work is not up to date; say so."""
+    changed = set()
+    for place, member in members.items():
+        run = home.member(place)
+        inputs = run.read("inputs/01_explore_data.json") or {}
+        now = hash_corpus(member.study.corpus) if "corpus" in inputs else None
+        if now != inputs.get("corpus"):
+            changed.add(member.study.corpus)
+            write_json(run.path / "inputs" / "01_explore_data.json", {**inputs, "corpus": now})
+    if changed:
+        forget_all_stale(home, members)
+        names = ", ".join(sorted(changed))
+        print(f"corpus {names} changed while the run was at work: what is done is of the corpus as it was")
 
 
 def _profile(executor: str) -> list[str]:
@@ -170,7 +190,8 @@ def _follow(log: Path) -> Iterator[None]:
 
 
 def clean_run(run: Run) -> None:
-    """Delete a run folder; only one that holds a run."""
-    if not (run.path / "inputs").is_dir():
-        raise StudyError(f"run {run.path}: expected a run folder (with `inputs`), got something else; nothing deleted")
-    shutil.rmtree(run.path)
+    """Delete a run or sweep; only a folder that holds one, and nobody who is at work there."""
+    if not run.exists:
+        raise StudyError(f"run {run.path}: expected the folder of a run, got something else; nothing deleted")
+    with only_one(run.path):
+        shutil.rmtree(run.path)

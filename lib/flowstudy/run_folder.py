@@ -38,6 +38,11 @@ class Run:
     root: Path
 
     @property
+    def exists(self) -> bool:
+        """Whether a run or sweep lies here, executed by the runner or by hand."""
+        return any((self.path / name).exists() for name in ("members.json", "inputs", "finished"))
+
+    @property
     def corpus(self) -> Path:
         return self.path / "corpus.jsonl"
 
@@ -54,10 +59,10 @@ class Run:
         return self.path / "predictions"
 
     @property
-    def suggestions(self) -> Path:
-        """Where retrieval is kept: with the corpus and models that cells of a sweep share, or in the run."""
+    def retrieval(self) -> Path:
+        """Where the trained retriever and all suggestions are kept: with the corpus, which cells of a sweep share."""
         base = (self.read("adopted.json") or {}).get("base")
-        return (self.home / "shared" / base if base else self.path) / "suggestions"
+        return Run(self.home / "shared" / base, self.root).retrieval if base else self.path / "retrieval"
 
     @property
     def scores(self) -> Path:
@@ -158,6 +163,17 @@ def open_run(run_dir: str | Path) -> Run:
     """The run in `run_dir` (relative to the checkout). Nothing is created: what writes into it makes the folder."""
     root = project_root()
     return Run(Path(run_dir) if Path(run_dir).is_absolute() else root / run_dir, root)
+
+
+def find_run(run_dir: str | None) -> Run:
+    """The run in `run_dir`, or the one that was last at work. Raises ValueError naming those there are."""
+    root = project_root()
+    logs = sorted(root.glob("runs/*/log.txt"), key=lambda log: log.stat().st_mtime)
+    run = open_run(run_dir or (logs[-1].parent if logs else "runs"))
+    if not run.exists:
+        known = ", ".join(sorted(log.parent.name for log in logs)) or "nothing yet"
+        raise ValueError(f"run {run.path}: expected the folder of a run, got none; in runs: {known}; RUN= names one")
+    return run
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,6 +23,7 @@ from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.hybrid import parts_of
 from flowstudy.systems.readiness import readiness
 from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.slm.variants import PREFIX
 
 #: Notebooks that cells may share, each with the name of the shared runs that hold it.
 SHARED = {"01_explore_data": "data", "02_fine_tune": "model"}
@@ -81,10 +82,23 @@ def _with_borrowed(cells: dict[str, Member]) -> dict[str, Member]:
         borrows: dict[str, str] = {}
         for name, spec in member.study.systems.items():
             if spec.model not in BASELINES and not parts_of(spec):
-                owner = owners.setdefault(json.dumps([member.base, spec.model_dump(mode="json")]), place)
+                made_from = _made_from(member.study, spec)
+                owner = owners.setdefault(json.dumps([made_from, spec.model_dump(mode="json")]), place)
                 borrows |= {} if owner == place else {name: owner}
         cells[place] = member._replace(borrows=borrows)
     return cells
+
+
+def _made_from(study: Study, spec: SystemSpec) -> Any:
+    """What the answers of a system depend on besides its specification: a trained model, the training examples, or
+    the judged examples alone."""
+    parameters = study.parameters("")
+    data = parameters["01_explore_data"]
+    if spec.model.startswith(PREFIX) and spec.model != f"{PREFIX}seed":
+        return [data, parameters["02_fine_tune"]]
+    if spec.shots or spec.retriever == "trained":
+        return data
+    return {**data, "examples": {**data["examples"], "train": None}}
 
 
 def _apply(study: Study, values: Values) -> tuple[Study, Values]:
@@ -94,7 +108,8 @@ def _apply(study: Study, values: Values) -> tuple[Study, Values]:
     over = {"model": "models", "strategy": "strategies", "retriever": "retrievers", "shots": "shots"}
     changes = {field: values[axis] for field, axis in over.items() if axis in values}
     if all(_is_fixed(spec) for spec in systems.values()):
-        used = {axis: value for axis, value in used.items() if axis not in over.values() or axis == "models"}
+        named = "systems" if "systems" in values else "models"
+        used = {axis: value for axis, value in used.items() if axis not in over.values() or axis == named}
     seed = values.get("seeds", study.seed)
     study = study.model_copy(update={"seed": seed})
     systems = {
@@ -133,19 +148,23 @@ def _corpus(corpus: str) -> str:
 
 def _why_not(study: Study, values: Values) -> str:
     """Why a cell cannot run here: none of its systems can. Small models are served when their notebook runs."""
-    reasons = [why for spec in study.systems.values() if not parts_of(spec) and (why := _missing(spec))]
+    limit = study.prompting.max_cost_usd
+    reasons = [why for spec in study.systems.values() if not parts_of(spec) and (why := _missing(spec, limit))]
     asked = sum(not parts_of(spec) for spec in study.systems.values())
     one_needs_all = "systems" in values or "models" in values
     return reasons[0] if reasons and (one_needs_all or len(reasons) == asked) else ""
 
 
-def _missing(spec: SystemSpec) -> str:
-    return "" if spec.model.startswith("slm/") else _not_ready(spec.model_copy(update={"seed": 0}).model_dump_json())
+def _missing(spec: SystemSpec, limit_usd: float | None) -> str:
+    """Why a system cannot run here; its name and seed make no difference."""
+    if spec.model.startswith(PREFIX):
+        return ""
+    return _not_ready(spec.model_copy(update={"name": "system", "seed": 0}).model_dump_json(), limit_usd)
 
 
 @functools.cache
-def _not_ready(spec: str) -> str:
-    state = readiness(SystemSpec.model_validate_json(spec))
+def _not_ready(spec: str, limit_usd: float | None) -> str:
+    state = readiness(SystemSpec.model_validate_json(spec), max_cost_usd=limit_usd)
     return "" if state.ready else f"{state.reason}; {state.fix}"
 
 

@@ -50,7 +50,7 @@ def suggest_all(
     if path is None:
         return ask()
     head["made_from"] = makings_hash(head, examples, catalogues)
-    with _alone(Path(path)):
+    with alone(Path(path)):
         stored = _read(Path(path), head)
         if stored is None:
             stored = ask()
@@ -59,7 +59,7 @@ def suggest_all(
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def alone(path: Path) -> Iterator[None]:
     """One process at a time: who comes second (another cell of a sweep) finds what the first has stored."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("a") as lock:

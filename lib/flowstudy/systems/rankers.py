@@ -9,6 +9,7 @@ from typing import Final
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
+from flowstudy.systems.offers import alone
 from flowstudy.systems.ranker_training import train_ranker
 from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.trained import RankerModel
@@ -37,9 +38,10 @@ def run_rankers(
     train, validation = ([e for e in examples if e.split == split] for split in ("train", "validation"))
     made_from = makings_hash([RANKER_VERSION, k, seed, len(train)], [*train, *validation], catalogues)
     path = folder / "retriever.npz"
-    model = RankerModel.load(path) if path.is_file() else None
-    if model is None or model.made_from != made_from:
-        model = train_ranker(train, catalogues, validation=validation, k=k, seed=seed)
-        model.made_from = made_from
-        model.save(path)
+    with alone(path):
+        model = RankerModel.load(path) if path.is_file() else None
+        if model is None or model.made_from != made_from:
+            model = train_ranker(train, catalogues, validation=validation, k=k, seed=seed)
+            model.made_from = made_from
+            model.save(path)
     return {domain: model.ranker(catalogue) for domain, catalogue in catalogues.items()}
