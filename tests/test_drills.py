@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,8 +18,10 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+from flowstudy.__main__ import main
 from flowstudy.lifeline import descendants, is_at_work, only_one
 from flowstudy.notebook import MAX_NOTEBOOK_BYTES, keep_notebook
+from flowstudy.review.tags import Tag, TagStore, TagStoreError
 from flowstudy.run_folder import os_problem, write_text
 from flowstudy.study import NOTEBOOKS, StudyError
 from tests.tiny_study import (
@@ -31,6 +34,13 @@ from tests.tiny_study import (
     wait_until_working,
     worked,
 )
+
+#: A study that takes seconds, with the real notebooks.
+SMALL = {
+    "examples": {"train": 40, "test": 4, "ood": 2, "validation": 2},
+    "fine_tune": {"epochs": 1.0, "max_minutes": 0.05},
+    "statistics": {"resamples": 99},
+}
 
 
 @pytest.fixture
@@ -68,10 +78,27 @@ def test_a_run_on_a_full_disk_says_so_and_resumes_with_room(tmp_path: Path, smal
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_read_only_run_folder_is_named(small_disk: Path) -> None:
+def test_a_read_only_run_folder_is_named(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    with pytest.raises(StudyError, match=r"run folder .*expected one that can be written.*RUN="), only_one(small_disk):
-        raise AssertionError("not reached")
+    assert main(["study", "--profile", "quick", "--run", str(small_disk)]) == 2
+    assert capsys.readouterr().err == (
+        f"error: run folder {small_disk}: expected one that can be written, got: Read-only file system; "
+        "RUN= names another\n"
+    )
+
+
+def test_tags_on_a_full_disk_say_so_and_lose_none(small_disk: Path) -> None:
+    """SQLite's own refusal, in words; what was tagged is there, and with room the same click is saved."""
+    store, filler = TagStore(small_disk / "tags.sqlite"), small_disk / "filler"
+    tags = [Tag(annotator="ana", system="s", example=f"t-{n}", note="x" * 5_000) for n in range(40)]
+    store.add(*tags[:20])
+    filler.write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_bsize))
+    with pytest.raises(TagStoreError, match=r"tags\.sqlite: expected room on the disk, got none; free some space"):
+        store.add(*tags[20:])
+    assert [tag.example for tag in store.history()] == [tag.example for tag in tags[:20]]
+    filler.unlink()
+    store.add(*tags[20:])
+    assert len(store.history()) == 40
 
 
 def test_the_lock_of_a_run_is_free_again_however_its_runner_ended(tmp_path: Path) -> None:
@@ -161,16 +188,44 @@ def test_a_killed_kernel_is_a_failure_and_leaves_no_process(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_a_corpus_that_changes_during_a_run_is_noticed_by_its_content(tmp_path: Path) -> None:
+    """While notebook 01 reads it that one fails; later the run ends, and says that it is of another corpus."""
+    project, corpus = make_project(tmp_path / "p"), tmp_path / "données à nous.jsonl"
+    corpus.write_text("\n")
+    words = ("--corpus", str(corpus), "--run", "mine")
+    (project / "behave-01_explore_data").write_text(f"edit {corpus}")
+    torn = study(project, *words)
+    assert torn.returncode != 0 and "changed while the run was at work; run again" in torn.stdout
+    assert worked(project, "mine") == ["01_explore_data"]
+    (project / "behave-01_explore_data").rename(project / "behave-04_score")
+    late = study(project, *words)
+    assert late.returncode != 0 and f"corpus {corpus} changed while the run was at work" in late.stdout
+    assert "0 of 6 notebooks done" in late.stdout and worked(project, "mine")[1:] == list(NOTEBOOKS)
+    (project / "behave-04_score").unlink()
+    assert study(project, *words).returncode == 0
+    assert worked(project, "mine")[7:] == ["01_explore_data"], "it leaves what it left: nothing after it"
+
+
+@pytest.mark.slow
 def test_without_network_optional_packages_and_chrome_a_study_runs(tmp_path: Path) -> None:
-    """The real baselines study in a network namespace with nothing in it, Unsloth hidden, no browser to be found."""
+    """The real notebooks in a network namespace with nothing in it, Unsloth hidden, no browser to be found; fine-tuning
+    falls back to TRL, figures to HTML. The run folder has a space and an accent in its name."""
     if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
         pytest.skip("no network namespace can be made here")
-    hidden = tmp_path / "hidden"
+    project, run, hidden = tmp_path / "p", tmp_path / "längster Lauf", tmp_path / "hidden"
+    shutil.copytree(ROOT / "notebooks", project / "notebooks", ignore=shutil.ignore_patterns("rendered"))
+    shutil.copy(ROOT / "Snakefile", project)
+    settings = yaml.safe_load((ROOT / "study.yaml").read_text())
+    settings["profiles"] = {"small": SMALL}
+    (project / "study.yaml").write_text(yaml.safe_dump(settings))
     (hidden / "unsloth").mkdir(parents=True)
     (hidden / "unsloth" / "__init__.py").write_text("raise ImportError('not installed')\n")
-    words = command("study", "--profile", "quick", "--systems", "constant nearest", "--run", str(tmp_path / "run"))
+    words = command("study", "--profile", "small", "--systems", "constant slm-tuned", "--run", str(run))
     poor = environment(ROOT, PYTHONPATH=f"{hidden}:{ROOT / 'lib'}", BROWSER_PATH="/nowhere/chrome", PATH="/bin")
     alone = ["unshare", "-rn", "sh", "-c", '/sbin/ip link set lo up; exec "$@"', "sh", *words]
-    done = subprocess.run(alone, cwd=ROOT, capture_output=True, text=True, timeout=560, env=poor)
+    done = subprocess.run(alone, cwd=project, capture_output=True, text=True, timeout=560, env=poor)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "run/report.html").is_file()
+    facts = json.loads((run / "finished/02_fine_tune.json").read_text())["facts"]["models"]["tuned"]
+    assert facts["engine"] == "trl" and "not installed" in facts["why"]
+    assert (run / "figures/scores.html").is_file() and not list(run.rglob("*.png"))
+    assert (run / "report.html").is_file()

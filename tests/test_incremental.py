@@ -96,6 +96,11 @@ def test_only_what_changed_runs_again(tmp_path: Path) -> None:
     prompt = project / "lib/flowstudy/systems/prompts/json/v1.md"
     prompt.write_text(prompt.read_text() + "\n")
     assert again() == ["03_prompt"], "the same answers: nothing after it"
+    notebook, module = project / "notebooks/04_score.ipynb", project / "lib/flowstudy/analysis/measures.py"
+    notebook.write_text(notebook.read_text().replace("import os, time", "import os, time, flowstudy.analysis.measures"))
+    assert again() == ["04_score"], "its source"
+    module.write_text(module.read_text() + "\n")
+    assert again() == ["04_score"], "a module that only this notebook imports"
     settings.write_text(settings.read_text().replace("epochs: 1.0", "epochs: 1.5"))
     assert again() == ["02_fine_tune", "03_prompt"], "another model, the same answers"
     settings.write_text(settings.read_text().replace("seed: 7 ", "seed: 8 "))

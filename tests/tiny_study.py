@@ -1,7 +1,8 @@
 """A project of six tiny notebooks, for tests of the machinery: each takes a moment and behaves as a file tells it.
 
 A notebook writes what the real one writes (named after its parameters, so that content follows them) and then looks
-for the file `behave-<notebook>`: `hang`, `die`, `exit`, `full`, `raise`, `flood` or `eat` is what it does next.
+for the file `behave-<notebook>`: `hang`, `die`, `exit`, `full`, `raise`, `flood`, `eat`, `sleep` or
+`edit` (a file) is what it does next.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ if behave.startswith("raise") and behave[6:] in str(globals().get("systems", "")
     raise ValueError("example t-7: expected text")
 if behave.startswith("flood"): print(("x" * 99 + chr(10)) * 1_000_000)
 if behave.startswith("eat"): eaten = [bytearray(b"x" * 50_000_000) for _ in range(200) if not time.sleep(0.02)]
+if behave.startswith("edit "): Path(behave[5:]).open("a").write(chr(10))
 if behave.startswith("sleep"): time.sleep(float(behave[6:]))
 """
 WRITES = {

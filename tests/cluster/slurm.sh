@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # A single-node Slurm on loopback for the tests: `slurm.sh start FOLDER` or `slurm.sh stop FOLDER`.
+# Its configuration is FOLDER/slurm.conf (SLURM_CONF names it to every command): one left in /etc/slurm without its
+# controller would keep each later start of Snakemake waiting for ten seconds.
 # Needs root and Debian's slurm-wlm and munge; says why and exits with 77 where it cannot start.
 set -euo pipefail
 command -v slurmctld slurmd munged sbatch >/dev/null || { echo "slurm-wlm and munge are not installed"; exit 77; }
@@ -12,11 +14,11 @@ stop() {
   done
 }
 if [ "$1" = stop ]; then stop; exit 0; fi
-[ -f /etc/slurm/slurm.conf ] && ! grep -q "^# flowstudy test" /etc/slurm/slurm.conf && { echo "this machine has a Slurm of its own"; exit 77; }
-mkdir -p "$folder"/{state,spool} /etc/slurm /run/munge
+[ -f /etc/slurm/slurm.conf ] && { echo "this machine has a Slurm of its own"; exit 77; }
+export SLURM_CONF=$folder/slurm.conf
+mkdir -p "$folder"/{state,spool} /run/munge
 memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
-cat > /etc/slurm/slurm.conf <<CONF
-# flowstudy test
+cat > "$SLURM_CONF" <<CONF
 ClusterName=loopback
 SlurmctldHost=$here(127.0.0.1)
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
