@@ -55,6 +55,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+def fill(disk: Path, but_for: int = 0) -> Path:
+    """A file that leaves `but_for` bytes of a disk free."""
+    state = os.statvfs(disk)
+    filler = disk / "filler"
+    filler.write_bytes(b"x" * (state.f_bavail * state.f_bsize - but_for))
+    return filler
+
+
 def test_a_full_disk_is_named_and_leaves_the_old_file(small_disk: Path) -> None:
     path = small_disk / "status.json"
     write_text(path, "old")
@@ -67,15 +75,17 @@ def test_a_full_disk_is_named_and_leaves_the_old_file(small_disk: Path) -> None:
 @pytest.mark.slow
 def test_a_run_on_a_full_disk_says_so_and_resumes_with_room(tmp_path: Path, small_disk: Path) -> None:
     project, run = make_project(tmp_path / "p"), small_disk / "run"
-    run.mkdir()
-    filler = small_disk / "filler"
-    filler.write_bytes(b"x" * 990_000)
+    filler = fill(small_disk, but_for=200_000)
     full = study(project, "--run", str(run))
-    assert full.returncode != 0 and ("disk is full" in full.stdout + full.stderr or "No space left" in full.stderr)
+    assert full.returncode != 0 and f"{run}: the disk is full; what was finished is kept" in full.stdout, full.stdout
+    finished = [path.name for path in (run / "done").iterdir()]
+    assert "01_explore_data" in finished and len(finished) < len(NOTEBOOKS)
     filler.unlink()
     subprocess.run(["mount", "-o", "remount,size=50M", str(small_disk)], check=True)
+    seen = len(worked(project, str(run)))
     done = study(project, "--run", str(run))
     assert done.returncode == 0, done.stdout + done.stderr
+    assert worked(project, str(run))[seen:] == [name for name in NOTEBOOKS if name not in finished]
 
 
 def test_a_read_only_run_folder_is_named(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,10 +99,10 @@ def test_a_read_only_run_folder_is_named(small_disk: Path, capsys: pytest.Captur
 
 def test_tags_on_a_full_disk_say_so_and_lose_none(small_disk: Path) -> None:
     """SQLite's own refusal, in words; what was tagged is there, and with room the same click is saved."""
-    store, filler = TagStore(small_disk / "tags.sqlite"), small_disk / "filler"
+    store = TagStore(small_disk / "tags.sqlite")
     tags = [Tag(annotator="ana", system="s", example=f"t-{n}", note="x" * 5_000) for n in range(40)]
     store.add(*tags[:20])
-    filler.write_bytes(b"x" * (os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_bsize))
+    filler = fill(small_disk)
     with pytest.raises(TagStoreError, match=r"tags\.sqlite: expected room on the disk, got none; free some space"):
         store.add(*tags[20:])
     assert [tag.example for tag in store.history()] == [tag.example for tag in tags[:20]]

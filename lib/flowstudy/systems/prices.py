@@ -5,15 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pandas as pd
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowstudy.systems import wire
 from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.records import SystemSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PRICES: Final = Path(__file__).parent / "prices.yaml"
 PRICE_FIX: Final = "add a line with its source to systems/prices.yaml, or set max_cost_usd to null"
@@ -72,6 +74,8 @@ def _load(path: Path, _mtime: int) -> dict[str, Price]:
 def price_table(specs: Iterable[SystemSpec], prices: Mapping[str, Price] | None = None) -> pd.DataFrame:
     """What the models of these systems cost: model, input and output (US dollars per million tokens), usd_per_hour,
     source, date; one row per model that is called, `source` says so where the price is not known."""
+    import pandas as pd
+
     known = load_prices() if prices is None else prices
     rows = []
     for model in sorted({spec.model for spec in specs if "/" in spec.model and not spec.model.startswith("hybrid/")}):
