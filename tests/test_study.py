@@ -42,6 +42,9 @@ def test_profiles_are_deep_overrides() -> None:
         ({"seed": "seven"}, "key 'seed'.*got \"seven\""),
         ({"tagging": {"items": 0}}, "tagging.items"),
         ({"matrix": {"sistems": ["nearest"]}}, "matrix.sistems.*closest: 'systems'"),
+        ({"matrix": {"seeds": [True]}}, "matrix.seeds.0.*got true"),
+        ({"matrix": {"shots": -1}}, "matrix.shots.0.*got -1"),
+        ({"matrix": {"strategies": ["holistic"]}}, "matrix.strategies.0.*'whole' or 'decomposed'"),
         ({"matrix": {"exclude": [{"seed": 7}]}}, "matrix.exclude.0.seed.*closest: 'seeds'"),
         (
             {

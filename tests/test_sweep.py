@@ -115,6 +115,21 @@ def test_a_plan_counts_and_prices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(prices) == 2 and prices[0] == prices[1] and not prices[0].startswith("0.00")
 
 
+def test_a_plan_names_what_cannot_run_and_prices_the_rest() -> None:
+    """Cells of all systems: those without a key take no part in calls and cost; a rule without effect is shown."""
+    said = describe(swept(seeds=[7], exclude=[{"shots": 3}]))
+    assert "exclude {'shots': [3]} leaves nothing out" in said
+    (cell,) = [line for line in said.splitlines() if line.startswith("  seed7")]
+    assert "calls, about 0.00 USD, at most 0.00; without " in cell and "gpt-4o, gpt-4o-decomposed, split-slm-llm" in cell
+
+
+def test_a_hybrid_asked_for_by_its_model_comes_with_its_parts() -> None:
+    (cell,) = expand(swept(models="hybrid/cascade/slm-tuned+nearest"))
+    assert {spec.model for spec in cell.study.systems.values()} == {
+        "slm/tuned", "nearest", "hybrid/cascade/slm-tuned+nearest",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("matrix", "words"),
     [
@@ -122,6 +137,8 @@ def test_a_plan_counts_and_prices(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"systems": ["nearst"]}, "closest: 'nearest'"),
         ({"corpora": ["none.jsonl"]}, "none.jsonl"),
         ({"seeds": [7], "exclude": [{"seeds": 7}]}, "at least one cell"),
+        ({"models": ["hybrid/cascade/nearst+constant"]}, "closest: 'nearest'"),
+        ({"systems": "hybrid", "models": ["hybrid/cascade/slm-tuned+nearest"]}, "without a cycle"),
     ],
 )
 def test_a_matrix_that_cannot_be_expanded_says_why(matrix: dict, words: str) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Strategy = Literal["whole", "decomposed"]
-Retriever = Literal["none", "lexical", "trained", "oracle"]
+from flowstudy.systems.records import RetrieverName, Strategy
+
+T = TypeVar("T")
+#: Values of an axis; a single one may stand without brackets.
+OneOrMore = Annotated[list[T], BeforeValidator(lambda value: [value] if isinstance(value, str | int) else value)]
+Whole = Annotated[int, Field(strict=True, ge=0)]
 #: Axis to the word that stands before its value in the name of a cell.
 AXES: Final = {
     "corpora": "", "systems": "", "models": "", "strategies": "", "retrievers": "", "shots": "shots",
@@ -24,22 +28,20 @@ class _Section(BaseModel):
 
 
 class Axes(_Section):
-    """Values per axis; an empty axis leaves what the study says. A single value may stand without brackets."""
+    """Values per axis; an empty axis leaves what the study says."""
 
-    corpora: list[str] | str = []
-    systems: list[str] | str = []
-    models: list[str] | str = []
-    strategies: list[Strategy] | Strategy = []
-    retrievers: list[Retriever] | Retriever = []
-    shots: list[int] | int = []
-    training_sizes: list[int] | int = []
-    seeds: list[int] | int = []
+    corpora: OneOrMore[str] = []
+    systems: OneOrMore[str] = []
+    models: OneOrMore[str] = []
+    strategies: OneOrMore[Strategy] = []
+    retrievers: OneOrMore[RetrieverName] = []
+    shots: OneOrMore[Whole] = []
+    training_sizes: OneOrMore[Whole] = []
+    seeds: OneOrMore[Whole] = []
 
     def axes(self) -> dict[str, list[Any]]:
         """The axes that have values, in the order of `AXES`."""
-        found = {name: getattr(self, name) for name in AXES}
-        lists = {name: value if isinstance(value, list) else [value] for name, value in found.items()}
-        return {name: values for name, values in lists.items() if values}
+        return {name: values for name in AXES if (values := getattr(self, name))}
 
     def product(self) -> Iterator[Values]:
         """Every combination of the values; one empty combination when no axis has any."""
@@ -65,7 +67,13 @@ class Matrix(Axes):
         >>> Matrix(seeds=[1, 2], exclude=[Axes(seeds=2)], include=[Axes(shots=[0])]).combinations()
         [{'seeds': 1}, {'shots': 0}]
         """
-        base = list(self.product()) if self.axes() else []
-        kept = [cell for cell in base if not any(corner.matches(cell) for corner in self.exclude)]
+        kept = [cell for cell in self._base() if not any(corner.matches(cell) for corner in self.exclude)]
         kept += [cell for corner in self.include for cell in corner.product() if corner.axes()]
         return list({json.dumps(cell, sort_keys=True): cell for cell in kept}.values())
+
+    def idle(self) -> list[Axes]:
+        """The rules of `exclude` that leave nothing out."""
+        return [corner for corner in self.exclude if not any(map(corner.matches, self._base()))]
+
+    def _base(self) -> list[Values]:
+        return list(self.product()) if self.axes() else []

@@ -16,11 +16,11 @@ from flowstudy.corpus.prepare import prepare
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.sharing import Member
 from flowstudy.study import NOTEBOOKS, Study
-from flowstudy.sweep import Cell, expand, members
+from flowstudy.sweep import Cell, expand, members, not_run
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.estimate import estimate
-from flowstudy.systems.hybrid import hybrid_parts, parts_of
+from flowstudy.systems.hybrid import hybrid_parts, split_parts
 from flowstudy.systems.predict import plan
 from flowstudy.systems.records import SystemSpec
 
@@ -47,10 +47,20 @@ def describe(study: Study) -> str:
 
 
 def price_cell(cell: Member) -> Price:
-    """What the systems of a cell would take that no other cell answers for."""
-    asked = [spec for name, spec in cell.study.systems.items() if name not in cell.borrows]
+    """What the systems of a cell would take that can run here and that no other cell answers for."""
+    others = {*cell.borrows, *not_run(cell.study)}
+    asked = [_called(cell.study, spec) for name, spec in cell.study.systems.items() if name not in others]
     limits = json.dumps({**cell.study.examples.model_dump(), "train": 0}, sort_keys=True)
-    return _sum([price_system(_plain(spec), cell.study.corpus, limits) for spec in asked])
+    return _sum([price_system(_plain(spec), cell.study.corpus, limits) for spec in asked if spec is not None])
+
+
+def _called(study: Study, spec: SystemSpec) -> SystemSpec | None:
+    """Who is asked for a system, None when nobody is. A split asks its second part for inputs where that one goes step
+    by step; its outlines are not there yet, so it is priced as if it wrote its own."""
+    if split := split_parts(spec):
+        filler = study.systems[split[1]]
+        return _called(study, filler) if filler.strategy == "decomposed" else None
+    return None if spec.model in BASELINES or hybrid_parts(spec) is not None else spec
 
 
 def _plain(spec: SystemSpec) -> str:
@@ -63,10 +73,6 @@ def _plain(spec: SystemSpec) -> str:
 def price_system(spec: str, corpus: str, limits: str) -> Price:
     """What one system (as JSON) would take on a corpus; what runs on this machine costs nothing."""
     system = SystemSpec.model_validate_json(spec)
-    if system.model in BASELINES or hybrid_parts(system) is not None:
-        return Price(0, 0.0, 0.0)
-    if parts_of(system):
-        return Price(0, None, None)  # a split asks for inputs only, for outlines that are not there yet
     judged, catalogues = _judged(corpus, limits)
     if not judged:
         return Price(0, 0.0, 0.0)
@@ -109,6 +115,7 @@ def _head(study: Study, cells: Sequence[Cell], runs: Mapping[str, Member]) -> li
         f"{len(study.matrix.exclude)} exclude and {len(study.matrix.include)} include rules), {skipped} skipped",
         f"{planned} notebooks to execute instead of {apart}: {corpora} corpora and {tuned} fine-tuned models "
         f"are shared, {borrowed} sets of answers are asked once",
+        *(f"exclude {rule.axes()} leaves nothing out" for rule in study.matrix.idle()),
     ]
 
 
@@ -119,7 +126,8 @@ def _fine_tunes(run: Member) -> bool:
 def _words(cell: Cell, prices: Mapping[str, Price]) -> str:
     if cell.skipped:
         return f"skipped: {cell.skipped}"
-    return _money(prices[cell.name])
+    absent = ", ".join(not_run(cell.study))
+    return _money(prices[cell.name]) + (f"; without {absent}: not ready here" if absent else "")
 
 
 def _money(price: Price) -> str:
@@ -132,5 +140,6 @@ def _total(study: Study, prices: Sequence[Price]) -> str:
     limit = study.prompting.max_cost_usd
     held = "no limit on the cost" if limit is None else f"the sweep never spends more than {limit:.2f} USD"
     known = _sum([price for price in prices if price.cost_usd is not None])
+    known = known._replace(calls=sum(price.calls for price in prices))
     unknown = len(prices) - sum(price.cost_usd is not None for price in prices)
     return f"in all: {_money(known)}{f'; {unknown} cells without a price' if unknown else ''}; {held}"

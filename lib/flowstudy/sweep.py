@@ -107,6 +107,8 @@ def _apply(study: Study, values: Values) -> tuple[Study, Values]:
     systems = _systems(study, values)
     over = {"model": "models", "strategy": "strategies", "retriever": "retrievers", "shots": "shots"}
     changes = {field: values[axis] for field, axis in over.items() if axis in values}
+    if "systems" not in values:
+        changes.pop("model", None)  # the model was what the systems are chosen by
     if all(_is_fixed(spec) for spec in systems.values()):
         named = "systems" if "systems" in values else "models"
         used = {axis: value for axis, value in used.items() if axis not in over.values() or axis == named}
@@ -116,6 +118,7 @@ def _apply(study: Study, values: Values) -> tuple[Study, Values]:
         name: study.completed(spec).model_copy(update={} if _is_fixed(spec) else changes)
         for name, spec in systems.items()
     }
+    with_parts(systems, systems)
     examples = study.examples.model_copy(update={"train": values.get("training_sizes", study.examples.train)})
     corpus = _corpus(values.get("corpora", study.corpus))
     return study.model_copy(
@@ -124,12 +127,12 @@ def _apply(study: Study, values: Values) -> tuple[Study, Values]:
 
 
 def _systems(study: Study, values: Values) -> dict[str, SystemSpec]:
-    """The systems of a cell: the one it names with the parts of a hybrid, the model it names, or all of the study."""
+    """The systems of a cell: the one that it names, or whose model, with the parts of a hybrid; or all of the study."""
     if "systems" in values:
         return with_parts(study.systems, choose_systems(study.systems, [values["systems"]]))
     if "models" in values:
         known = next((n for n, spec in study.systems.items() if spec.model == values["models"]), values["models"])
-        return choose_systems(study.systems, [known])
+        return with_parts(study.systems, choose_systems(study.systems, [known]))
     return study.systems
 
 
@@ -147,19 +150,25 @@ def _corpus(corpus: str) -> str:
 
 
 def _why_not(study: Study, values: Values) -> str:
-    """Why a cell cannot run here: none of its systems can. Small models are served when their notebook runs."""
-    limit = study.prompting.max_cost_usd
-    reasons = [why for spec in study.systems.values() if not parts_of(spec) and (why := _missing(spec, limit))]
-    asked = sum(not parts_of(spec) for spec in study.systems.values())
-    one_needs_all = "systems" in values or "models" in values
-    return reasons[0] if reasons and (one_needs_all or len(reasons) == asked) else ""
+    """Why a cell cannot run here: a system that it names cannot, or none of the study's can."""
+    reasons = not_run(study)
+    named = "systems" in values or "models" in values
+    return next(iter(reasons.values()), "") if named or len(reasons) == len(study.systems) else ""
 
 
-def _missing(spec: SystemSpec, limit_usd: float | None) -> str:
-    """Why a system cannot run here; its name and seed make no difference."""
+def not_run(study: Study) -> dict[str, str]:
+    """The systems that cannot run here, with the reason. Small models are served when their notebook runs."""
+    return {name: why for name in study.systems if (why := _missing(study, name))}
+
+
+def _missing(study: Study, name: str) -> str:
+    """Why a system cannot run here, or "". A hybrid needs both of its parts; the seed makes no difference."""
+    spec = study.systems[name]
+    if parts := parts_of(spec):
+        return next((why for part in parts if (why := _missing(study, part))), "")
     if spec.model.startswith(PREFIX):
         return ""
-    return _not_ready(spec.model_copy(update={"name": "system", "seed": 0}).model_dump_json(), limit_usd)
+    return _not_ready(spec.model_copy(update={"seed": 0}).model_dump_json(), study.prompting.max_cost_usd)
 
 
 @functools.cache
