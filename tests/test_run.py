@@ -102,6 +102,15 @@ def test_a_failure_is_a_failure_and_says_why(project: Path, behave: str, words: 
     assert not wait_until_gone(project)
 
 
+def test_a_runner_that_cannot_start_says_where_the_reason_is(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("executor: nowhere\n")
+    done = study(project, "--executor", str(tmp_path))
+    log = project / "runs/quick/snakemake.log"
+    assert done.returncode != 0 and f"why: {log}" in done.stdout and "nowhere" in log.read_text()
+    unread = study(project, FLOWSTUDY_MEMORY_GIB="much")
+    assert unread.returncode == 2 and "FLOWSTUDY_MEMORY_GIB: expected a number of GiB" in unread.stderr
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -120,7 +120,9 @@ def test_a_plan_names_what_cannot_run_and_prices_the_rest() -> None:
     said = describe(swept(seeds=[7], exclude=[{"shots": 3}]))
     assert "exclude {'shots': [3]} leaves nothing out" in said
     (cell,) = [line for line in said.splitlines() if line.startswith("  seed7")]
-    assert "calls, about 0.00 USD, at most 0.00; without " in cell and "gpt-4o, gpt-4o-decomposed, split-slm-llm" in cell
+    assert (
+        "calls, about 0.00 USD, at most 0.00; without " in cell and "gpt-4o, gpt-4o-decomposed, split-slm-llm" in cell
+    )
 
 
 def test_a_hybrid_asked_for_by_its_model_comes_with_its_parts() -> None:

@@ -70,6 +70,15 @@ def is_at_work(folder: Path) -> bool:
     return False
 
 
+def memory_limit_gib() -> float:
+    """What `FLOWSTUDY_MEMORY_GIB` allows a notebook; infinite when it is not set. Raises StudyError for no number."""
+    given = os.environ.get("FLOWSTUDY_MEMORY_GIB") or "inf"
+    try:
+        return float(given)
+    except ValueError:
+        raise StudyError(f"FLOWSTUDY_MEMORY_GIB: expected a number of GiB, as in 8, got {given!r}") from None
+
+
 class Watch:
     """Looks after this process from a thread; `reason` says in words why it stopped a kernel, or is None.
 
@@ -79,8 +88,7 @@ class Watch:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.reason: str | None = None
-        given = os.environ.get("FLOWSTUDY_MEMORY_GIB")
-        self.limit_gib = float(given) if given else float("inf")
+        self.limit_gib = memory_limit_gib()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: end(128 + number))
         threading.Thread(target=self._look, daemon=True, name="lifeline").start()

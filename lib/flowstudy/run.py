@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from flowstudy.lifeline import descendants, kill, only_one
+from flowstudy.lifeline import descendants, kill, memory_limit_gib, only_one
 from flowstudy.notebook import check_parameters, run_dir
 from flowstudy.run_folder import Run, write_json
 from flowstudy.sharing import Member, forget_all_stale, write_members
@@ -52,6 +52,7 @@ def run_members(
     if not members:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in (skipped or {}).items())
         raise StudyError(f"sweep {home.path.name}: expected a cell that can run here, got none: {reasons}")
+    memory_limit_gib()
     with only_one(home.path):
         write_members(home, members)
         write_json(home.path / "skipped.json", dict(skipped or {}))

@@ -177,15 +177,14 @@ def print_summary(home: Run, status: int, spent_s: float) -> int:
             print(f"  {line.place}{line.notebook} failed: {line.reason}")
     for name, reason in found.skipped.items():
         print(f"  cells/{name} skipped: {reason}")
+    if status and not found.count("failed"):
+        print(f"  Snakemake stopped with status {status}; why: {home.path / 'snakemake.log'}")
     if done < len(found.lines) and shutil.disk_usage(home.path).free < FULL_BYTES:
         print(f"  {home.path}: {DISK_FULL}")
     if done < len(found.lines):
         print("run the same command again to resume; nothing finished is repeated")
         return status or 1
-    if status:
-        print(f"Snakemake stopped with status {status}; see {home.path / 'snakemake.log'}")
-    else:
-        print(f"the report: {home.path / 'status.html' if found.cells else home.report}")
+    print(f"the report: {home.path / 'status.html' if found.cells else home.report}")
     return status
 
 
