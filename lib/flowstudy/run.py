@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from flowstudy.lifeline import descendants, kill, memory_limit_gib, only_one
 from flowstudy.notebook import check_parameters, run_dir
-from flowstudy.run_folder import Run, write_json
+from flowstudy.run_folder import Run, this_machine, write_json
 from flowstudy.sharing import Member, forget_all_stale, write_members
 from flowstudy.status import print_summary, write_page
 from flowstudy.study import Study, StudyError, fingerprint, hash_corpus, hash_files
@@ -64,8 +64,9 @@ def run_members(
             status = _snakemake(home, cores, cores if len(members) == 1 else 1, _profile(executor))
             _look_at_corpora(home, members)
         status = print_summary(home, status, time.monotonic() - started)
+        machine = this_machine(home.root)
         for place, member in members.items():
-            home.member(place).write_manifest(asked, member.study.model_dump(mode="json"))
+            home.member(place).write_manifest(asked, member.study.model_dump(mode="json"), machine)
         write_page(home)
     return status
 

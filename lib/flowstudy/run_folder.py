@@ -14,6 +14,7 @@ import platform
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -133,21 +134,20 @@ class Run:
         path = self.path / name
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
-    def write_manifest(self, asked: dict[str, Any], resolved: dict[str, Any]) -> dict[str, Any]:
-        """Gather what is known of this run into `manifest.json` and return it."""
+    def write_manifest(self, asked: Mapping[str, Any], resolved: Mapping[str, Any], machine: Mapping[str, Any]) -> None:
+        """Gather what is known of this run into `manifest.json`; `machine` is `this_machine(root)`."""
         notebooks = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted(self.path.glob("status/*.json"))}
         facts = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted(self.path.glob("finished/*.json"))}
         manifest = {
             "schema": MANIFEST_SCHEMA,
             "run": self.path.name,
             "written_at": now(),
-            **this_machine(self.root),
+            **machine,
             "parameters": {"asked": asked, "resolved": resolved},
             "notebooks": notebooks,
             "facts": {name: record["facts"] for name, record in facts.items()},
         }
         write_json(self.path / "manifest.json", manifest)
-        return manifest
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -250,8 +250,14 @@ def _git(root: Path, *words: str) -> str:
 
 def package_versions() -> dict[str, str | None]:
     """Versions of the packages that results depend on; None where one is not installed."""
-    found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions() if dist.metadata["Name"]}
-    return {name: found.get(name) for name in _PACKAGES}
+    return {name: _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def hardware() -> dict[str, Any]:
