@@ -80,19 +80,19 @@ def _with_borrowed(cells: dict[str, Member]) -> dict[str, Member]:
     owners: dict[str, str] = {}
     for place, member in sorted(cells.items(), key=lambda item: len(item[1].study.systems)):
         borrows: dict[str, str] = {}
+        parameters = member.study.parameters("")
         for name, spec in member.study.systems.items():
             if spec.model not in BASELINES and not parts_of(spec):
-                made_from = _made_from(member.study, spec)
+                made_from = _made_from(parameters, spec)
                 owner = owners.setdefault(json.dumps([made_from, spec.model_dump(mode="json")]), place)
                 borrows |= {} if owner == place else {name: owner}
         cells[place] = member._replace(borrows=borrows)
     return cells
 
 
-def _made_from(study: Study, spec: SystemSpec) -> Any:
+def _made_from(parameters: dict[str, dict[str, Any]], spec: SystemSpec) -> Any:
     """What the answers of a system depend on besides its specification: a trained model, the training examples, or
     the judged examples alone."""
-    parameters = study.parameters("")
     data = parameters["01_explore_data"]
     if spec.model.startswith(PREFIX) and spec.model != f"{PREFIX}seed":
         return [data, parameters["02_fine_tune"]]
