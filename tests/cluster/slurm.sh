@@ -1,24 +1,27 @@
 #!/usr/bin/env bash
 # A single-node Slurm on loopback for the tests: `slurm.sh start FOLDER` or `slurm.sh stop FOLDER`.
-# Its configuration is FOLDER/slurm.conf (SLURM_CONF names it to every command): one left in /etc/slurm without its
-# controller would keep each later start of Snakemake waiting for ten seconds.
+# The executor hides SLURM_CONF from its jobs, so the configuration lies in /etc/slurm. It goes when Slurm stops: without
+# its controller it would keep each later start of Snakemake waiting for ten seconds.
 # Needs root and Debian's slurm-wlm and munge; says why and exits with 77 where it cannot start.
 set -euo pipefail
 command -v slurmctld slurmd munged sbatch >/dev/null || { echo "slurm-wlm and munge are not installed"; exit 77; }
 [ "$(id -u)" = 0 ] || { echo "root is needed to start slurmd"; exit 77; }
 folder=$2
 here=$(hostname -s)
+conf=/etc/slurm/slurm.conf
+ours() { grep -qs "^# flowstudy test" "$conf"; }
 stop() {
   for name in slurmd slurmctld munged; do
     [ -f "$folder/$name.pid" ] && kill -KILL "$(cat "$folder/$name.pid")" 2>/dev/null || true
   done
+  if ours; then rm "$conf"; fi
 }
 if [ "$1" = stop ]; then stop; exit 0; fi
-[ -f /etc/slurm/slurm.conf ] && { echo "this machine has a Slurm of its own"; exit 77; }
-export SLURM_CONF=$folder/slurm.conf
-mkdir -p "$folder"/{state,spool} /run/munge
+[ ! -f "$conf" ] || ours || { echo "this machine has a Slurm of its own"; exit 77; }
+mkdir -p "$folder"/{state,spool} /etc/slurm /run/munge
 memory=$(awk '/MemTotal/ {print int($2 / 1024 * 0.9)}' /proc/meminfo)
-cat > "$SLURM_CONF" <<CONF
+cat > "$conf" <<CONF
+# flowstudy test
 ClusterName=loopback
 SlurmctldHost=$here(127.0.0.1)
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny

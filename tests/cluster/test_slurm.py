@@ -30,9 +30,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if started.returncode == 77:
         pytest.skip(f"Slurm does not start here: {started.stdout.strip()}")
     assert started.returncode == 0, started.stdout + started.stderr
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-        yield
+    yield
     subprocess.run(["bash", str(SCRIPT), "stop", str(folder)], timeout=30, check=True)
 
 
