@@ -99,6 +99,29 @@ def test_a_reading_copy_does_nothing_and_keeps_what_people_read(tmp_path: Path) 
     assert "<table>" in page and "data:image/png" in page and "default-src 'none'" in page
 
 
+def test_a_reading_copy_names_no_place_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning named the environment outside the checkout, another the kernel's temporary file."""
+    home, root = tmp_path / "home" / "eva", tmp_path / "home" / "eva" / "study"
+    monkeypatch.setattr("sys.prefix", str(home / "envs" / "flow"))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    places = (
+        f"{root}/runs/x",
+        f"'{home}/envs/flow/lib/torch.py'",
+        f"{home}/key",
+        f"{tmp_path}/scratch/ipykernel_7/1.py",
+    )
+    notebook = executed(root)
+    notebook["cells"][0]["source"] = [f"{root}-2/a and `{root}`\n"]
+    notebook["cells"][1]["outputs"][3]["text"] = list(places)
+    notebook["cells"][1]["outputs"].append({"output_type": "stream", "name": "stderr", "text": "W1125 21:17 a warning"})
+    copy = readable(notebook, root)
+    printed = copy["cells"][1]["outputs"][-1]["text"]
+    assert printed == ["./runs/x", "'environment/lib/torch.py'", "~/key", "tmp/ipykernel_7/1.py"]
+    assert copy["cells"][0]["source"] == ["~/study-2/a and `.`\n"]
+    assert str(tmp_path) not in json.dumps(copy) and "a warning" not in json.dumps(copy)
+
+
 def test_a_half_open_script_is_no_way_in() -> None:
     for text in (
         "<scr<script>ipt>alert(1)</script>",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +31,11 @@ def readable(notebook: Mapping[str, Any], root: Path, note: str = "") -> dict[st
     """A copy of an executed notebook (nbformat 4) that reads well on a code host, safe to show anywhere.
 
     Of a figure its PNG stays; HTML and Markdown are cleaned of scripts, handlers and links that run
-    something; outputs that only a widget or Plotly could show are dropped; `root` becomes `.`; execution times go.
-    `note` is Markdown for a first cell.
+    something; outputs that only a widget or Plotly could show are dropped, as is what libraries print to stderr;
+    places of the machine lose their path (`root` becomes `.`, then environment, temporary files and home); execution
+    times go. `note` is Markdown for a first cell.
     """
-    text = json.dumps(notebook, ensure_ascii=False).replace(json.dumps(str(root), ensure_ascii=False)[1:-1], ".")
-    copy: dict[str, Any] = json.loads(text)
+    copy: dict[str, Any] = _without_places(notebook, _places(root))
     copy["metadata"] = {k: v for k, v in copy["metadata"].items() if k in ("kernelspec", "language_info")}
     copy["cells"] = [_cell(cell) for cell in copy["cells"]]
     if note:
@@ -80,6 +83,26 @@ def clean_html(text: str) -> str:
     )  # fmt: skip
 
 
+def _places(root: Path) -> dict[str, str]:
+    """What each place of this machine is called in a reading copy, the longest path first."""
+    named = {str(Path.home()): "~", tempfile.gettempdir(): "tmp", sys.prefix: "environment", str(root): "."}
+    real = {os.path.realpath(place): name for place, name in named.items()} | named
+    return {place: real[place] for place in sorted(real, key=len, reverse=True) if len(place) > 1}
+
+
+def _without_places(value: Any, places: Mapping[str, str]) -> Any:
+    """`value` with every path in its texts named as in `places`; pictures stay."""
+    if isinstance(value, Mapping):
+        return {k: v if k == "image/png" else _without_places(v, places) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_places(part, places) for part in value]
+    if not isinstance(value, str):
+        return value
+    for place, name in places.items():
+        value = re.sub(rf"(?<![\w.~<]){re.escape(place)}(?![\w-])", name, value)
+    return value
+
+
 def _cell(cell: dict[str, Any]) -> dict[str, Any]:
     metadata = {k: v for k, v in cell["metadata"].items() if k == "tags"}
     if cell["cell_type"] != "code":
@@ -91,7 +114,7 @@ def _cell(cell: dict[str, Any]) -> dict[str, Any]:
 def _output(output: dict[str, Any]) -> dict[str, Any] | None:
     """The output as a reader may see it; None when nothing of it can be shown."""
     if "data" not in output:
-        return output
+        return None if output.get("name") == "stderr" else output
     data = output["data"]
     if any("widget" in kind for kind in data):
         return None
