@@ -48,6 +48,26 @@ def test_a_perfect_retriever_gives_what_it_gives(scores_of):
     assert arm_table(scores, SPECS, "strategy").empty and arm_table(scores, SPECS, "without").empty
 
 
+def test_the_base_is_what_the_run_has(scores_of):
+    """A study with `retriever: lexical` showed no table of arms, for none of its systems had the trained one."""
+    lexical, bare, oracle = (
+        SystemSpec(name=name, model="slm/tuned", retriever=name) for name in ("lexical", "none", "oracle")
+    )
+    again = lexical.model_copy(update={"name": "again"})
+    assert side_arms([lexical, bare, again, oracle]) == {"none", "again", "oracle"}
+    assert side_arms([bare, lexical, oracle]) == {"lexical", "oracle"}, "a study without a retriever keeps that one"
+    scores = scores_of({"lexical": 0.5, "none": 0.4, "oracle": 0.6}, noise=0)
+    for specs, base, gain in (([oracle, bare, lexical], "lexical", 0.1), ([oracle, bare], "none", 0.2)):
+        table = arm_table(scores, specs, "retriever", resamples=199).set_index("arm")
+        assert set(table["group"]) == {base} and table.loc["oracle", "difference"] == pytest.approx(gain)
+        beside = beside_published(pd.DataFrame(), table.reset_index(), KINDS).set_index("finding")
+        percent = beside.loc["a perfect retriever over the one used", "percent"]
+        assert math.isnan(percent) if base == "none" else percent > 0
+    assert arm_table(scores.query("system != 'none'"), [oracle, bare, lexical], "retriever")["system"].tolist() == [
+        "lexical", "oracle"]  # fmt: skip
+    assert arm_table(scores.query("system == 'oracle'"), [oracle, bare, lexical], "retriever").empty
+
+
 def test_the_lead_by_slice_adds_up_and_small_slices_are_marked(scores_of, examples):
     lead = lead_by_slice(scores_of({"t": 0.7, "llm": 0.6}), examples, "t", "llm", resamples=199).set_index("slice")
     assert "domain one" not in lead.index, "a feature that is the same everywhere is no slice"

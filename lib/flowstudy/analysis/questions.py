@@ -21,11 +21,12 @@ from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.slm.variants import asks_variant
 
 Field = Literal["retriever", "strategy", "without"]
-#: What is compared: the setting, the arm that the others are measured against, and the order to show them in.
-FIELDS: Final[dict[Field, tuple[str, tuple[str, ...]]]] = {
-    "retriever": ("trained", ("none", "lexical", "trained", "oracle")),
-    "strategy": ("whole", ("whole", "decomposed")),
-    "without": ("", ("", "implicit_step", "implicit_condition", "enterprise_step")),
+#: What is compared: the setting, the arms to measure the others against (the first that answered is the base of its
+#: group), and the order to show them in.
+FIELDS: Final[dict[Field, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "retriever": (("trained", "lexical", "none"), ("none", "lexical", "trained", "oracle")),
+    "strategy": (("whole",), ("whole", "decomposed")),
+    "without": (("",), ("", "implicit_step", "implicit_condition", "enterprise_step")),
 }
 #: Slices of the published study first: feature of the example -> what it is called.
 SLICES: Final = {
@@ -76,14 +77,17 @@ def arms(specs: Iterable[SystemSpec], field: Field) -> list[dict[str, str]]:
 def side_arms(specs: Sequence[SystemSpec]) -> set[str]:
     """Systems that only answer a question about retrieval, labels or training: they take no part in what to use.
 
-    The arms of a group but the one that the others are measured against (its first one where that is missing), every
-    system with the retriever `oracle`, which looks at the reference, and every one that asks a variant of `slm/tuned`.
+    Of the arms of a group one takes part: the one that looks at all labels, else the first that the study names. Aside
+    stand also every system with the retriever `oracle`, which looks at the reference, every one that asks a variant of
+    `slm/tuned`, and one that is another system under a second name.
     """
     aside = {spec.name for spec in specs if spec.retriever == "oracle" or asks_variant(spec)}
+    names: dict[str, str] = {}
+    aside |= {s.name for s in specs if names.setdefault(s.model_dump_json(exclude={"name"}), s.name) != s.name}
     for field in ("retriever", "without"):
         for group in arms(specs, field):
-            base = group.get(FIELDS[field][0]) or next(iter(group.values()))
-            aside |= set(group.values()) - {base}
+            stays = group.get("") or next(name for arm, name in group.items() if arm != "oracle")
+            aside |= set(group.values()) - {stays}
     return aside
 
 
@@ -93,21 +97,22 @@ def arm_table(
 ) -> pd.DataFrame:  # fmt: skip
     """One row per arm, in `ARM_COLUMNS`: its mean with interval, and the paired difference from its group's base.
 
-    `group` names the base (`FIELDS`); groups without scores of the base and another arm are left out. Empty when there
+    `group` names the base (`FIELDS`); groups without scores of a base and another arm are left out. Empty when there
     is none. The base has difference 0 and no interval. p-values are adjusted over the whole table.
     """
     options: dict[str, Any] = {"sources": sources, "seed": seed, "resamples": resamples}
     answered, rows = set(wide(scores, measure).columns), []
-    base_arm, order = FIELDS[field]
+    bases, order = FIELDS[field]
     for group in arms(specs, field):
-        base, known = group.get(base_arm), {arm: name for arm, name in group.items() if name in answered}
-        if base not in answered or len(known) < 2:
+        known = {arm: name for arm, name in group.items() if name in answered}
+        base = next((known[arm] for arm in bases if arm in known), None)
+        if base is None or len(known) < 2:
             continue
         own = scores[scores["system"].isin(list(known.values()))]
         means = summarise(own, [measure], **options).set_index("system")
         pairs = compare(own, measure, against=base, **options).set_index("system")
         for arm in sorted(known, key=lambda arm: (order.index(arm) if arm in order else len(order), arm)):
-            rows.append(_arm_row(str(base), arm, known[arm], means, pairs))
+            rows.append(_arm_row(base, arm, known[arm], means, pairs))
     table = pd.DataFrame(rows, columns=list(ARM_COLUMNS))
     table["p_holm"] = holm(table["p_holm"].to_numpy(dtype=float))
     return table
@@ -214,9 +219,11 @@ def _slice_of(lead: pd.DataFrame, name: str) -> _Found:
 
 
 def _best_arm(table: pd.DataFrame, arm: str) -> _Found:
-    rows = table[table["arm"] == arm] if len(table) else table
+    """The row of `arm` with the best mean, among the groups whose base has a retriever."""
+    bare = table[(table["arm"] == "none") & (table["system"] == table["group"])]["group"]
+    rows = table[(table["arm"] == arm) & ~table["group"].isin(bare)]
     if not len(rows):
-        return None, f"not measured: no system answered with the retriever {arm} and with lexical"
+        return None, f"not measured: no system answered both with the retriever {arm} and with a trained or lexical one"
     return rows.sort_values("mean", ascending=False, kind="stable").iloc[0], ""
 
 
