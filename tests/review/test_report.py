@@ -94,6 +94,14 @@ def test_nothing_to_draw_is_a_sentence(scores):
     )
 
 
+def test_names_at_the_same_place_do_not_cover_each_other():
+    row = {"n": 9, "low": 0.2, "high": 0.4, "cost_per_1000_low": 1.0, "cost_per_1000_high": 3.0, "missing": ""}
+    places = {"a": (2.0, 0.3), "b": (2.0, 0.301), "c": (2.0, 0.299), "d": (4.0, 0.3)}
+    table = pd.DataFrame([{"system": s, "cost_per_1000": x, "mean": y, **row} for s, (x, y) in places.items()])
+    sides = [trace.textposition for trace in figures.frontier(table).data if trace.text]
+    assert len(set(sides[:3])) == 3 and sides[3] == "bottom center"
+
+
 def test_saved_without_chrome_says_so_and_goes_on(scores, tmp_path, no_chrome):
     figure, table = all_figures(scores)["scores"]
     saved = pictures.save_figure(figure, table, tmp_path, "scores")
@@ -129,7 +137,7 @@ def test_tables_show_gaps_as_dashes_and_escape():
 
 
 @pytest.mark.slow
-def test_pictures_with_chrome_and_the_report_at_two_widths(scores, tmp_path):
+def test_pictures_with_chrome_and_the_report_at_two_widths_and_on_paper(scores, tmp_path):
     if pictures.chrome() is None:
         pytest.skip("no Chromium: apt-get install chromium")
     figure, table = all_figures(scores)["differences"]
@@ -148,4 +156,10 @@ def test_pictures_with_chrome_and_the_report_at_two_widths(scores, tmp_path):
             page.goto(path.as_uri())
             assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.set_viewport_size({"width": 680, "height": 1000})  # A4 between its margins, where a page is 1,001 high
+        page.emulate_media(media="print")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 680, "a table is cut off on paper"
+        assert page.evaluate("Math.max(...[...document.images].map((i) => i.height))") <= 820, (
+            "a figure needs two pages"
+        )
         browser.close()

@@ -45,13 +45,14 @@ def explain_answers(
     with progress("proposing tags", len(predictions)) as tick:
         for prediction in predictions:
             if prediction.is_answer:
-                found.append(_explained(prediction, examples[prediction.example], catalogues))
+                example = examples[prediction.example]
+                found.append(explain_answer(prediction, example, catalogues.get(example.domain)))
             tick(note=prediction.system)
     return found
 
 
-def _explained(prediction: Prediction, example: Example, catalogues: Mapping[str, Catalogue]) -> Explained:
-    catalogue = catalogues.get(example.domain)
+def explain_answer(prediction: Prediction, example: Example, catalogue: Catalogue | None = None) -> Explained:
+    """One answer explained; `catalogue` is that of its environment."""
     if prediction.flow is None:
         return Explained(prediction, None, tuple(propose_tags(example, prediction, catalogue)))
     try:

@@ -128,6 +128,7 @@ def relative_difference(
 def nested_interval(
     repeats: Sequence[Values],
     *,
+    minus: Sequence[Values] | None = None,
     clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
     seed: int = 0,
@@ -135,44 +136,65 @@ def nested_interval(
 ) -> Interval:
     """Mean over examples of the mean over their repeats; sources (or examples) are resampled, then repeats in each.
 
-    `repeats` holds one sequence of values per example (NaN left out). A percentile interval. Resampling examples alone,
-    as `mean_interval` does with averaged repeats, already holds the spread between repeats (Davison and Hinkley,
-    Bootstrap Methods, 1997, section 3.8); resampling both counts it once more, so this one is somewhat wider: the
-    gap between the two says how much the repeats matter. One repeat each: both are the same but for chance.
+    `repeats` holds one sequence of values per example (NaN left out). With `minus`, the same of another system, it is
+    the paired difference over the examples that both have, their repeats resampled independently. A percentile
+    interval. Resampling examples alone, as `mean_interval` does with averaged repeats, already holds the spread between
+    repeats (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8); resampling both counts it once more, so this
+    one is somewhat wider: the gap between the two says how much the repeats matter. One repeat each: both are the same
+    but for chance.
     """
     _check_level(level)
-    cells = [np.asarray(values, dtype=float) for values in repeats]
-    cells = [cell[np.isfinite(cell)] for cell in cells]
-    kept = [i for i, cell in enumerate(cells) if cell.size]
+    sides = [_known(repeats), *([] if minus is None else [_known(minus)])]
+    kept = [i for i, cells in enumerate(zip(*sides, strict=True)) if all(cell.size for cell in cells)]
     if not kept:
         return Interval(math.nan, math.nan, math.nan, 0, reason="no example has this score")
-    known = [cells[i] for i in kept]
+    known = [[side[i] for i in kept] for side in sides]
     codes, size = _codes(len(kept), None if clusters is None else [clusters[i] for i in kept])
-    mean = float(np.mean([cell.mean() for cell in known]))
-    if size < 2 or np.ptp(np.concatenate(known)) == 0:
+    means = [np.mean([cell.mean() for cell in cells]) for cells in known]
+    mean = float(means[0] - sum(means[1:]))
+    if size < 2 or all(np.ptp(np.concatenate(cells)) == 0 for cells in known):
         what = "one source" if size < 2 else "all scores are equal"
         return Interval(mean, math.nan, math.nan, len(kept), reason=f"{what}: no interval")
-    low, high = np.percentile(_nested(known, codes, size, seed, resamples), [50 * (1 - level), 50 * (1 + level)])
+    drawn = _nested(known, codes, size, seed, resamples)
+    low, high = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
     method = f"nested percentile bootstrap, {resamples} resamples"
     return Interval(mean, float(low), float(high), len(kept), method)
 
 
+def _known(repeats: Sequence[Values]) -> list[npt.NDArray[np.float64]]:
+    cells = (np.asarray(values, dtype=float) for values in repeats)
+    return [cell[np.isfinite(cell)] for cell in cells]
+
+
 def _nested(
-    cells: list[npt.NDArray[np.float64]], codes: npt.NDArray[np.intp], size: int, seed: int, resamples: int
+    sides: Sequence[list[npt.NDArray[np.float64]]], codes: npt.NDArray[np.intp], size: int, seed: int, resamples: int
 ) -> npt.NDArray[np.float64]:
-    """Means of resampled sources with resampled repeats; a row of `values` per example, gaps at its end."""
+    """Means of resampled sources with resampled repeats, the first side minus the second."""
+    rng, found = seeded(seed, "nested"), []
+    weights = rng.multinomial(size, np.full(size, 1 / size), size=resamples)[:, codes]
+    for rows in np.array_split(weights, max(1, weights.size // 1_000_000)):
+        drawn = np.repeat(np.tile(np.arange(codes.size), len(rows)), rows.ravel())
+        counts = rows.sum(axis=1)
+        values = _again(sides[0], drawn, rng)
+        for side in sides[1:]:
+            values -= _again(side, drawn, rng)
+        found.append(np.add.reduceat(values, np.cumsum(counts) - counts) / counts)
+    return np.concatenate(found)
+
+
+def _again(
+    cells: list[npt.NDArray[np.float64]], drawn: npt.NDArray[np.intp], rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """The mean of resampled repeats for each drawn example."""
     counts = np.array([cell.size for cell in cells])
-    values = np.zeros((counts.size, counts.max()))
     inside = np.arange(counts.max()) < counts[:, None]
-    values[inside] = np.concatenate(cells)
-    rng, found = seeded(seed, "nested"), np.empty(resamples)
-    for number in range(resamples):
-        weights = np.bincount(rng.integers(0, size, size), minlength=size)[codes]
-        drawn = np.repeat(np.arange(counts.size), weights)
-        picks = (rng.random((drawn.size, counts.max())) * counts[drawn, None]).astype(np.intp)
-        again = np.where(inside[drawn], values[drawn[:, None], picks], 0.0).sum(axis=1) / counts[drawn]
-        found[number] = again.mean()
-    return found
+    table = np.zeros(inside.shape)
+    table[inside] = np.concatenate(cells)
+    sizes, total = counts[drawn], np.zeros(drawn.size)
+    for place in range(counts.max()):
+        picks = (rng.random(drawn.size, dtype=np.float32) * sizes).astype(np.intp)
+        total += table[drawn, np.minimum(picks, sizes - 1)] * inside[drawn, place]
+    return total / sizes
 
 
 def permutation_p(

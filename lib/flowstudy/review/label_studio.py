@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from flowstudy.analysis.errors import propose_tags
+from flowstudy.analysis.explained import explain_answer
 from flowstudy.analysis.taxonomy import Taxonomy
 from flowstudy.analysis.verdicts import fingerprint
 from flowstudy.flows import to_outline
@@ -42,7 +42,7 @@ def to_annotate(items: Iterable[Item]) -> list[dict[str, Any]]:
     tasks = []
     for item in items:
         prediction = item.prediction
-        proposed = [tag.category for tag in propose_tags(item.example, prediction, item.catalogue)]
+        proposed = [tag.category for tag in explain_answer(prediction, item.example, item.catalogue).tags]
         generated = to_outline(prediction.flow) if prediction.flow is not None else prediction.text
         shown = {"requirement": item.example.requirement, "expected": to_outline(item.example.flow)}
         data = _data(item.place, fingerprint(prediction)) | shown | {"generated": generated}

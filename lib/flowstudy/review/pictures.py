@@ -69,7 +69,8 @@ def png_bytes(figure: Any, *, width: int | None = None, scale: float = 2) -> byt
 
 
 def narrow(figure: Any, width: int) -> Any:
-    """A copy for a phone, `width` pixels wide: smaller names down the side, title and axis titles wrapped."""
+    """A copy for a phone, `width` pixels wide: smaller names down the side, title and axis titles wrapped, names along
+    the bottom (where the figure sets them level) on end."""
     import plotly.graph_objects as go
 
     copy = go.Figure(figure)
@@ -79,6 +80,7 @@ def narrow(figure: Any, width: int) -> Any:
     copy.update_layout(title={"text": "<br>".join([heading, *lines])}, width=width)
     copy.update_layout(height=(copy.layout.height or 450) + more, margin={"t": (copy.layout.margin.t or 72) + more})
     copy.for_each_xaxis(lambda axis: axis.update(title={"text": "<br>".join(_wrapped(axis.title.text, width // 16))}))
+    copy.update_xaxes(selector={"tickangle": 0}, tickangle=-90, tickfont={"size": 11}, automargin=True)
     return copy.update_yaxes(tickfont={"size": 11})
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from flowstudy.analysis.measures import PRIMARY, title
+from flowstudy.analysis.statistics import FEW
 from flowstudy.review.figures import NothingToDraw, _axis, _finish, _text, _unit_range, _whisker
 from flowstudy.review.theme import GREY, INK, PALETTE, system_colours
 
@@ -85,19 +86,21 @@ def published(table: pd.DataFrame) -> Any:
     figure, names = go.Figure(), []
     figure.add_vline(x=0, line={"color": INK, "width": 1.2})
     for _, row in rows.iterrows():
-        names.append(_label(str(row["finding"]), f"published: {row['published']}"))
+        names.append(_label(str(row["finding"]), f"published: {row['published']}; here n = {int(row['n'])}"))
+        symbol = "circle-open" if row["n"] < FEW else "circle"
         ours = row.rename({"percent_low": "low", "percent_high": "high"})
         figure.add_trace(go.Scatter(
-            x=[row["percent"]], y=[names[-1]], mode="markers+text", text=[f"{row['percent']:+.1f} %"], showlegend=False,
-            error_x={**_whisker(ours, "percent"), "color": PALETTE[0]}, marker={"size": 11, "color": PALETTE[0]},
-            textposition="top center", textfont={"size": 12}, cliponaxis=False, hoverinfo="skip",
+            x=[row["percent"]], y=[names[-1]], mode="markers+text", text=[_signed(row["percent"], 1) + " %"],
+            error_x={**_whisker(ours, "percent"), "color": PALETTE[0]}, textfont={"size": 12}, showlegend=False,
+            marker={"size": 11, "color": PALETTE[0], "symbol": symbol}, textposition="top center", cliponaxis=False,
+            hoverinfo="skip",
         ))  # fmt: skip
         figure.add_trace(go.Scatter(
             x=[row["published_percent"]], y=[names[-1]], mode="markers", showlegend=False, hoverinfo="skip",
             marker={"size": 11, "color": GREY, "symbol": "diamond"},
         ))  # fmt: skip
     figure.update_xaxes(title_text="relative difference in FlowSim (%)")
-    subtitle = "blue: this run, 95 % interval; grey diamonds: the published study, on ANOTHER data set"
+    subtitle = "blue: this run, 95 % interval, hollow below 10 examples; grey diamonds: published, ANOTHER data set"
     return _finish(figure, "Published and ours", subtitle, names, markup=True, row=50)
 
 
@@ -105,8 +108,8 @@ def _label(name: str, below: str) -> str:
     return f"<b>{_text(name)}</b><br><span style='color:{GREY};font-size:11px'>{_text(below)}</span>"
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
+def _signed(value: float, digits: int = 3) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _span(row: pd.Series, what: str) -> str:

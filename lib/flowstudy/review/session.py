@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from flowstudy.analysis.errors import ProposedTag, propose_tags
+from flowstudy.analysis.explained import Explained, explain_answer
 from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
 from flowstudy.analysis.verdicts import fingerprint, shared
-from flowstudy.metrics import Explanation, FlowTooLarge, explain
 from flowstudy.review.sampling import Item
 from flowstudy.review.tags import Role, State, Tag, TagStore
 
@@ -47,8 +47,8 @@ class Session:
         self.paces: list[float] = []
         self.opinions: list[Tag] = []
         self._actions: list[tuple[int, Tag]] = []
-        self._proposals: dict[int, list[ProposedTag]] = {}
-        self._scripts: dict[int, Explanation | None] = {}
+        self._explained: dict[int, Future[Explained]] = {}
+        self._analyst = ThreadPoolExecutor(1, thread_name_prefix="explain")
         self.position = 0
         self.open(next((n for n, item in enumerate(self.items) if not self._settled(item)), 0))
 
@@ -67,22 +67,20 @@ class Session:
         """Median seconds per confirmed answer of this sitting (pauses over ten minutes left out); None at first."""
         return statistics.median(self.paces) if self.paces else None
 
-    def script(self, position: int | None = None) -> Explanation | None:
-        """The edit script of an answer (the one at hand), computed once; None without a flow or for one too large."""
-        place = self.position if position is None else position
-        if place not in self._scripts:
-            self._scripts[place] = _script(self.items[place])
-        return self._scripts[place]
+    def explained(self, position: int | None = None) -> Explained:
+        """An answer (the one at hand) with its edit script and the proposed tags, computed once."""
+        return self._explanation(self.position if position is None else position).result()
 
-    def proposals(self, position: int | None = None) -> list[ProposedTag]:
-        """What the analysis proposes for an answer (the one at hand), computed once; none for one too large."""
-        place = self.position if position is None else position
-        if place not in self._proposals:
-            item, script = self.items[place], self.script(place)
-            too_large = script is None and item.prediction.flow is not None
-            found = [] if too_large else propose_tags(item.example, item.prediction, item.catalogue, script)
-            self._proposals[place] = found
-        return self._proposals[place]
+    def look_ahead(self) -> None:
+        """Explain the answer that comes next while this one is read."""
+        self._explanation(self._next())
+
+    def _explanation(self, position: int) -> Future[Explained]:
+        if position not in self._explained:
+            item = self.items[position]
+            task = self._analyst.submit(explain_answer, item.prediction, item.example, item.catalogue)
+            self._explained[position] = task
+        return self._explained[position]
 
     def open(self, position: int) -> None:
         """Go to an answer (clipped to the queue) and read what is stored of it, also by another tab of this person."""
@@ -103,7 +101,7 @@ class Session:
         if self.opinions:
             agreed = shared([frozenset(tag.categories) for tag in self.opinions])
             return [name for name in self.taxonomy.categories if name in agreed]
-        return [tag.category for tag in self.proposals()]
+        return [tag.category for tag in self.explained().tags]
 
     def _is_same(self, place: tuple[str, str, int], answer: str | None) -> bool:
         """True when a tag was given to the answer of the queue (it has no fingerprint, or the right one)."""
@@ -163,7 +161,7 @@ class Session:
         seconds: float | None = None, supersedes: str | None = None,
     ) -> Tag:  # fmt: skip
         system, example, repeat = self.items[position].place
-        proposed = list(dict.fromkeys(tag.category for tag in self.proposals(position)))
+        proposed = list(dict.fromkeys(tag.category for tag in self.explained(position).tags))
         return Tag(
             annotator=self.annotator, role=self.role, system=system, example=example, repeat=repeat, state=state,
             note=note, categories=list(categories), proposed=proposed, supersedes=supersedes,
@@ -174,14 +172,9 @@ class Session:
         return self.states.get(item.place) in ("done", "skipped")
 
     def _advance(self) -> None:
+        self.open(self._next())
+
+    def _next(self) -> int:
+        """The next open answer, from the first again after the last; the one at hand when no other is open."""
         later = [*range(self.position + 1, len(self.items)), *range(self.position)]
-        self.open(next((n for n in later if not self._settled(self.items[n])), self.position))
-
-
-def _script(item: Item) -> Explanation | None:
-    if item.prediction.flow is None:
-        return None
-    try:
-        return explain(item.prediction.flow, item.example.references, record=item.example.id)
-    except FlowTooLarge:
-        return None
+        return next((n for n in later if not self._settled(self.items[n])), self.position)

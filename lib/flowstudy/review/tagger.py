@@ -30,7 +30,8 @@ class Tagger:
         import ipywidgets as w
 
         self.session, self.blind, self._all_inputs, self._quiet = session, blind, False, False
-        self.bar, self.view, self.error = w.HTML(), w.HTML(), w.HTML()
+        self._plain, self._row = w.Layout(width="auto"), w.Layout(flex_flow="row wrap", align_items="center")
+        self.bar, self.view, self.error = self._html(), self._html(), self._html()
         self.note = w.Textarea(placeholder="Note (/), kept when you leave the field", rows=2, continuous_update=False)
         self.note.layout = w.Layout(width="100%")
         self.note.observe(self._on_note, "value")
@@ -61,10 +62,10 @@ class Tagger:
         session = self.session
         self._quiet = True
         try:
-            proposals = session.proposals()
+            found = session.explained()
             view = item_html(
-                session.item, session.taxonomy, proposals, blind=self.blind, inputs=self._all_inputs,
-                opinions=session.opinions, script=session.script(),
+                session.item, session.taxonomy, found.tags, blind=self.blind, inputs=self._all_inputs,
+                opinions=session.opinions, script=found.script,
             )  # fmt: skip
             if self.view.value != view:
                 self.view.value = view
@@ -74,6 +75,7 @@ class Tagger:
             self.bar.value = self._bar_html()
         finally:
             self._quiet = False
+        session.look_ahead()
 
     def _bar_html(self) -> str:
         session, total = self.session, len(self.session.items)
@@ -104,38 +106,45 @@ class Tagger:
             "forward": ("→", ""), "inputs": ("All inputs  f", ""),
         }  # fmt: skip
         buttons = [self._action(name, words, look) for name, (words, look) in labels.items()]
-        row = w.Layout(flex_flow="row wrap", align_items="center")
-        acts = w.HBox([*buttons, w.Label("jump to  j"), self.jump], layout=row)
+        acts = w.HBox([*buttons, w.Label("jump to  j", layout=self._plain), self.jump], layout=self._row)
         acts.add_class("fs-acts")
         legend = "".join(f"<span><kbd>{escape(key)}</kbd> {escape(words)}</span>" for key, words in LEGEND)
-        help_ = w.HTML(f'<div class="fs-legend">{legend}</div>{definitions_html(self.session.taxonomy)}')
-        style = w.HTML(f"<style>{_asset('tagger.css')}</style>")
+        help_ = self._html(f'<div class="fs-legend">{legend}</div>{definitions_html(self.session.taxonomy)}')
+        style = self._html(f"<style>{_asset('tagger.css')}</style>")
         parts = [style, self.bar, self.error, self.view, acts, self._choice_groups(), self.note, help_, self.keys]
         box = w.VBox(parts)
         box.add_class("fs-tagger")
         return box
 
+    def _html(self, text: str = "") -> Any:
+        import ipywidgets as w
+
+        return w.HTML(text, layout=self._plain)
+
     def _choice_groups(self) -> Any:
         import ipywidgets as w
 
-        groups, taxonomy = [], self.session.taxonomy
+        groups, taxonomy, look = [], self.session.taxonomy, dict[str, Any](layout=self._plain)
         for key, group in taxonomy.groups.items():
             buttons = [self.choices[name] for name in taxonomy.of_group(key)]
             if buttons:
-                groups.append(w.HBox([w.Label(group.title), *buttons], layout=w.Layout(flex_flow="row wrap")))
+                label = w.Label(group.title, **look)
+                look["style"] = label.style  # one look for all: the page opens sooner
+                groups.append(w.HBox([label, *buttons], layout=self._row))
                 groups[-1].add_class("fs-group")
-        box = w.HBox(groups, layout=w.Layout(flex_flow="row wrap"))
+        box = w.HBox(groups, layout=self._row)
         box.add_class("fs-groups")
         return box
 
     def _choice_buttons(self) -> dict[str, Any]:
         import ipywidgets as w
 
-        buttons = {}
+        buttons, look = {}, dict[str, Any](layout=self._plain)
         for name, category in self.session.taxonomy.categories.items():
             words = f"{category.key} · {category.title}" if category.key else category.title
             rule = f"{category.definition} {category.rule}"
-            button = w.ToggleButton(description=words, tooltip=rule, layout=w.Layout(width="auto"))
+            button = w.ToggleButton(description=words, tooltip=rule, **look)
+            look["style"] = button.style
             button.add_class("fs-choice")
             button.observe(self._on_choice(name), "value")
             buttons[name] = button
@@ -144,7 +153,7 @@ class Tagger:
     def _action(self, name: str, words: str, look: str) -> Any:
         import ipywidgets as w
 
-        button = w.Button(description=words, button_style=look, layout=w.Layout(width="auto"))
+        button = w.Button(description=words, button_style=look, layout=self._plain)
         button.add_class("fs-act")
         button.on_click(lambda _: self._guarded(getattr(self, f"_{name}")))
         return button
