@@ -77,3 +77,26 @@ def test_share_of_the_repeats(scores_of):
     assert single["repeats"] == 1 and math.isnan(single["share_within"]) and single["low"] < single["high"]
     noisy = repeat_spread(pd.concat([one, scores_of({"a": 0.7}, n=40, noise=0.3, seed=9).assign(repeat=1)])).iloc[0]
     assert 0.2 < noisy["share_within"] <= 1
+
+
+def test_a_difference_is_nested_over_repeats_and_paired_by_example(scores_of):
+    # Three repeats of 200 examples, noise 0.05; what examples have in common cancels. The difference of two means of
+    # three has the variance 2 * 0.05^2 / 3 per example, and resampling the repeats adds (3 - 1) / 3 of it once more.
+    rng, one = np.random.default_rng(4), scores_of({"a": 0.6, "b": 0.5}, n=200, noise=0)
+    repeats = [one.assign(repeat=n, value=one["value"] + rng.normal(0, 0.05, len(one))) for n in range(3)]
+    row = compare(pd.concat(repeats)).iloc[0]
+    plain, nested = row["high"] - row["low"], row["nested_high"] - row["nested_low"]
+    assert nested / plain == pytest.approx(math.sqrt(1 + 2 / 3), rel=0.1)
+    assert row["nested_low"] < row["difference"] < row["nested_high"]
+
+
+def test_nested_differences_of_systems_with_other_examples_and_of_single_answers(scores_of):
+    one = scores_of({"a": 0.7, "b": 0.6, "c": 0.5})
+    assert compare(one)[["nested_low", "nested_high"]].isna().all(axis=None), "nobody answered twice"
+    twice = pd.concat([one, scores_of({"a": 0.7}, seed=5).assign(repeat=1)])
+    half = twice[(twice["system"] != "c") | twice["example"].isin([f"e{i}" for i in range(30)])]
+    table = compare(half).set_index(["system", "other"])
+    assert table["nested_low"].notna().tolist() == [True, True, False] and table["n"].tolist() == [60, 30, 30]
+    assert table.equals(compare(half).set_index(["system", "other"])), "the same seed, the same digits"
+    apart = half[(half["system"] == "a") == half["example"].isin([f"e{i}" for i in range(9)])]
+    assert compare(apart, against="a")["nested_low"].isna().all()

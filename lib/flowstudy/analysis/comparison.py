@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from flowstudy.analysis.measures import ANSWERED, PRIMARY
@@ -21,10 +22,12 @@ from flowstudy.analysis.statistics import (
     detectable_difference,
     holm,
     mean_interval,
+    nested_draws,
     nested_interval,
     paired_difference,
     permutation_p,
     relative_difference,
+    span,
 )
 
 Sources = Mapping[str, Hashable]
@@ -83,18 +86,34 @@ def compare(
     """Paired comparisons of every two systems (or of each with `against`), per group of the columns `by`.
 
     One row per pair and group: system, other, *by, measure, n (examples both have), left_out (only one has),
-    mean, mean_other, difference (system - other) with low and high, percent (relative to other; NaN when that
-    is 0) with percent_low and percent_high, p and p_holm (over all rows), wins, ties, losses (examples), detectable
-    (smallest difference that this n finds in 4 of 5 studies), few, reason. One system only: an empty table.
+    mean, mean_other, difference (system - other) with low and high, nested_low and nested_high (repeats are resampled
+    too; NaN where nobody answered twice), percent (relative to other; NaN when that is 0) with percent_low and
+    percent_high, p and p_holm (over all rows), wins, ties, losses (examples), detectable (smallest difference that this
+    n finds in 4 of 5 studies), few, reason. One system only: an empty table.
     """
     rows = []
     for key, group in scores.groupby(list(by), sort=True, observed=True) if by else [((), scores)]:
         table = wide(group, measure)
-        for system, other in _pairs(sorted(table.columns), against):
+        pairs = _pairs(sorted(table.columns), against)
+        nested = _nested_spans(_cells(group, measure), pairs, sources, seed, level, min(resamples, RESAMPLES))
+        for system, other in pairs:
             row = _compare_two(table[system], table[other], sources, seed, level, resamples)
+            row["nested_low"], row["nested_high"] = nested.get((system, other), (math.nan, math.nan))
             rows.append({"system": system, "other": other, **dict(zip(by, key, strict=True)), "measure": measure} | row)
     columns = ["system", "other", *by, "measure", "n", "left_out", "mean", "mean_other", "difference", "low", "high"]
-    columns += ["percent", "percent_low", "percent_high", "p", "p_holm", "wins", "ties", "losses", "detectable"]
+    columns += [
+        "nested_low",
+        "nested_high",
+        "percent",
+        "percent_low",
+        "percent_high",
+        "p",
+        "p_holm",
+        "wins",
+        "ties",
+        "losses",
+        "detectable",
+    ]
     columns += ["few", "reason"]
     result = pd.DataFrame(rows, columns=columns)
     result["p_holm"] = holm(result["p"].to_numpy(dtype=float))
@@ -150,6 +169,36 @@ def _compare_two(
     }
 
 
+def _cells(scores: pd.DataFrame, measure: str) -> dict[str, pd.Series]:
+    """System to example to the values of its repeats."""
+    known = scores[(scores["measure"] == measure) & scores["value"].notna()].sort_values(["example", "repeat"])
+    groups = known.groupby(["system", "example"], sort=True, observed=True)["value"].agg(list)
+    return {str(system): group.droplevel("system") for system, group in groups.groupby("system", observed=True)}
+
+
+def _nested_spans(
+    cells: Mapping[str, pd.Series], pairs: Sequence[tuple[str, str]], sources: Sources | None, seed: int, level: float,
+    resamples: int,
+) -> dict[tuple[str, str], tuple[float, float]]:  # fmt: skip
+    """Nested intervals of the differences of `pairs`; none with one answer to every example, or without any spread.
+
+    Systems that answered the same examples share their resampled examples.
+    """
+    together: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for pair in pairs:
+        both = cells[pair[0]].index.intersection(cells[pair[1]].index)
+        if any(cells[system][both].map(len).max() > 1 for system in pair):
+            together.setdefault(tuple(both), []).append(pair)
+    spans: dict[tuple[str, str], tuple[float, float]] = {}
+    for examples, some in together.items():
+        systems = sorted({system for pair in some for system in pair})
+        values = [cells[system][list(examples)].tolist() for system in systems]
+        drawn = nested_draws(values, clusters=_clusters(pd.Index(examples), sources), seed=seed, resamples=resamples)
+        draws = dict(zip(systems, drawn.T, strict=True))
+        spans |= {(one, two): span(draws[one] - draws[two], level) for one, two in some}
+    return {pair: ends for pair, ends in spans.items() if ends[0] < ends[1]}
+
+
 def repeat_spread(
     scores: pd.DataFrame, measure: str = PRIMARY, *, sources: Sources | None = None, seed: int = 0,
     level: float = 0.95, resamples: int = RESAMPLES,
@@ -161,16 +210,14 @@ def repeat_spread(
     repeats of one; NaN with one repeat), share_within (of the variance of the mean, 0 to 1), reason.
     """
     rows = []
-    for system, group in scores[scores["measure"] == measure].groupby("system", sort=True, observed=True):
-        kept = group[group["value"].notna()].sort_values(["example", "repeat"])
-        cells = kept.groupby("example", observed=True)["value"]
-        values, counts = [cell.to_numpy() for _, cell in cells], cells.size()
-        interval = nested_interval(values, clusters=_clusters(counts.index, sources), seed=seed, level=level,
+    for system, cells in _cells(scores, measure).items():
+        interval = nested_interval(cells.tolist(), clusters=_clusters(cells.index, sources), seed=seed, level=level,
                                    resamples=resamples)  # fmt: skip
-        inner = cells.var().dropna()
-        between, within = cells.mean().var(), float(inner.mean()) if len(inner) else math.nan
+        counts, means = cells.map(len), cells.map(np.mean)
+        inner = cells[counts > 1].map(lambda values: np.var(values, ddof=1))
+        between, within = means.var(), float(inner.mean()) if len(inner) else math.nan
         noise = (within / counts).mean() / between if between else math.nan
-        rows.append((system, interval.n, int(counts.max()) if len(counts) else 0, *interval[:3], math.sqrt(between),
+        rows.append((system, interval.n, int(counts.max()), *interval[:3], math.sqrt(between),
                      math.sqrt(within), min(1.0, noise) if noise == noise else math.nan, interval.reason))  # fmt: skip
     columns = ["system", "n", "repeats", "mean", "low", "high", "between", "within", "share_within", "reason"]
     return pd.DataFrame(rows, columns=columns)

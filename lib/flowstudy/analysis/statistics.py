@@ -128,7 +128,6 @@ def relative_difference(
 def nested_interval(
     repeats: Sequence[Values],
     *,
-    minus: Sequence[Values] | None = None,
     clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
     seed: int = 0,
@@ -136,57 +135,59 @@ def nested_interval(
 ) -> Interval:
     """Mean over examples of the mean over their repeats; sources (or examples) are resampled, then repeats in each.
 
-    `repeats` holds one sequence of values per example (NaN left out). With `minus`, the same of another system, it is
-    the paired difference over the examples that both have, their repeats resampled independently. A percentile
-    interval. Resampling examples alone, as `mean_interval` does with averaged repeats, already holds the spread between
-    repeats (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8); resampling both counts it once more, so this
-    one is somewhat wider: the gap between the two says how much the repeats matter. One repeat each: both are the same
-    but for chance.
+    `repeats` holds one sequence of values per example (NaN left out). A percentile interval. Resampling examples alone,
+    as `mean_interval` does with averaged repeats, already holds the spread between repeats (Davison and Hinkley,
+    Bootstrap Methods, 1997, section 3.8); resampling both counts it once more, so this one is somewhat wider: the
+    gap between the two says how much the repeats matter. One repeat each: both are the same but for chance.
     """
     _check_level(level)
-    sides = [_known(repeats), *([] if minus is None else [_known(minus)])]
-    kept = [i for i, cells in enumerate(zip(*sides, strict=True)) if all(cell.size for cell in cells)]
+    cells = [np.asarray(values, dtype=float) for values in repeats]
+    cells = [cell[np.isfinite(cell)] for cell in cells]
+    kept = [i for i, cell in enumerate(cells) if cell.size]
     if not kept:
         return Interval(math.nan, math.nan, math.nan, 0, reason="no example has this score")
-    known = [[side[i] for i in kept] for side in sides]
-    codes, size = _codes(len(kept), None if clusters is None else [clusters[i] for i in kept])
-    means = [np.mean([cell.mean() for cell in cells]) for cells in known]
-    mean = float(means[0] - sum(means[1:]))
-    if size < 2 or all(np.ptp(np.concatenate(cells)) == 0 for cells in known):
-        what = "one source" if size < 2 else "all scores are equal"
+    known = [cells[i] for i in kept]
+    groups = None if clusters is None else [clusters[i] for i in kept]
+    mean = float(np.mean([cell.mean() for cell in known]))
+    one_source = _codes(len(known), groups)[1] < 2
+    if one_source or np.ptp(np.concatenate(known)) == 0:
+        what = "one source" if one_source else "all scores are equal"
         return Interval(mean, math.nan, math.nan, len(kept), reason=f"{what}: no interval")
-    drawn = _nested(known, codes, size, seed, resamples)
-    low, high = np.percentile(drawn, [50 * (1 - level), 50 * (1 + level)])
-    method = f"nested percentile bootstrap, {resamples} resamples"
-    return Interval(mean, float(low), float(high), len(kept), method)
+    drawn = nested_draws([known], clusters=groups, seed=seed, resamples=resamples)[:, 0]
+    low, high = span(drawn, level)
+    return Interval(mean, low, high, len(kept), f"nested percentile bootstrap, {resamples} resamples")
 
 
-def _known(repeats: Sequence[Values]) -> list[npt.NDArray[np.float64]]:
-    cells = (np.asarray(values, dtype=float) for values in repeats)
-    return [cell[np.isfinite(cell)] for cell in cells]
-
-
-def _nested(
-    sides: Sequence[list[npt.NDArray[np.float64]]], codes: npt.NDArray[np.intp], size: int, seed: int, resamples: int
-) -> npt.NDArray[np.float64]:
-    """Means of resampled sources with resampled repeats, the first side minus the second."""
+def nested_draws(
+    systems: Sequence[Sequence[Values]], *, clusters: Sequence[Hashable] | None = None, seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> npt.NDArray[np.float64]:  # fmt: skip
+    """Bootstrap means (resamples x systems) on the same examples: sources are resampled for all systems together, then
+    the repeats of each system apart, so that two columns can be subtracted. No example may be without a value."""
+    codes, size = _codes(len(systems[0]), None if clusters is None else list(clusters))
     rng, found = seeded(seed, "nested"), []
     weights = rng.multinomial(size, np.full(size, 1 / size), size=resamples)[:, codes]
     for rows in np.array_split(weights, max(1, weights.size // 1_000_000)):
         drawn = np.repeat(np.tile(np.arange(codes.size), len(rows)), rows.ravel())
         counts = rows.sum(axis=1)
-        values = _again(sides[0], drawn, rng)
-        for side in sides[1:]:
-            values -= _again(side, drawn, rng)
-        found.append(np.add.reduceat(values, np.cumsum(counts) - counts) / counts)
+        starts = np.cumsum(counts) - counts
+        found.append(
+            np.stack([np.add.reduceat(_again(cells, drawn, rng), starts) / counts for cells in systems], axis=1)
+        )
     return np.concatenate(found)
 
 
+def span(draws: npt.NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """The ends of the percentile interval of bootstrap draws."""
+    low, high = np.percentile(draws, [50 * (1 - level), 50 * (1 + level)])
+    return float(low), float(high)
+
+
 def _again(
-    cells: list[npt.NDArray[np.float64]], drawn: npt.NDArray[np.intp], rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+    cells: Sequence[Values], drawn: npt.NDArray[np.intp], rng: np.random.Generator
+) -> npt.NDArray[np.float64]:  # fmt: skip
     """The mean of resampled repeats for each drawn example."""
-    counts = np.array([cell.size for cell in cells])
+    counts = np.array([len(cell) for cell in cells])
     inside = np.arange(counts.max()) < counts[:, None]
     table = np.zeros(inside.shape)
     table[inside] = np.concatenate(cells)

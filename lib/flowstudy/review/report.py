@@ -31,9 +31,10 @@ METHODS: Final = (
     "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. Every system saw the same "
     "suggestions and examples and went through the same parser. An answer without a readable workflow scores 0; "
     "a request that got no answer (provider error, budget) is counted and not scored.",
-    "Comparisons are paired by example. Intervals are 95 % bootstrap intervals over examples (bias-corrected and "
-    "accelerated from 15 on), p-values come from paired permutation tests and are adjusted by Holm's method over all "
-    "comparisons. Groups below 10 examples are drawn hollow.",
+    "Comparisons are paired by example. Intervals are 95 % bootstrap intervals (bias-corrected and accelerated from 15 "
+    "on): examples that came from one workflow are resampled together, repeats of a request are averaged first and, in "
+    "`nested_low` and `nested_high`, resampled too. p-values come from paired permutation tests and are adjusted by "
+    "Holm's method over all comparisons. Groups below 10 examples are drawn hollow.",
     "The question and the measures follow Marquez Ayala et al., arXiv 2505.24189; the data is another one, so compare "
     "patterns, not absolute numbers.",
 )
