@@ -48,7 +48,7 @@ def compare_runs(a: Path, b: Path, *, seed: int = 0, resamples: int = RESAMPLES,
     one, two = (side.scores[side.scores["example"].isin(same)] for side in (left, right))
     left_out = f", {moved} with another text left out" if moved else ""
     lines += ["", f"Examples: {len(same)} the same in both{left_out}"]
-    systems = [sorted(set(side.scores["system"])) for side in (left, right)]
+    systems = [sorted(side.scores["system"].unique()) for side in (left, right)]
     both = [name for name in systems[0] if name in systems[1]]
     for label, own, other in (("A", *systems), ("B", *systems[::-1])):
         only = [name for name in own if name not in other]

@@ -96,7 +96,7 @@ def test_buttons_do_what_keys_do(session):
 def test_everything_from_outside_is_escaped(session, items, xss):
     taxonomy = load_taxonomy()
     for number, item in enumerate(items):
-        html = item_html(item, taxonomy, session.proposals(number), inputs=True)
+        html = item_html(item, taxonomy, session.explained(number).tags, inputs=True)
         assert xss not in html and "<script" not in html and "<img" not in html
     assert "onerror" in html or "&lt;img" in html
     tagger = Tagger(Session(items, session.store, xss))

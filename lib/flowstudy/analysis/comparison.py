@@ -262,7 +262,7 @@ def status_table(scores: pd.DataFrame, examples: Iterable[str] | None = None) ->
     if examples is not None:
         asked = set(examples)
         for system, group in rows.groupby("system", observed=True):
-            lost = len(asked - set(group["example"]))
+            lost = len(asked - set(group["example"].unique()))
             if lost:
                 counts.loc[len(counts)] = [system, "missing", lost]
     counts["share"] = counts["count"] / counts.groupby("system", observed=True)["count"].transform("sum")

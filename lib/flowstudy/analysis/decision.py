@@ -213,7 +213,7 @@ class _Case:
         detectable = self.pairs["detectable"].max()
         if n and detectable > self.margin:
             doubts.append(f"With {n} examples only differences above {detectable:.3f} are found reliably.")
-        splits = set(self.scores["split"])
+        splits = set(self.scores["split"].unique())
         if "ood" not in splits:
             doubts.append("No domain outside training was tried: how the answer carries over is unknown.")
         domains = self.scores["domain"].nunique()

@@ -129,12 +129,13 @@ def tuning_bill(assumptions: Assumptions) -> pd.DataFrame:
 def request_costs(scores: pd.DataFrame, assumptions: Assumptions, utilisation: float | None = None) -> pd.DataFrame:
     """Examples x systems: US dollars per request (mean over repeats); a column of NaN where any part is unknown."""
     rate = assumptions.host_usd_per_hour / _HOUR / (utilisation or assumptions.utilisation)
-    paid, seconds = wide(scores, "api_usd"), wide(scores, "local_s")
-    systems = sorted(set(scores["system"]))
-    total = pd.DataFrame(index=sorted(set(scores["example"])), columns=systems, dtype=float)
-    for system in systems:
-        known = scores[(scores["system"] == system) & scores["measure"].isin(["api_usd", "local_s"])]
-        if len(known) and known["value"].notna().all():
+    measured = scores[scores["measure"].isin(["api_usd", "local_s"])]
+    paid, seconds = wide(measured, "api_usd"), wide(measured, "local_s")
+    total = pd.DataFrame(
+        index=sorted(scores["example"].unique()), columns=sorted(scores["system"].unique()), dtype=float
+    )
+    for system, values in measured.groupby("system", observed=True)["value"]:
+        if values.notna().all():
             total[system] = paid[system] + seconds[system] * rate
     return total
 

@@ -16,7 +16,7 @@ import pandas as pd
 from flowstudy.analysis.comparison import Sources, wide
 from flowstudy.analysis.economics import Assumptions, economics_table
 from flowstudy.analysis.measures import PRIMARY
-from flowstudy.analysis.scores import COLUMNS, USAGE, usage
+from flowstudy.analysis.scores import COLUMNS, USAGE, Value, usage
 from flowstudy.analysis.statistics import RESAMPLES, mean_interval
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
@@ -79,13 +79,17 @@ def policy_scores(scores: pd.DataFrame, hybrids: Sequence[Hybrid]) -> pd.DataFra
     `scores` holds the scores of both parts.
     """
     columns, keys = list(COLUMNS), ["system", "example", "repeat"]
-    places, spent = [], []
+    places, spent, splits = [], [], set(scores["split"].unique())
+    taken: dict[tuple[object, ...], dict[str, Value]] = {}
     for hybrid in hybrids:
-        for route in hybrid.routes:
+        for route in (route for route in hybrid.routes if route.pair.split in splits):
             answer, mixed = route.answer, route.prediction(hybrid.report.system)
+            asked = (*((p.system, p.example, p.repeat) for p in route.pair[:2]), route.asked)
+            if asked not in taken:  # policies that asked the same two spent the same
+                taken[asked] = usage(mixed)
             places.append((answer.system, answer.example, answer.repeat, mixed.system, mixed.repeat))
             head = (mixed.system, mixed.example, mixed.repeat, route.pair.split, "", answer.status)
-            spent += [(*head, name, *value) for name, value in usage(mixed).items()]
+            spent += [(*head, name, *value) for name, value in taken[asked].items()]
     routed = pd.DataFrame(places, columns=[*keys, "hybrid", "as_repeat"])
     kept = routed.merge(scores[~scores["measure"].isin(USAGE)], on=keys)
     kept = kept.assign(system=kept["hybrid"], repeat=kept["as_repeat"])[columns]
@@ -111,7 +115,7 @@ def policy_table(
     routed = policy_scores(judged, hybrids)
     interval = functools.partial(mean_interval, level=level, seed=seed, resamples=resamples)
     money = economics_table(routed, assumptions, measure, seed=seed) if len(routed) else pd.DataFrame({"system": []})
-    table = wide(routed, measure)
+    table, known = wide(routed, measure), quality_of(judged, measure)
     rows = []
     for hybrid in hybrids:
         report = hybrid.report
@@ -120,7 +124,7 @@ def policy_table(
             own = table[report.system].dropna()
             clusters = None if sources is None else [sources.get(str(e), str(e)) for e in own.index]
             quality = interval(own.to_numpy(), clusters=clusters)
-            gained = own - _at_random(hybrid, judged, measure)[own.index]
+            gained = own - _at_random(hybrid, known)[own.index]
             gain = interval(gained.to_numpy(), clusters=clusters)
             row |= {"n": quality.n, "mean": quality.value, "low": quality.low, "high": quality.high}
             row |= dict(zip(("over_random", "over_random_low", "over_random_high"), gain[:3], strict=True))
@@ -130,9 +134,8 @@ def policy_table(
     return pd.DataFrame(rows, columns=list(POLICY_COLUMNS))
 
 
-def _at_random(hybrid: Hybrid, scores: pd.DataFrame, measure: str) -> pd.Series:
+def _at_random(hybrid: Hybrid, quality: Mapping[tuple[str, str, int], float]) -> pd.Series:
     """What each example would score on average, were the policy's share of second answers given out at random."""
-    quality = quality_of(scores, measure)
     share = hybrid.report.from_second
     found: dict[str, list[float]] = {}
     for route in hybrid.routes:

@@ -270,5 +270,5 @@ def load_edits(path: str | Path) -> pd.DataFrame:
 
 def known_measures(scores: pd.DataFrame) -> list[str]:
     """The measures present in a score table, in the order of `MEASURES`."""
-    present = set(scores["measure"])
+    present = set(scores["measure"].unique())
     return [name for name in MEASURES if name in present]

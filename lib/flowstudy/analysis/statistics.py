@@ -194,7 +194,8 @@ def _again(
     sizes, total = counts[drawn], np.zeros(drawn.size)
     for place in range(counts.max()):
         picks = (rng.random(drawn.size, dtype=np.float32) * sizes).astype(np.intp)
-        total += table[drawn, np.minimum(picks, sizes - 1)] * inside[drawn, place]
+        values = table[drawn, picks]
+        total += values if inside[:, place].all() else np.where(inside[drawn, place], values, 0.0)
     return total / sizes
 
 
