@@ -138,7 +138,7 @@ def test_arms_answer_their_question_and_stay_out_of_the_decision(tmp_path: Path,
     assert list(names["arms"]["strategy"]["system"]) == ["gpt-4o", "steps"]
     assert list(names["arms"]["without"]["system"]) == ["gpt-4o", "unlabelled"]
     report = (folder / "report.html").read_text(encoding="utf-8")
-    assert "What a perfect retriever would give" in report and "ANOTHER data set" in report
+    assert "What would a perfect retriever give?" in report and "ANOTHER data set" in report
     assert {"arms_retriever.csv", "lead.csv", "published.csv"} <= {p.name for p in names["run"].figures.iterdir()}
 
 

@@ -8,11 +8,11 @@ import pytest
 from flowstudy.analysis.economics import Assumptions
 from flowstudy.analysis.faults import fault_cases
 from flowstudy.analysis.measures import PRIMARY
-from flowstudy.analysis.policies import POLICY_COLUMNS, apply_all, policy_scores, policy_table, quality_of
+from flowstudy.analysis.policies import POLICY_COLUMNS, apply_all, beside_parts, policy_scores, policy_table, quality_of
 from flowstudy.analysis.scores import score_predictions
 from flowstudy.corpus import catalogues_for, shipped_corpus
 from flowstudy.systems.hybrid import POLICIES
-from flowstudy.systems.records import Call, Prediction
+from flowstudy.systems.records import Call, Prediction, SystemSpec
 
 MONEY = Assumptions(host_usd_per_hour=3.6, utilisation=0.5)
 
@@ -83,3 +83,18 @@ def test_quality_leaves_out_what_has_no_score(scores_of):
     scores = scores_of({"a": 0.7}, n=4)
     scores.loc[(scores["example"] == "e1") & (scores["measure"] == PRIMARY), "value"] = math.nan
     assert set(quality_of(scores)) == {("a", "e0", 0), ("a", "e2", 0), ("a", "e3", 0)}
+
+
+def test_the_hybrids_of_a_study_stand_beside_each_of_their_parts(scores_of):
+    specs = [SystemSpec(name=name, model=model) for name, model in (
+        ("a", "slm/tuned"), ("b", "openai/x"), ("mix", "hybrid/split/a+b"), ("route", "hybrid/cascade/a+b"),
+        ("absent", "hybrid/split/b+a"))]  # fmt: skip
+    table = beside_parts(scores_of({"a": 0.5, "b": 0.6, "mix": 0.7, "route": 0.6}, noise=0.02), specs, resamples=199)
+    assert table[["system", "other"]].to_numpy().tolist() == [
+        ["mix", "a"],
+        ["mix", "b"],
+        ["route", "a"],
+        ["route", "b"],
+    ]
+    assert table["difference"].round(1).tolist() == [0.2, 0.1, 0.1, 0.0] and (table["p_holm"] >= table["p"]).all()
+    assert beside_parts(scores_of({"a": 0.5}), specs[:1]).empty

@@ -5,7 +5,17 @@ import math
 import pandas as pd
 import pytest
 
-from flowstudy.analysis.questions import arm_table, arms, beside_published, contenders, lead_by_slice, side_arms
+from flowstudy.analysis.questions import (
+    arm_table,
+    arms,
+    arms_not_run,
+    beside_published,
+    contenders,
+    lead_by_slice,
+    side_arms,
+)
+from flowstudy.review import question_figures
+from flowstudy.review.figures import NothingToDraw
 from flowstudy.systems.records import SystemSpec
 
 SPECS = [
@@ -46,6 +56,11 @@ def test_a_perfect_retriever_gives_what_it_gives(scores_of):
     # All 2^60 sign patterns but two are less extreme: the smallest p that 9,999 resamples give, doubled by Holm.
     assert table.loc[["none", "oracle"], "p_holm"].tolist() == pytest.approx([2 * 2 / 1e4] * 2)
     assert arm_table(scores, SPECS, "strategy").empty and arm_table(scores, SPECS, "without").empty
+    assert arms_not_run(scores, SPECS, "retriever") == "" == arms_not_run(scores, SPECS, "without")
+    lacking = arms_not_run(scores, SPECS, "strategy")
+    assert lacking == "not run: llm-steps"
+    with pytest.raises(NothingToDraw, match="“Outline first?”: not run: llm-steps".replace("?", r"\?")):
+        question_figures.arms(arm_table(scores, SPECS, "strategy"), "Outline first?", lacking=lacking)
 
 
 def test_the_base_is_what_the_run_has(scores_of):

@@ -13,14 +13,14 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from flowstudy.analysis.comparison import Sources, wide
+from flowstudy.analysis.comparison import Sources, compare, wide
 from flowstudy.analysis.economics import Assumptions, economics_table
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.scores import COLUMNS, USAGE, Value, usage
-from flowstudy.analysis.statistics import RESAMPLES, mean_interval
+from flowstudy.analysis.statistics import RESAMPLES, holm, mean_interval
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
-from flowstudy.systems.hybrid import JUDGED, POLICIES, Hybrid, apply_policy, hybrid_parts, pair_up
+from flowstudy.systems.hybrid import JUDGED, POLICIES, Hybrid, apply_policy, hybrid_parts, pair_up, parts_of
 from flowstudy.systems.records import Prediction, SystemSpec
 
 _MONEY: Final = (
@@ -71,6 +71,23 @@ def routing_tables(
             options: dict[str, Any] = {"sources": sources, "seed": seed, "resamples": resamples}
             tables.append(policy_table(scores, hybrids, assumptions, **options))
     return tables
+
+
+def beside_parts(
+    scores: pd.DataFrame, specs: Iterable[SystemSpec], measure: str = PRIMARY, *, sources: Sources | None = None,
+    seed: int = 0, resamples: int = RESAMPLES,
+) -> pd.DataFrame:  # fmt: skip
+    """What the study's own hybrids, routed and split, gain over each of their parts: rows of `comparison.compare`.
+
+    Hybrids that did not answer are left out; p-values are adjusted over the whole table.
+    """
+    duos = [[spec.name, part] for spec in specs for part in parts_of(spec)]
+    tables = [
+        compare(scores[scores["system"].isin(duo)], measure, against=duo[1], sources=sources, seed=seed,
+                resamples=resamples) for duo in duos
+    ]  # fmt: skip
+    table = pd.concat(tables or [compare(scores.iloc[:0], measure)], ignore_index=True)
+    return table.assign(p_holm=holm(table["p"].to_numpy(dtype=float)))
 
 
 def policy_scores(scores: pd.DataFrame, hybrids: Sequence[Hybrid]) -> pd.DataFrame:

@@ -118,6 +118,13 @@ def arm_table(
     return table
 
 
+def arms_not_run(scores: pd.DataFrame, specs: Iterable[SystemSpec], field: Field) -> str:
+    """The arms of `field` that the study names and that nobody answered with, in words; empty when all did."""
+    answered = set(scores.loc[scores["value"].notna(), "system"].unique())
+    gone = [name for group in arms(specs, field) for name in group.values() if name not in answered]
+    return f"not run: {', '.join(gone)}" if gone else ""
+
+
 def _arm_row(base: str, arm: str, system: str, means: pd.DataFrame, pairs: pd.DataFrame) -> dict[str, object]:
     row = {"group": base, "arm": arm, "system": system, **means.loc[system, ["n", "mean", "low", "high", "few"]]}
     if system == base:

@@ -23,13 +23,17 @@ ARM_WORDS: Final = {
 }  # fmt: skip
 
 
-def arms(table: pd.DataFrame, heading: str, measure: str = PRIMARY) -> Any:
-    """Mean of every arm with its interval, group by group; the difference from the group's base beside the name."""
+def arms(table: pd.DataFrame, heading: str, measure: str = PRIMARY, *, lacking: str = "") -> Any:
+    """Mean of every arm with its interval, group by group; the difference from the group's base beside the name.
+
+    `lacking` says what was not run, for the place of a figure that cannot be drawn (`questions.arms_not_run`).
+    """
     import plotly.graph_objects as go
 
     rows = table[table["mean"].notna()]
     if rows.empty:
-        raise NothingToDraw(f"no figure of “{heading}”: no two systems of this run differ in this setting alone")
+        why = lacking or "no two systems of this study differ in this setting alone"
+        raise NothingToDraw(f"no figure of “{heading}”: {why}")
     colours, figure, names = system_colours(rows["group"]), go.Figure(), []
     for _, row in rows.iterrows():
         base = row["system"] == row["group"]
