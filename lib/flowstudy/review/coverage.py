@@ -61,11 +61,6 @@ def coverage_text(tags: pd.DataFrame, items: Sequence[Item], taxonomy: Taxonomy)
     people = ", ".join(f"{name} ({count})" for name, count in tags["annotator"].value_counts().sort_index().items())
     lines = [coverage(tags, items).to_string(index=False), "", f"Annotators: {people or 'nobody yet'}."]
     lines += _remarks(tags, taxonomy)
-    unknown = {name for some in tags["categories"] for name in some if taxonomy.resolve(name) is None}
-    if unknown:
-        lines.append(
-            f"Categories that the taxonomy does not know, counted under their name: {', '.join(sorted(unknown))}."
-        )
     if tags["annotator"].nunique() > 1:
         names = {name: category.title for name, category in taxonomy.categories.items()}
         lines += ["", agreement_table(tags, names).round(3).to_string(index=False)]
