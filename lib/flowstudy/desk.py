@@ -124,7 +124,8 @@ def write_page(run_dir: str | Path, **options: Any) -> Path:
 def serve_page(path: Path, *, host: str = "127.0.0.1", port: int = 8866, token: str = "") -> int:
     """Serve a page of `write_page` with Voila until it is stopped; prints its address with the token it asks for."""
     token = token or secrets.token_urlsafe(16)
-    print(f"tagging page: http://{host}:{port}/?token={token}  (Ctrl+C stops it; tags are saved at every click)")
+    address = f"http://{host}:{port}/?token={token}"
+    print(f"tagging page: {address}  (Ctrl+C stops it; tags are saved at every click)", flush=True)
     words = [
         "voila", path.name, "--no-browser", f"--port={port}", "--Voila.port_retries=0", f"--Voila.ip={host}",
         f"--token={token}", "--MappingKernelManager.cull_interval=60", "--MappingKernelManager.cull_idle_timeout=900",

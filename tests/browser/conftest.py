@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -13,9 +14,14 @@ import urllib.error
 import urllib.request
 
 import nbformat
+import pandas as pd
 import pytest
+from tests.decision_runs import write_run
 
+from flowstudy.analysis.measures import PRIMARY
+from flowstudy.analysis.scores import COLUMNS
 from flowstudy.review.pictures import chrome
+from flowstudy.systems.records import SystemSpec
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -39,17 +45,6 @@ catalogues = catalogues_for(examples)
 items = [Item(e, Prediction.model_validate(p[1]), catalogues[e.domain], 0.5) for e, p in zip(examples, pairs)]
 Tagger(Session(items, TagStore("tags.sqlite"), "ana"))
 """
-
-#: The page of `flowstudy tag`, on these answers instead of a run's.
-PAGE = SETUP.replace(
-    'Tagger(Session(items, TagStore("tags.sqlite"), "ana"))',
-    """
-import pandas as pd
-from flowstudy.analysis.taxonomy import load_taxonomy
-from flowstudy.desk import Desk, sign_in
-sign_in(Desk("tags.sqlite", load_taxonomy(), {}, {}, [], pd.DataFrame(), pd.DataFrame(), items, "worst"))
-""",
-)
 
 
 @pytest.fixture(scope="session")
@@ -75,28 +70,29 @@ class Server:
     """JupyterLab or Voila on a folder; `stop` kills it as a crash would."""
 
     def __init__(self, folder, command):
-        self.token, self.port = secrets.token_hex(8), free_port()
+        token, self.port = secrets.token_hex(8), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         home = folder.parent / "home"
         self._configure(home)
         env = {**os.environ, "HOME": str(home), "JUPYTER_CONFIG_DIR": str(home / ".jupyter"), "OMP_NUM_THREADS": "1"}
-        words = [part.format(token=self.token, port=self.port) for part in command]
+        words = [part.format(token=token, port=self.port, folder=folder) for part in command]
         self.log = folder.parent / f"server-{self.port}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
             )
-        self._wait()
+        self._wait(token)
+        self.token = re.search(r"token=([\w-]+)", self.log.read_text())[1]  # `flowstudy tag` makes its own
 
     def _configure(self, home):
         settings = home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension"
         settings.mkdir(parents=True, exist_ok=True)
         (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
 
-    def _wait(self):
+    def _wait(self, token):
         for _ in range(300):
             try:
-                urllib.request.urlopen(f"{self.url}/api/status?token={self.token}", timeout=5)
+                urllib.request.urlopen(f"{self.url}/api/status?token={token}", timeout=5)
                 return
             except urllib.error.HTTPError:
                 return  # Voila has no status page; it answers
@@ -130,9 +126,18 @@ def workplace(root, request, items_for_browser):
     cells = [nbformat.v4.new_code_cell(SETUP), nbformat.v4.new_code_cell("'the cell below'")]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "tag.ipynb")
-    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PAGE)], metadata=kernel)
-    nbformat.write(page, folder / "page.ipynb")
     return folder
+
+
+@pytest.fixture
+def tagging_run(root, items_for_browser):
+    """A run with the same answers, as notebooks 01 to 04 leave it."""
+    examples = [item.example.model_copy(update={"split": "test"}) for item in items_for_browser]
+    answers = [item.prediction for item in items_for_browser]
+    specs = [SystemSpec(name=name, model="openai/x") for name in sorted({answer.system for answer in answers})]
+    rows = [(*item.place, "test", item.example.domain, item.prediction.status, PRIMARY, item.score, "")
+            for item in items_for_browser]  # fmt: skip
+    return write_run(root / "run", specs, examples, answers, pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
 @pytest.fixture(scope="session")
@@ -149,8 +154,7 @@ def items_for_browser():
 
 LAB = ["jupyterlab", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1", "--ServerApp.port={port}",
        "--IdentityProvider.token={token}", "--ServerApp.open_browser=False"]  # fmt: skip
-VOILA = ["voila", "page.ipynb", "--no-browser", "--port={port}", "--Voila.ip=127.0.0.1", "--token={token}",
-         "--MappingKernelManager.cull_interval=30", "--MappingKernelManager.cull_idle_timeout=120"]  # fmt: skip
+TAG = ["flowstudy", "tag", "--run", "{folder}", "--port", "{port}"]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 from flowstudy.review.tags import TagStore
 
-from .conftest import LAB, VOILA, Server
+from .conftest import LAB, TAG, Server
 
 pytestmark = pytest.mark.slow
 XSS = "O'Neil \"<img src=x onerror=\"document.title='owned'\">"
@@ -149,8 +149,8 @@ def sign_in(browser, server, name):
     return page
 
 
-def test_voila_page_for_two_people_with_a_token_survives_a_kill(browser, workplace):
-    server = Server(workplace, VOILA)
+def test_the_tag_command_serves_two_people_refuses_a_wrong_token_and_survives_a_kill(browser, tagging_run):
+    server = Server(tagging_run, TAG)
     try:
         ana, odd = sign_in(browser, server, "ana"), sign_in(browser, server, XSS)
         shoot(ana, "voila")
@@ -158,16 +158,20 @@ def test_voila_page_for_two_people_with_a_token_survives_a_kill(browser, workpla
             press(ana, "Enter", number + 2)
         press(odd, "Enter", 2)
         assert odd.title() != "owned" and odd.locator(".fs-tagger img, .fs-tagger script").count() == 0
-        assert wait_until(lambda: len(done(workplace)) == 11)
-        stranger = browser.new_context().new_page()
-        stranger.goto(server.url)
-        assert stranger.locator('input[placeholder="Your name"]').count() == 0
+        assert wait_until(lambda: len(done(tagging_run)) == 11)
+        for token in ("", "wrong", server.token[:-1]):
+            stranger = browser.new_context().new_page()
+            stranger.goto(f"{server.url}/?token={token}")
+            assert stranger.locator('input[placeholder="Your name"]').count() == 0
+            for place in ("api/kernels", "voila/render/tag.ipynb"):
+                page = stranger.request.get(f"{server.url}/{place}?token={token}")
+                assert page.status >= 400 or "Start tagging" not in page.text()
     finally:
         server.stop()
-    again = Server(workplace, VOILA)
+    again = Server(tagging_run, TAG)
     try:
         page = sign_in(browser, again, "ana")
         assert page.text_content(".fs-bar b").startswith("11 of")
-        assert len(done(workplace)) == 11
+        assert len(done(tagging_run)) == 11
     finally:
         again.stop()
