@@ -11,6 +11,8 @@ from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.scores import COLUMNS, save_scores
 from flowstudy.analysis.tables import TableError
 from flowstudy.compare import compare_runs
+from flowstudy.corpus import Example, write_corpus
+from flowstudy.flows.schema import Flow, Trigger
 
 MEANS = {"tuned": 0.7, "llm": 0.6}
 STUDY = {"seed": 7, "economics": {"host_usd_per_hour": 3.6, "utilisation": 0.5}, "systems": {"tuned": {"shots": 0}}}
@@ -29,13 +31,16 @@ def make_scores(means, costs=None, seconds=None, n=60):
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def make_run(folder, scores, study=STUDY, text="do {}", **manifest):
+def make_run(folder, scores, study=STUDY, text="do {}", workflows=60, **manifest):
     folder.mkdir()
     save_scores(scores, folder / "scores.parquet")
     parts = {"parameters": {"resolved": study}, "code": {"commit": "abc", "dirty": False}, **manifest}
     (folder / "manifest.json").write_text(json.dumps(parts))
-    lines = [json.dumps({"id": i, "requirement": text.format(i), "references": []}) for i in set(scores["example"])]
-    (folder / "corpus.jsonl").write_text("\n".join(lines))
+    examples = [
+        Example(id=i, requirement=text.format(i), split="test", references=[Flow(trigger=Trigger(type=i))],
+                features={"workflow": str(int(i[1:]) % workflows)}) for i in sorted(set(scores["example"]))
+    ]  # fmt: skip
+    write_corpus(folder / "corpus.jsonl", examples)
     return folder
 
 
@@ -68,6 +73,15 @@ def test_every_kind_of_change_is_found(base, tmp_path):
 def test_the_other_way_round_is_worse(base, tmp_path):
     other = make_run(tmp_path / "b", make_scores({"tuned": 0.9, "llm": 0.6}))
     assert "+0." in compare_runs(base, other) and "  worse" in compare_runs(other, base)
+
+
+def test_examples_of_one_workflow_are_resampled_together(base, tmp_path):
+    scores = make_scores(MEANS)
+    nudge = scores["example"].str[1:].astype(int) % 6 / 10  # the same in every example of a workflow
+    scores["value"] = scores["value"].where(scores["measure"] != PRIMARY, scores["value"] + nudge - 0.2)
+    few, many = (make_run(tmp_path / str(count), make_scores(MEANS), workflows=count) for count in (6, 60))
+    other = make_run(tmp_path / "b", scores)
+    assert "  better" not in compare_runs(few, other) and compare_runs(many, other).count("  better") == 2
 
 
 def test_systems_and_examples_in_one_run_only(base, tmp_path):

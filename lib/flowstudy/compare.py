@@ -19,6 +19,8 @@ from flowstudy.analysis.economics import Assumptions, request_costs
 from flowstudy.analysis.measures import ANSWERED, PRIMARY, title
 from flowstudy.analysis.scores import load_scores
 from flowstudy.analysis.statistics import RESAMPLES, paired_difference
+from flowstudy.corpus import load_corpus
+from flowstudy.corpus.splits import source_workflows
 
 _JUDGED: Final = ("test", "ood")
 _SHOWN: Final = 5
@@ -26,13 +28,14 @@ _LONG: Final = 60
 
 
 class _Side(NamedTuple):
-    """One of the two runs, as far as its files tell."""
+    """One of the two runs, as far as its files tell; `texts` says what makes an example the same example."""
 
     name: str
     manifest: dict[str, Any]
     parameters: dict[str, Any]
     scores: pd.DataFrame
     texts: dict[str, str]
+    sources: dict[str, str]
 
 
 def compare_runs(a: Path, b: Path, *, seed: int = 0, resamples: int = RESAMPLES, least: float = 0.1) -> str:
@@ -55,7 +58,11 @@ def compare_runs(a: Path, b: Path, *, seed: int = 0, resamples: int = RESAMPLES,
         lines += [f"Only in {label}: {', '.join(only)}"] if only else []
     if not both or not same:
         return "\n".join([*lines, "", f"Nothing to compare: no common {'example' if both else 'system'}."]) + "\n"
-    lines += ["", f"Quality ({title(PRIMARY)})", *_quality(one, two, both, seed, resamples)]
+    lines += [
+        "",
+        f"Quality ({title(PRIMARY)})",
+        *_quality(one, two, both, left.sources or right.sources, seed, resamples),
+    ]
     lines += ["", "Cost and time per request", *_money(left, right, one, two, both)]
     lines += ["", f"Flips (moved by {least:g} or more)", *_flips(one, two, both, least)]
     return "\n".join(lines) + "\n"
@@ -67,20 +74,14 @@ def _side(path: Path) -> _Side:
     manifest = _json(path / "manifest.json")
     parameters = manifest.get("parameters", {}).get("resolved", {})
     scores = load_scores(path / "scores.parquet")
-    judged = scores[scores["split"].isin(_JUDGED)]
-    return _Side(path.name, manifest, parameters, judged, _texts(path / "corpus.jsonl"))
+    judged, corpus = scores[scores["split"].isin(_JUDGED)], path / "corpus.jsonl"
+    examples = [e for e in load_corpus(corpus) if e.split in _JUDGED] if corpus.is_file() else []
+    texts = {e.id: e.model_dump_json(include={"requirement", "references"}) for e in examples}
+    return _Side(path.name, manifest, parameters, judged, texts, source_workflows(examples))
 
 
 def _json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _texts(path: Path) -> dict[str, str]:
-    """Example id to what makes it the same example: requirement and references."""
-    if not path.is_file():
-        return {}
-    records = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {r["id"]: json.dumps([r["requirement"], r["references"]], sort_keys=True) for r in records}
 
 
 def _common_examples(left: _Side, right: _Side) -> tuple[set[str], int]:
@@ -130,13 +131,17 @@ def _value(value: Any) -> str:
     return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
 
 
-def _quality(one: pd.DataFrame, two: pd.DataFrame, systems: list[str], seed: int, resamples: int) -> list[str]:
+def _quality(
+    one: pd.DataFrame, two: pd.DataFrame, systems: list[str], sources: Mapping[str, str], seed: int, resamples: int
+) -> list[str]:
     a, b = wide(one), wide(two)
     lines = [f"  {'system':24} {'n':>5} {'A':>7} {'B':>7} {'B - A':>8}  95 % interval"]
     for system in systems:
         pair = pd.DataFrame({"a": a.get(system, pd.Series(dtype=float)), "b": b.get(system, pd.Series(dtype=float))})
         pair = pair.dropna()
-        gap = paired_difference(pair["b"].to_numpy(), pair["a"].to_numpy(), seed=seed, resamples=resamples)
+        b_scores, a_scores = (pair[side].to_numpy() for side in ("b", "a"))
+        clusters = [sources.get(str(example), str(example)) for example in pair.index]
+        gap = paired_difference(b_scores, a_scores, clusters=clusters, seed=seed, resamples=resamples)
         span = f"{gap.low:+.3f} to {gap.high:+.3f}" if gap.low == gap.low else gap.reason
         span = "no score differs" if gap.n and not (pair["a"] != pair["b"]).any() else span
         verdict = "  better" if gap.low > 0 else "  worse" if gap.high < 0 else ""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-import numpy as np
 import pandas as pd
 
+from flowstudy.analysis.comparison import Sources
 from flowstudy.analysis.errors import ProposedTag
 from flowstudy.analysis.explained import PLACE, Explained
 from flowstudy.analysis.statistics import mean_interval, seeded
@@ -34,12 +33,14 @@ class Burden(NamedTuple):
 
 
 def error_costs(
-    answers: Sequence[Explained], verdicts: pd.DataFrame | None = None, *, level: float = 0.95, seed: int = 0
-) -> pd.DataFrame:
+    answers: Sequence[Explained], verdicts: pd.DataFrame | None = None, *, sources: Sources | None = None,
+    level: float = 0.95, seed: int = 0,
+) -> pd.DataFrame:  # fmt: skip
     """FlowSim points per system and category of error: system, category, answers, undone, low, high, share.
 
     `answers` counts those with the error; `undone` is what the system's mean FlowSim would gain were these errors
-    undone and all others kept, with its interval; the `share`s of a system add up to 1 - its mean FlowSim. An answer
+    undone and all others kept, with its interval (answers to requests of one source, or to one request, are resampled
+    together); the `share`s of a system add up to 1 - its mean FlowSim. An answer
     without a flow loses everything to its status, one too large to explain takes no part; edits that no tag explains
     are `other`. `verdicts` (if given) takes out what people did not confirm where they looked: `other` then.
     """
@@ -48,12 +49,14 @@ def error_costs(
     losses = [(*one.place, *loss) for one in scored for loss in _losses(one, said.get(one.place), seed)]
     table = pd.DataFrame(losses, columns=[*PLACE, "category", "undone", "share"])
     rows = []
-    for system, count in sorted(Counter(one.prediction.system for one in scored).items()):
+    for system in sorted({one.prediction.system for one in scored}):
+        places = [one.place for one in scored if one.prediction.system == system]
+        clusters = [(sources or {}).get(example, example) for _, example, _ in places]
         for category, group in table[table["system"] == system].groupby("category", sort=True):
-            gains = np.zeros(count)
-            gains[: len(group)] = group["undone"]
-            interval = mean_interval(gains, level=level, seed=seed)
-            rows.append((system, category, len(group), *interval[:3], group["share"].sum() / count))
+            gains = dict(zip(zip(*(group[name] for name in PLACE), strict=True), group["undone"], strict=True))
+            spread = [gains.get(place, 0.0) for place in places]
+            interval = mean_interval(spread, clusters=clusters, level=level, seed=seed)
+            rows.append((system, category, len(group), *interval[:3], group["share"].sum() / len(places)))
     return pd.DataFrame(rows, columns=["system", "category", "answers", "undone", "low", "high", "share"])
 
 

@@ -8,11 +8,12 @@ same system with the retriever `oracle`, compared answer by answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 import pandas as pd
 
+from flowstudy.analysis.comparison import Sources
 from flowstudy.analysis.error_costs import OTHER, Burden, explained_by, undo
 from flowstudy.analysis.errors import ProposedTag
 from flowstudy.analysis.explained import Explained
@@ -46,6 +47,7 @@ def retrieval_gain(
     specs: Iterable[SystemSpec],
     verdicts: pd.DataFrame | None = None,
     *,
+    sources: Sources | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -58,11 +60,13 @@ def retrieval_gain(
     twins, said = oracle_twins(specs), {} if verdicts is None else judged(verdicts)
     rows = []
     for system in (spec.name for spec in specs if spec.retriever not in ("oracle", "none")):
-        gains = [_gain(a, said.get(a.place)) for a in answers if a.prediction.system == system and a.is_scored]
-        if not gains:
+        scored = [a for a in answers if a.prediction.system == system and a.is_scored]
+        if not scored:
             continue
-        bound, twin, own = mean_interval(gains, level=level, seed=seed), twins.get(system, ""), _of(scores, system)
-        got = _oracle_gain(own, _of(scores, twin), level, seed)
+        gains, names = [_gain(a, said.get(a.place)) for a in scored], [a.prediction.example for a in scored]
+        bound = mean_interval(gains, clusters=_clusters(names, sources), level=level, seed=seed)
+        twin, own = twins.get(system, ""), _of(scores, system)
+        got = _oracle_gain(own, _of(scores, twin), sources, level, seed)
         rows.append((system, len(gains), own.mean(), *bound[:3], twin, *got[:3], _finding(bound, got, twin)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -95,9 +99,17 @@ def _of(scores: pd.DataFrame, system: str) -> pd.Series:
     return rows.groupby("example")["value"].mean()
 
 
-def _oracle_gain(own: pd.Series, oracle: pd.Series, level: float, seed: int) -> Interval:
+def _clusters(examples: Iterable[str], sources: Sources | None) -> list[Hashable]:
+    """Answers to requests of one source, or to one request, are resampled together."""
+    return [(sources or {}).get(example, example) for example in examples]
+
+
+def _oracle_gain(
+    own: pd.Series, oracle: pd.Series, sources: Sources | None, level: float, seed: int
+) -> Interval:  # fmt: skip
     both = own.index.intersection(oracle.index)
-    return paired_difference(oracle[both].to_numpy(), own[both].to_numpy(), level=level, seed=seed)
+    pair, clusters = (oracle[both].to_numpy(), own[both].to_numpy()), _clusters(map(str, both), sources)
+    return paired_difference(*pair, clusters=clusters, level=level, seed=seed)
 
 
 def _finding(bound: Interval, got: Interval, twin: str) -> str:
