@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from flowstudy.analysis.comparison import flips, wide
+from flowstudy.analysis.comparison import clusters_of, flips, wide
 from flowstudy.analysis.economics import Assumptions, request_costs
 from flowstudy.analysis.measures import ANSWERED, PRIMARY, title
 from flowstudy.analysis.scores import load_scores
@@ -140,7 +140,7 @@ def _quality(
         pair = pd.DataFrame({"a": a.get(system, pd.Series(dtype=float)), "b": b.get(system, pd.Series(dtype=float))})
         pair = pair.dropna()
         b_scores, a_scores = (pair[side].to_numpy() for side in ("b", "a"))
-        clusters = [sources.get(str(example), str(example)) for example in pair.index]
+        clusters = clusters_of(pair.index, sources)
         gap = paired_difference(b_scores, a_scores, clusters=clusters, seed=seed, resamples=resamples)
         span = f"{gap.low:+.3f} to {gap.high:+.3f}" if gap.low == gap.low else gap.reason
         span = "no score differs" if gap.n and not (pair["a"] != pair["b"]).any() else span

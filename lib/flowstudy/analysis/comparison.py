@@ -33,6 +33,11 @@ from flowstudy.analysis.statistics import (
 Sources = Mapping[str, Hashable]
 
 
+def clusters_of(examples: Iterable[object], sources: Sources | None) -> list[Hashable]:
+    """What is resampled together: the source workflow of each example, or the example itself where none is known."""
+    return [(sources or {}).get(str(example), str(example)) for example in examples]
+
+
 def wide(scores: pd.DataFrame, measure: str = PRIMARY, **where: object) -> pd.DataFrame:
     """Examples x systems: the mean over repeats of one measure; NaN where a system has no score.
 
@@ -65,7 +70,7 @@ def summarise(
     for key, group in chosen.groupby(keys, sort=True, observed=True):
         values = group.groupby("example", observed=True)["value"].mean()
         interval = mean_interval(
-            values.to_numpy(), clusters=_clusters(values.index, sources), level=level, seed=seed, resamples=resamples
+            values.to_numpy(), clusters=clusters_of(values.index, sources), level=level, seed=seed, resamples=resamples
         )
         reason = interval.reason or ("" if interval.n >= FEW else f"fewer than {FEW} examples")
         rows.append((*key, interval.n, interval.value, interval.low, interval.high, interval.n < FEW, reason))
@@ -133,7 +138,7 @@ def _compare_two(
 ) -> dict[str, object]:
     both = a.notna() & b.notna()
     x, y = a[both], b[both]
-    clusters = _clusters(x.index, sources)
+    clusters = clusters_of(x.index, sources)
     interval = paired_difference(
         x.to_numpy(), y.to_numpy(), clusters=clusters, level=level, seed=seed, resamples=resamples
     )
@@ -193,7 +198,7 @@ def _nested_spans(
     for examples, some in together.items():
         systems = sorted({system for pair in some for system in pair})
         values = [cells[system][list(examples)].tolist() for system in systems]
-        drawn = nested_draws(values, clusters=_clusters(pd.Index(examples), sources), seed=seed, resamples=resamples)
+        drawn = nested_draws(values, clusters=clusters_of(examples, sources), seed=seed, resamples=resamples)
         draws = dict(zip(systems, drawn.T, strict=True))
         spans |= {(one, two): span(draws[one] - draws[two], level) for one, two in some}
     return {pair: ends for pair, ends in spans.items() if ends[0] < ends[1]}
@@ -211,7 +216,7 @@ def repeat_spread(
     """
     rows = []
     for system, cells in _cells(scores, measure).items():
-        interval = nested_interval(cells.tolist(), clusters=_clusters(cells.index, sources), seed=seed, level=level,
+        interval = nested_interval(cells.tolist(), clusters=clusters_of(cells.index, sources), seed=seed, level=level,
                                    resamples=resamples)  # fmt: skip
         counts, means = cells.map(len), cells.map(np.mean)
         inner = cells[counts > 1].map(lambda values: np.var(values, ddof=1))
@@ -228,7 +233,7 @@ def best_chances(
 ) -> pd.Series:
     """Each system's chance of having the highest mean, on the examples that all systems have (shares add up to 1)."""
     table = wide(scores, measure)
-    chances = chance_of_best(table.to_numpy(), clusters=_clusters(table.index, sources), seed=seed)
+    chances = chance_of_best(table.to_numpy(), clusters=clusters_of(table.index, sources), seed=seed)
     return pd.Series(chances, index=table.columns, name="chance_of_best").sort_values(ascending=False, kind="stable")
 
 
@@ -294,7 +299,3 @@ def by_feature(
         parts.append(part.assign(feature=feature))
     columns = ["system", "feature", "slice", "n", "mean", "low", "high", "few", "reason"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-
-
-def _clusters(index: pd.Index, sources: Sources | None) -> list[Hashable] | None:
-    return None if sources is None else [sources.get(str(example), str(example)) for example in index]

@@ -23,7 +23,7 @@ from typing import Final, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from flowstudy.analysis.comparison import Sources, compare, status_table, wide
+from flowstudy.analysis.comparison import Sources, clusters_of, compare, status_table, wide
 from flowstudy.analysis.economics import Assumptions, request_costs
 from flowstudy.analysis.measures import PRIMARY, title
 from flowstudy.analysis.statistics import FEW, RESAMPLES, examples_needed
@@ -162,7 +162,7 @@ class _Case:
     def _too_close(self, tuned: str, prompted: str, row: Mapping[str, float]) -> Decision:
         pair = self.table[[tuned, prompted]].dropna()
         differences = (pair[tuned] - pair[prompted]).to_numpy()
-        clusters = None if self.sources is None else [self.sources.get(str(e), str(e)) for e in pair.index]
+        clusters = clusters_of(pair.index, self.sources)
         needed = examples_needed(differences, max(abs(row["difference"]), self.margin), clusters=clusters)
         more = None if needed is None else max(0, needed - len(pair))
         tail = "" if more is None else f" About {more:,} more examples would tell."

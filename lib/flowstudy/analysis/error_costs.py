@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
-from flowstudy.analysis.comparison import Sources
+from flowstudy.analysis.comparison import Sources, clusters_of
 from flowstudy.analysis.errors import ProposedTag
 from flowstudy.analysis.explained import PLACE, Explained
 from flowstudy.analysis.statistics import mean_interval, seeded
@@ -51,7 +51,7 @@ def error_costs(
     rows = []
     for system in sorted({one.prediction.system for one in scored}):
         places = [one.place for one in scored if one.prediction.system == system]
-        clusters = [(sources or {}).get(example, example) for _, example, _ in places]
+        clusters = clusters_of((example for _, example, _ in places), sources)
         for category, group in table[table["system"] == system].groupby("category", sort=True):
             gains = dict(zip(zip(*(group[name] for name in PLACE), strict=True), group["undone"], strict=True))
             spread = [gains.get(place, 0.0) for place in places]

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from flowstudy.analysis.comparison import Sources, compare, wide
+from flowstudy.analysis.comparison import Sources, clusters_of, compare, wide
 from flowstudy.analysis.economics import Assumptions, economics_table
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.scores import COLUMNS, USAGE, Value, usage
@@ -139,7 +139,7 @@ def policy_table(
         row = {name: getattr(report, name) for name in POLICY_COLUMNS if name in report._fields}
         if report.system in table:
             own = table[report.system].dropna()
-            clusters = None if sources is None else [sources.get(str(e), str(e)) for e in own.index]
+            clusters = clusters_of(own.index, sources)
             quality = interval(own.to_numpy(), clusters=clusters)
             gained = own - _at_random(hybrid, known)[own.index]
             gain = interval(gained.to_numpy(), clusters=clusters)

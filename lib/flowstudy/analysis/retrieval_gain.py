@@ -8,12 +8,12 @@ same system with the retriever `oracle`, compared answer by answer.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import pandas as pd
 
-from flowstudy.analysis.comparison import Sources
+from flowstudy.analysis.comparison import Sources, clusters_of
 from flowstudy.analysis.error_costs import OTHER, Burden, explained_by, undo
 from flowstudy.analysis.errors import ProposedTag
 from flowstudy.analysis.explained import Explained
@@ -64,7 +64,7 @@ def retrieval_gain(
         if not scored:
             continue
         gains, names = [_gain(a, said.get(a.place)) for a in scored], [a.prediction.example for a in scored]
-        bound = mean_interval(gains, clusters=_clusters(names, sources), level=level, seed=seed)
+        bound = mean_interval(gains, clusters=clusters_of(names, sources), level=level, seed=seed)
         twin, own = twins.get(system, ""), _of(scores, system)
         got = _oracle_gain(own, _of(scores, twin), sources, level, seed)
         rows.append((system, len(gains), own.mean(), *bound[:3], twin, *got[:3], _finding(bound, got, twin)))
@@ -99,16 +99,11 @@ def _of(scores: pd.DataFrame, system: str) -> pd.Series:
     return rows.groupby("example")["value"].mean()
 
 
-def _clusters(examples: Iterable[str], sources: Sources | None) -> list[Hashable]:
-    """Answers to requests of one source, or to one request, are resampled together."""
-    return [(sources or {}).get(example, example) for example in examples]
-
-
 def _oracle_gain(
     own: pd.Series, oracle: pd.Series, sources: Sources | None, level: float, seed: int
 ) -> Interval:  # fmt: skip
     both = own.index.intersection(oracle.index)
-    pair, clusters = (oracle[both].to_numpy(), own[both].to_numpy()), _clusters(map(str, both), sources)
+    pair, clusters = (oracle[both].to_numpy(), own[both].to_numpy()), clusters_of(both, sources)
     return paired_difference(*pair, clusters=clusters, level=level, seed=seed)
 
 

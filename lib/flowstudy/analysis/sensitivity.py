@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from flowstudy.analysis.comparison import Sources, wide
+from flowstudy.analysis.comparison import Sources, clusters_of, wide
 from flowstudy.analysis.measures import PRIMARY, title
 from flowstudy.analysis.statistics import RESAMPLES, chance_of_best, mean_interval, paired_difference
 
@@ -56,7 +56,7 @@ def ranking_table(
     for measure, table in tables.items():
         ranks = _ranks(table)
         first = ranks if first is None else first
-        clusters = None if sources is None else [sources.get(str(e), str(e)) for e in table.index]
+        clusters = clusters_of(table.index, sources)
         chances = chance_of_best(table.to_numpy(), clusters=clusters, seed=seed, resamples=resamples)
         spans = [mean_interval(column.to_numpy(), clusters=clusters, level=level, seed=seed, resamples=resamples)
                  for _, column in table.items()]  # fmt: skip
@@ -94,7 +94,7 @@ def swaps(
     columns += ["there", "there_low", "there_high", "sure"]
     rows: list[tuple[object, ...]] = []
     (_, base), *others = tables.items() if tables else [("", pd.DataFrame())]
-    clusters = None if sources is None else [sources.get(str(e), str(e)) for e in base.index]
+    clusters = clusters_of(base.index, sources)
     for measure, table in others:
         for pair in itertools.combinations(base.columns, 2):
             means = [float((t[pair[0]] - t[pair[1]]).mean()) for t in (base, table)]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from flowstudy.analysis.comparison import Sources, wide
+from flowstudy.analysis.comparison import Sources, clusters_of, wide
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.statistics import FEW, mean_interval, seeded
 from flowstudy.corpus.features import SIZES, size_bucket
@@ -37,7 +37,7 @@ def by_size(
             if not any(inside):
                 continue
             part = known[inside]
-            clusters = None if sources is None else [sources.get(str(e), str(e)) for e in part.index]
+            clusters = clusters_of(part.index, sources)
             interval = mean_interval(part.to_numpy(), clusters=clusters, seed=seed)
             middle = float(np.mean(sizes[inside]))
             rows.append((system, bucket, middle, interval.n, *interval[:3], interval.n < FEW))
@@ -59,7 +59,7 @@ def fit(
         known = column.dropna()
         x = np.log2([max(1.0, steps[str(example)]) for example in known.index])
         if known.size >= FEW and np.ptp(x) > 0:
-            names = [str(e) if sources is None else sources.get(str(e), str(e)) for e in known.index]
+            names = clusters_of(known.index, sources)
             codes = pd.factorize(pd.Series(names, dtype=object))[0]
             parts.append(_curve(str(system), x, known.to_numpy(dtype=float), codes, seed, resamples))
     columns = ["system", "steps", "mean", "low", "high", "slope", "slope_low", "slope_high"]
