@@ -40,8 +40,10 @@ def test_a_page_asks_for_a_name_and_then_is_the_tagger(run_dir):
     box = sign_in(open_desk(run_dir, items=4))
     _, row, said = box.children
     name, start = row.children
-    start.click()
-    assert "name of the annotator" in said.value
+    for wrong in ("", " ", "x" * 201):
+        name.value = wrong
+        start.click()
+        assert "name of the annotator" in said.value
     name.value = "ana <b>"
     start.click()
     assert "fs-tagger" in box.children[0]._dom_classes

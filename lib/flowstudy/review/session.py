@@ -11,7 +11,7 @@ from flowstudy.analysis.explained import Explained, explain_answer
 from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
 from flowstudy.analysis.verdicts import fingerprint, shared
 from flowstudy.review.sampling import Item
-from flowstudy.review.tags import Role, State, Tag, TagStore
+from flowstudy.review.tags import LONGEST_NAME, Role, State, Tag, TagStore
 
 _IDLE_S = 600.0
 
@@ -37,8 +37,9 @@ class Session:
             raise ValueError(f"tagging by {annotator}: expected answers to look at, got none; run notebook 03 first")
         self.items, self.store, self.taxonomy = list(items), store, taxonomy or load_taxonomy()
         self.annotator, self.role = annotator.strip(), role
-        if not self.annotator:
-            raise ValueError("tagging: expected the name of the annotator, got an empty one; type yours")
+        if not 0 < len(self.annotator) <= LONGEST_NAME:
+            rule = f"a name of the annotator of at most {LONGEST_NAME} letters"
+            raise ValueError(f"tagging: expected {rule}, got {self.annotator[:20] or 'an empty one'!r}; type yours")
         self._answers = {item.place: fingerprint(item.prediction) for item in self.items}
         mine = store.states(self.annotator, role).items()
         self.states: dict[tuple[str, str, int], State] = {

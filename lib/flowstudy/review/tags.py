@@ -30,12 +30,13 @@ from flowstudy.review.tag_schema import (
     tag_table,
 )
 
-__all__ = ["Role", "State", "Tag", "TagStore", "TagStoreError", "standing"]
+__all__ = ["LONGEST_NAME", "Role", "State", "Tag", "TagStore", "TagStoreError", "standing"]
 
 #: draft: clicked, not yet confirmed. done: confirmed. skipped: looked at, no verdict. undo: takes `supersedes` back.
 State = Literal["draft", "done", "skipped", "undo"]
 #: annotator: an opinion of one's own. adjudicator: the last word where annotators differ; it is kept beside theirs.
 Role = Literal["annotator", "adjudicator"]
+LONGEST_NAME: Final = 200
 
 
 class Tag(BaseModel):
@@ -48,7 +49,7 @@ class Tag(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: str = Field(default_factory=lambda: uuid.uuid4().hex, min_length=1, max_length=64)
-    annotator: str = Field(min_length=1, max_length=200)
+    annotator: str = Field(min_length=1, max_length=LONGEST_NAME)
     system: str = Field(min_length=1)
     example: str = Field(min_length=1)
     repeat: int = 0
