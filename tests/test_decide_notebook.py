@@ -82,7 +82,7 @@ def nobody_answered() -> World:
 CASES: list[tuple[Callable[[], World], str, str]] = [
     (plain, "fine-tune", "fine-tune"),
     (one_system, "cannot tell yet", "No prompted large model answered in this run"),
-    (no_overlap, "cannot tell yet", "have only 0 common examples"),
+    (no_overlap, "cannot tell yet", "answered: 0; 10 are the least"),
     (missing_costs, "fine-tune", "not drawn, no price: gpt-4o"),
     (all_equal, "cannot tell yet", "what gpt-4o costs is not known"),
     (one_domain, "fine-tune", "The examples come from 1 domain only."),

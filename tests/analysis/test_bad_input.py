@@ -85,7 +85,7 @@ def test_the_whole_chain_survives_and_says_why(world, scores_of):
     ("world", "words"),
     [
         (one_system, "No prompted large model answered"),
-        (no_overlap, "0 common examples"),
+        (no_overlap, "both tuned and llm answered: 0"),
         (missing_costs, "by 0."),
         (half_missing, "by 0."),
         (nobody_answered, "No fine-tuned small model and no prompted large model"),

@@ -110,7 +110,8 @@ class _Case:
             return self._cannot(self._absence(tuned, prompted))
         row = self._versus(tuned, prompted)
         if row["n"] < FEW:
-            return self._cannot(f"{tuned} and {prompted} have only {row['n']} common examples; {FEW} are the least.")
+            both = f"Examples that both {tuned} and {prompted} answered"
+            return self._cannot(f"{both}: {row['n']}; {FEW} are the least.")
         if hybrid is not None and all(self._ahead(self._versus(hybrid, other)) for other in (tuned, prompted)):
             over = min((self._versus(hybrid, other) for other in (tuned, prompted)), key=lambda r: r["difference"])
             return self._say("hybrid", f"{hybrid} beats both {tuned} and {prompted}: {_gap(over)} over the better.")
@@ -119,7 +120,7 @@ class _Case:
         if self._ahead(self._versus(prompted, tuned)):
             return self._say("prompt", f"{prompted} beats {tuned} by {_gap(self._versus(prompted, tuned))}.")
         if not row["mean"] and not row["mean_other"]:
-            return self._cannot(f"neither {tuned} nor {prompted} scores above 0: there is nothing to choose between.")
+            return self._cannot(f"Neither {tuned} nor {prompted} scores above 0: there is nothing to choose between.")
         same = row["ties"] == row["n"]
         if same or (-self.margin < row["low"] and row["high"] < self.margin):
             return self._by_cost(tuned, prompted, row)
@@ -172,10 +173,10 @@ class _Case:
     def _absence(self, tuned: str | None, prompted: str | None) -> str:
         lacks = [words for name, words in ((tuned, "no fine-tuned small model"), (prompted, "no prompted large model"))
                  if name is None]  # fmt: skip
-        return f"{' and '.join(lacks)} answered in this run, so the two cannot be compared."
+        return f"{' and '.join(lacks).capitalize()} answered in this run, so the two cannot be compared."
 
     def _cannot(self, why: str) -> Decision:
-        return self._say("cannot tell yet", why[:1].upper() + why[1:])
+        return self._say("cannot tell yet", why)
 
     def _say(self, answer: Answer, headline: str) -> Decision:
         return Decision(answer=answer, headline=headline, reasons=self._reasons(answer)[:3],
@@ -197,9 +198,9 @@ class _Case:
         """What could overturn the answer, the largest first."""
         doubts = []
         if self.best["prompted"] is None:
-            doubts.append("No large model was asked: its quality on these examples is unknown.")
+            doubts.append("No large model answered: its quality on these examples is unknown.")
         if self.best["tuned"] is None:
-            doubts.append("No small model was fine-tuned: its quality on these examples is unknown.")
+            doubts.append("No fine-tuned small model answered: its quality on these examples is unknown.")
         lost = status_table(self.scores, self.scores["example"].unique())
         gone = lost[lost["status"].isin(["missing", "provider_error", "budget_stop"])]
         shares = gone.groupby("system")["share"].sum()
@@ -231,11 +232,18 @@ def _finding(row: Mapping[str, float], name: str) -> str:
 
 def _gap(row: Mapping[str, float]) -> str:
     percent = "" if row["percent"] != row["percent"] else f" ({row['percent']:.0f} % relative)"
-    return f"{row['difference']:.3f}{percent}, {_range(row)}"
+    return f"{row['difference']:.3f}{percent}, {_interval(row)}"
 
 
 def _range(row: Mapping[str, float]) -> str:
-    gap, low, high = (f"{round(row[name], 3) + 0.0:+.3f}".replace("-", "−") for name in ("difference", "low", "high"))
+    return f"{_signed(row['difference'])}, {_interval(row)}"
+
+
+def _interval(row: Mapping[str, float]) -> str:
     if row["low"] != row["low"]:
-        return f"{gap}, the same on every example" if row["ties"] == row["n"] else f"{gap} without an interval"
-    return f"{gap}, 95 % interval {low} to {high}"
+        return "the same on every example" if row["ties"] == row["n"] else "without an interval"
+    return f"95 % interval {_signed(row['low'])} to {_signed(row['high'])}"
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 3) + 0.0:+.3f}".replace("-", "−")
