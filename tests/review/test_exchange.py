@@ -81,6 +81,16 @@ def test_an_export_of_label_studio_itself_is_read():
     one, two = (Tag.model_validate(fields) for fields in from_tasks(json.dumps(export)))
     assert (one.annotator, one.categories, one.note) == ("10", ["wrong_step", "wrong_order"], "one\ntwo")
     assert (two.annotator, two.state, two.answer) == ("bo@example.org", "skipped", "0123456789ab")
+    assert [fields["id"] for fields in from_tasks(json.dumps(export))] == [one.id, two.id], "read twice, the same tags"
+    export[0]["annotations"][0]["result"][1]["value"]["text"] = "one line"
+    assert from_tasks(json.dumps(export))[0]["note"] == "one line"
+
+
+@pytest.mark.parametrize("name", ["tags.csv", "tags.jsonl", "tags.json"])
+def test_a_file_that_a_spreadsheet_or_editor_saved_is_read(tmp_path, name):
+    path = export_tags([tag(note="ä; why")], tmp_path / name)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [read.note for read in import_tags(path)] == ["ä; why"]
 
 
 def test_tasks_and_interface_for_label_studio(items, xss):
@@ -103,6 +113,7 @@ def test_broken_files_are_named(tmp_path):
         import_tags(tmp_path / "tags.xlsx")
     for name, text, words in (
         ("a.json", '[{"data": {}}]', "task 1"), ("b.json", "{", "readable"), ("c.json", '{"a": 1}', "list of tasks"),
+        ("f.json", '[{"data": {"system": "s", "example": "e"}, "annotations": [5]}]', "task 1: expected annotations"),
         ("d.csv", "annotator,system,example,categories\nana,s,e,wrong_step\n", r"csv:2: categories"),
     ):  # fmt: skip
         (tmp_path / name).write_text(text)

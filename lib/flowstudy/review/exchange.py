@@ -37,7 +37,8 @@ def export_tags(tags: Iterable[Tag], path: str | Path) -> Path:
 
 
 def import_tags(path: str | Path) -> list[Tag]:
-    """Read what `export_tags` wrote; adding them to a store twice changes nothing, as ids stay.
+    """Read what `export_tags` wrote, also after a spreadsheet saved it with a byte order mark; adding the tags to a
+    store twice changes nothing, as ids stay.
 
     Raises ExchangeError naming every broken line (CSV, JSON Lines) or task (Label Studio).
     """
@@ -71,7 +72,7 @@ def _to_jsonl(tags: Sequence[Tag]) -> str:
 
 
 def _from_jsonl(path: Path) -> list[tuple[int, Any]]:
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_text(encoding="utf-8-sig").split("\n")
     return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -87,7 +88,7 @@ def _to_csv(tags: Sequence[Tag]) -> str:
 
 def _from_csv(path: Path) -> list[tuple[int, Any]]:
     rows: list[tuple[int, Any]] = []
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         for number, row in enumerate(csv.DictReader(file), start=2):
             raw: dict[str, Any] = {name: value for name, value in row.items() if value not in (None, "")}
             raw |= {name: _list(row.get(name) or "[]") for name in LISTS}
@@ -104,7 +105,7 @@ def _list(text: str) -> Any:
 
 
 def _from_label_studio(path: Path) -> list[tuple[int, Any]]:
-    return list(enumerate(label_studio.from_tasks(path.read_text(encoding="utf-8")), start=1))
+    return list(enumerate(label_studio.from_tasks(path.read_text(encoding="utf-8-sig")), start=1))
 
 
 def _to_label_studio(tags: Sequence[Tag]) -> str:

@@ -7,6 +7,7 @@ Formats: https://labelstud.io/guide/task_format (tasks, annotations, results), h
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -91,20 +92,29 @@ def from_tasks(text: str) -> list[dict[str, Any]]:
         data = task.get("data") if isinstance(task, dict) else None
         if not isinstance(data, dict) or not {"system", "example"} <= set(data):
             raise FormatError(f"task {number}: expected data with system and example, got {str(data)[:80]}")
-        found += [_fields(data, annotation) for annotation in task.get("annotations") or []]
+        for annotation in task.get("annotations") or []:
+            if not isinstance(annotation, dict):
+                raise FormatError(f"task {number}: expected annotations with results, got {str(annotation)[:80]}")
+            found.append(_fields(data, annotation))
     return found
 
 
 def _fields(data: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str, Any]:
-    values = [result.get("value", {}) for result in annotation.get("result") or []]
+    values = [result.get("value") or {} for result in annotation.get("result") or [] if isinstance(result, dict)]
+    texts = [text if isinstance(text, list) else [text] for value in values if (text := value.get("text"))]
     by = annotation.get("completed_by")
-    known = {"id": annotation.get("unique_id"), "created_at": annotation.get("created_at")}
+    known = {"id": annotation.get("unique_id") or _own_id(data, annotation), "created_at": annotation.get("created_at")}
     return {
         "annotator": str(by.get("email") or by.get("id") if isinstance(by, dict) else by),
         "system": data["system"], "example": data["example"], "repeat": data.get("repeat", 0),
         "answer": data.get("answer"), "state": "skipped" if annotation.get("was_cancelled") else "done",
         "role": "adjudicator" if annotation.get("ground_truth") else "annotator",
         "categories": [choice for value in values for choice in value.get("choices", [])],
-        "note": "\n".join(text for value in values for text in value.get("text", [])),
+        "note": "\n".join(str(line) for lines in texts for line in lines),
         "seconds": annotation.get("lead_time"), **{name: value for name, value in known.items() if value},
     }  # fmt: skip
+
+
+def _own_id(data: Mapping[str, Any], annotation: Mapping[str, Any]) -> str:
+    """An id made of the annotation where an older version gave none: read twice, it is the same tag."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([data, annotation], sort_keys=True)).hex
