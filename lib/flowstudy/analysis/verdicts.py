@@ -6,6 +6,7 @@ what at least half of the annotators said, else what the analysis proposes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -81,17 +82,24 @@ def judged(answers: pd.DataFrame) -> dict[Place, frozenset[str]]:
 def _by_role(tags: pd.DataFrame) -> tuple[dict[Place, list[frozenset[str]]], dict[Place, frozenset[str]]]:
     opinions: dict[Place, list[frozenset[str]]] = {}
     last_words: dict[Place, frozenset[str]] = {}
-    columns = (tags[name] for name in (*PLACE, "role", "categories"))
+    sets = {some: frozenset(some) for some in set(tags["categories"])}
+    columns = (tags[name].tolist() for name in (*PLACE, "role", "categories"))
     for system, example, repeat, role, categories in zip(*columns, strict=True):
         if role == "adjudicator":
-            last_words[system, example, repeat] = frozenset(categories)
+            last_words[system, example, repeat] = sets[categories]
         else:
-            opinions.setdefault((system, example, repeat), []).append(frozenset(categories))
+            opinions.setdefault((system, example, repeat), []).append(sets[categories])
     return opinions, last_words
 
 
 def shared(opinions: Sequence[frozenset[str]]) -> frozenset[str]:
     """The categories that at least half of the annotators gave."""
+    return _shared(tuple(opinions))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _shared(opinions: tuple[frozenset[str], ...]) -> frozenset[str]:
+    """Of many answers the same was said: it is counted once."""
     every = {name for one in opinions for name in one}
     return frozenset(name for name in every if 2 * sum(name in one for one in opinions) >= len(opinions))
 

@@ -162,7 +162,7 @@ class TagStore:
         columns = {column.name: column for column in readable_columns(self._table, self._version)}
         query = sa.select(*(columns[name] for name in names)).order_by(self._table.c.seq)
         with self._guard(), self._engine.connect() as connection:
-            return list(connection.execute(query if where is None else query.where(where)))
+            return list(connection.execute(query if where is None else query.where(where)).all())
 
     def close(self) -> None:
         """Give the connections back; a SQLite file folds its write-ahead log in."""
