@@ -20,6 +20,8 @@ import pandas as pd
 
 from flowstudy.corpus.environments import shipped_catalogue
 from flowstudy.corpus.synthesis import generate
+from flowstudy.systems.slm.engines import Engine, Method
+from flowstudy.systems.slm.recipe import Asking, Recipe
 
 #: hidden, layers, heads, key-value heads, inner, head size, vocabulary (Mistral-Nemo-Base-2407's config.json)
 SHAPES = {"nemo": (5120, 40, 32, 8, 14336, 128, 131072), "tiny": (64, 2, 4, 2, 128, 16, 4096)}
@@ -48,16 +50,14 @@ def make_base(shape: str, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def one(engine: str, method: str, base: str, steps: int) -> dict[str, Any]:
+def one(engine: Engine, method: Method, base: str, steps: int) -> dict[str, Any]:
     """Train for `steps` updates; tokens per second and peak memory."""
     from flowstudy.systems.slm.train import fine_tune
 
     examples = list(generate(shipped_catalogue("hr"), 64, seed=0))
     with tempfile.TemporaryDirectory() as out:
-        report = fine_tune(
-            base, examples, (), out, engine=engine, method=method, prompt="json", steps=steps, batch=4, evaluations=1,
-            reload_examples=0, max_minutes=60,
-        )  # fmt: skip
+        recipe = Recipe(method, engine, steps=steps, batch=4, evaluations=1, reloads=0, max_minutes=60)
+        report = fine_tune(base, examples, (), out, recipe, Asking(prompt="json"))
     return {"tokens_per_s": report.tokens_per_s, "peak_memory_gb": report.peak_memory_gb, "last_loss": report.last_loss}
 
 

@@ -47,7 +47,7 @@ Tagger(Session(items, TagStore("tags.sqlite"), "ana"))
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it runs, no other test of the process can use asyncio
 def browser():
     path = chrome()
     if path is None:
@@ -157,7 +157,7 @@ LAB = ["jupyterlab", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1",
 TAG = ["flowstudy", "tag", "--run", "{folder}", "--port", "{port}"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(root):
     """One JupyterLab for the tests that do not kill it."""
     root.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from flowstudy.corpus.synthesis import Mix, generate
 from flowstudy.systems import wire
 from flowstudy.systems.slm.generate import Generator, ModelError, fingerprint
 from flowstudy.systems.slm.prepare import TrainingError
+from flowstudy.systems.slm.recipe import Asking, Recipe
 
 pytestmark = pytest.mark.slow
 
@@ -40,15 +41,15 @@ def examples():
 def tune(tiny, examples, out, **options):
     from flowstudy.systems.slm.train import fine_tune
 
-    options = {"engine": "trl", "batch": 2, "steps": 20, "evaluations": 2, "k": 2, "validation_examples": 2} | options
-    return fine_tune(tiny, examples, examples[:2], out, **options)
+    recipe = Recipe(**{"engine": "trl", "batch": 2, "steps": 20, "evaluations": 2, "judged": 2} | options)
+    return fine_tune(tiny, examples, examples[:2], out, recipe, Asking(k=2))
 
 
 @pytest.fixture(scope="module")
 def tuned(tiny, examples, tmp_path_factory):
     """A finished run."""
     out = tmp_path_factory.mktemp("run")
-    return out, tune(tiny, examples, out, method="full", reload_examples=2)
+    return out, tune(tiny, examples, out, method="full", reloads=2)
 
 
 def test_fine_tuning_learns_records_and_survives_a_reload(tuned):

@@ -19,6 +19,8 @@ from flowstudy.systems.uses import catalogue_uses
 
 #: How often a platform entry that the retriever missed is offered in training all the same.
 PLATFORM: Final = 0.35
+#: How often suggestions are shown in no order, as the oracle's are: a model that learns to trust the first is misled.
+UNSORTED: Final = 1 / 6
 _SHELF: Final = {"trigger": 0, "action": 1, "subflow": 1, "table": 2, "column": 3}
 
 
@@ -68,21 +70,27 @@ def pairs(
     one an example for the strategy `whole`, an outline and one for each step with inputs for `decomposed`.
 
     `complete` adds what the reference needs and the retriever missed (see `completed`), so that the model is never
-    taught to spell a name that it cannot know. Raises ValueError naming an example whose domain has no catalogue.
+    taught to spell a name that it cannot know, and shows one prompt in six in no order. Raises ValueError naming an
+    example whose domain has no catalogue.
     """
     found = []
     offers = suggest_all(retriever, examples, catalogues, k, seed, rankers=rankers)
     for example in examples:
         catalogue, suggestions = catalogues[example.domain], offers[example.id]
         if complete:
-            suggestions = completed(
-                suggestions, example, catalogue, random.Random(f"{seed}|{example.id}"), platform=PLATFORM
-            )
+            suggestions = _as_in_training(suggestions, example, catalogue, random.Random(f"{seed}|{example.id}"))
         if strategy == "whole":
             found.append(pair(example, catalogue, suggestions, prompt=prompt))
         else:
             found += stage_pairs(example, catalogue, suggestions, prompt=prompt)
     return found
+
+
+def _as_in_training(
+    suggestions: Sequence[Suggestion], example: Example, catalogue: Catalogue, rng: random.Random
+) -> list[Suggestion]:
+    found = completed(suggestions, example, catalogue, rng, platform=PLATFORM)
+    return _shuffled(found, rng) if rng.random() < UNSORTED else found
 
 
 def completed(
@@ -127,8 +135,7 @@ def invented_pairs(
     seed: int, mix: Mix, per_environment: int = 24, offers: Sequence[int] = (4, 6, 8, 8, 10, 12), shots: int = 0
 ) -> Iterator[list[Pair]]:
     """Endless training material for the seed model: the pairs of one invented environment after another, each with
-    one of `offers` as its k for the retriever. One prompt in six has its suggestions in no order, as the oracle's
-    have; with `shots`, each prompt begins with up to so many examples of the same environment.
+    one of `offers` as its k for the retriever, completed and sometimes in no order as in `pairs`; with `shots`, each prompt begins with up to so many examples of the same environment.
     """
     number = 0
     while True:
@@ -138,8 +145,7 @@ def invented_pairs(
         offered = []
         for example in examples:
             found = retrieve("lexical", example.requirement, catalogue, rng.choice(list(offers)))
-            found = completed(found, example, catalogue, rng, platform=PLATFORM)
-            offered.append(_shuffled(found, rng) if rng.random() < 1 / 6 else found)
+            offered.append(_as_in_training(found, example, catalogue, rng))
         shown = [Shot(*both) for both in zip(examples, offered, strict=True)]
         yield [
             pair(shot.example, catalogue, shot.suggestions, shots=_others(shown, n, shots, rng))

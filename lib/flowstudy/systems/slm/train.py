@@ -16,15 +16,14 @@ from typing import Any, Final
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.progress import progress
-from flowstudy.systems.records import Strategy
-from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.slm import SEED_MODEL
 from flowstudy.systems.slm.data import Pair, pairs
 from flowstudy.systems.slm.energy import EnergyMeter
-from flowstudy.systems.slm.engines import Engine, Loaded, Lora, Method, load_base
+from flowstudy.systems.slm.engines import Loaded, load_base
 from flowstudy.systems.slm.judge import Judge, answers
 from flowstudy.systems.slm.muon import fast_bf16
 from flowstudy.systems.slm.prepare import Prepared, TrainingError, prepare
+from flowstudy.systems.slm.recipe import Asking, Recipe
 from flowstudy.systems.slm.reload import ask_fresh, fresh_process
 from flowstudy.systems.slm.report import TrainingReport
 from flowstudy.systems.slm.watch import Watch, as_callback, trainer_class
@@ -39,79 +38,59 @@ def fine_tune(
     examples: Sequence[Example],
     validation: Sequence[Example],
     out_dir: str | Path,
+    recipe: Recipe | None = None,
+    asking: Asking | None = None,
     *,
-    method: Method = "lora",
-    engine: Engine = "auto",
     catalogues: Mapping[str, Catalogue] | None = None,
-    k: int = 8,
-    retriever: str = "lexical",
-    rankers: Mapping[str, Ranker] | None = None,
-    prompt: str = "pointed",
-    strategy: Strategy = "whole",
-    epochs: float = 1.0,
-    steps: int | None = None,
-    rate: float | None = None,
-    batch: int = 8,
-    seed: int = 0,
-    max_minutes: float = 5.0,
-    evaluations: int = 4,
-    patience: int = 3,
-    validation_examples: int = 24,
-    reload_examples: int = 4,
-    lora: Lora | None = None,
-    context: int | None = None,
     usd_per_hour: float | None = None,
 ) -> TrainingReport:
     """Train `base` (`seed`, a folder, or a name that Unsloth loads) on `examples`; the result lies in `out_dir/model`.
 
-    Args:
-        k: suggestions offered per kind, as `SystemSpec.suggestions` when the model is asked.
-        rankers: by domain, what the retriever `trained` needs (see `systems.run_rankers`).
-        strategy: `whole` trains the one stage of that name, `decomposed` the outline and the inputs of each step.
-        steps: updates of `batch` examples; None for `epochs`. `max_minutes` limits training in any case.
-        evaluations: how often validation FlowSim (0..1) is measured and a checkpoint written; training stops when it
-            has not risen `patience` times, and the best state is what is kept.
-        usd_per_hour: price of this machine, for the cost of training in the report.
-
-    When memory runs out, batches are halved, gradients accumulated, and the report says so. A killed run goes on from
-    its last checkpoint when called with the same arguments. Raises TrainingError for data without anything to learn
-    from (naming records), a checkpoint or base that cannot be read, too little memory for one example, and a saved
-    model that answers differently after a reload.
+    `catalogues` are by domain, None for the shipped ones; `usd_per_hour` is the price of this machine, for the cost of
+    training in the report. When memory runs out, batches are halved, gradients accumulated, and the report says so. A
+    killed run goes on from its last checkpoint when called with the same arguments. Raises TrainingError for data
+    without anything to learn from (naming records), a checkpoint or base that cannot be read, too little memory for
+    one example, and a saved model that answers differently after a reload.
     """
     from flowstudy.corpus.environments import catalogues_for
 
+    recipe, asking = recipe or Recipe(), asking or Asking()
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
     base = str(SEED_MODEL if str(base) == "seed" else base)
     if not examples:
         raise TrainingError("training split: expected at least one example, got none; write or generate some")
     shelves = dict(catalogues or catalogues_for([*examples, *validation]))
-    offered: dict[str, Any] = {"k": k, "retriever": retriever, "rankers": rankers, "prompt": prompt}
-    found = pairs(examples, shelves, seed=seed, strategy=strategy, **offered)
-    judge = Judge(validation[:validation_examples], shelves, strategy=strategy, **offered)
+    found = pairs(examples, shelves, seed=recipe.seed, **asking._asdict())
+    judge = Judge(validation[: recipe.judged], shelves, **asking._asdict())
     with fresh_process() as fresh:
-        pieces = 1
-        while True:
-            loaded = load_base(base, method, engine, lora or Lora(), seed, context)
-            ready = prepare(found, loaded.tokenizer, loaded.context)
-            report = TrainingReport.before(out, base, method, loaded, ready)
-            report.batch = _batch_text(batch, pieces)
-            report.write(out / "before.json")
-            total = steps or max(1, round(epochs * len(ready.rows) / batch))
-            every = max(1, total // max(1, evaluations))
-            settings = _settings(loaded, out, total, every, rate or RATES[method], batch // pieces, seed)
-            settings.gradient_accumulation_steps = pieces
-            watch = Watch(loaded, judge, out, report, every, max_minutes, patience)
-            if _train(loaded, ready, watch, out, settings):
-                break
-            if pieces * 2 > batch:
-                raise TrainingError(f"fine-tune of {base}: out of memory with one example at a time; {_SMALLER}")
-            pieces *= 2
+        loaded, report = _fit(base, found, judge, out, recipe)
         report.cost_usd = None if usd_per_hour is None else round(report.seconds / 3600 * usd_per_hour, 6)
-        checks = pairs((validation or examples)[:reload_examples], shelves, complete=False, **offered)
+        whole = asking._replace(strategy="whole")
+        checks = pairs((validation or examples)[: recipe.reloads], shelves, complete=False, **whole._asdict())
         _check_reload(fresh, loaded, checks, report)
         report.write(out / "report.json")
     return report
+
+
+def _fit(base: str, found: list[Pair], judge: Judge, out: Path, recipe: Recipe) -> tuple[Loaded, TrainingReport]:
+    """Train, in smaller and smaller pieces of a batch until memory is enough."""
+    pieces = 1
+    while True:
+        loaded = load_base(base, recipe.method, recipe.engine, recipe.lora, recipe.seed, recipe.context)
+        ready = prepare(found, loaded.tokenizer, loaded.context)
+        report = TrainingReport.before(out, base, recipe.method, loaded, ready)
+        report.batch = _batch_text(recipe.batch, pieces)
+        report.write(out / "before.json")
+        total = recipe.steps or max(1, round(recipe.epochs * len(ready.rows) / recipe.batch))
+        every = max(1, total // max(1, recipe.evaluations))
+        settings = _settings(loaded, out, total, every, recipe, pieces)
+        watch = Watch(loaded, judge, out, report, every, recipe.max_minutes, recipe.patience)
+        if _train(loaded, ready, watch, out, settings):
+            return loaded, report
+        if pieces * 2 > recipe.batch:
+            raise TrainingError(f"fine-tune of {base}: out of memory with one example at a time; {_SMALLER}")
+        pieces *= 2
 
 
 def _batch_text(batch: int, pieces: int) -> str:
@@ -158,16 +137,17 @@ def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: A
     return True
 
 
-def _settings(loaded: Loaded, out: Path, total: int, every: int, rate: float, batch: int, seed: int) -> Any:
+def _settings(loaded: Loaded, out: Path, total: int, every: int, recipe: Recipe, pieces: int) -> Any:
     import torch
     from trl import SFTConfig  # type: ignore[attr-defined]
 
     cuda = torch.cuda.is_available()
     return SFTConfig(
-        output_dir=str(out / "checkpoints"), per_device_train_batch_size=batch, max_steps=total, learning_rate=rate,
-        lr_scheduler_type="cosine", warmup_steps=max(1, total // 20), weight_decay=0.01, max_grad_norm=1.0, seed=seed,
-        data_seed=seed, logging_steps=max(1, min(10, total // 10)), save_strategy="steps", save_steps=every,
-        save_total_limit=2, report_to=[],
+        output_dir=str(out / "checkpoints"), per_device_train_batch_size=recipe.batch // pieces,
+        gradient_accumulation_steps=pieces, max_steps=total, learning_rate=recipe.rate or RATES[recipe.method],
+        lr_scheduler_type="cosine", warmup_steps=max(1, total // 20), weight_decay=0.01, max_grad_norm=1.0,
+        seed=recipe.seed, data_seed=recipe.seed, logging_steps=max(1, min(10, total // 10)),
+        save_strategy="steps", save_steps=every, save_total_limit=2, report_to=[],
         bf16=cuda or fast_bf16(), fp16=False, train_sampling_strategy="group_by_length", use_cpu=not cuda,
         max_length=loaded.context,
         completion_only_loss=True, packing=cuda and find_spec("flash_attn") is not None,
