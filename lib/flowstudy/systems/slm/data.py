@@ -135,7 +135,8 @@ def invented_pairs(
     seed: int, mix: Mix, per_environment: int = 24, offers: Sequence[int] = (4, 6, 8, 8, 10, 12), shots: int = 0
 ) -> Iterator[list[Pair]]:
     """Endless training material for the seed model: the pairs of one invented environment after another, each with
-    one of `offers` as its k for the retriever, completed and sometimes in no order as in `pairs`; with `shots`, each prompt begins with up to so many examples of the same environment.
+    one of `offers` as its k for the retriever, its suggestions completed and sometimes in no order as in `pairs`; with
+    `shots`, each prompt begins with up to so many examples of the same environment.
     """
     number = 0
     while True:
