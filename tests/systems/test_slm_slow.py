@@ -38,11 +38,13 @@ def examples():
     return list(generate(shipped_catalogue("hr"), 24, seed=0, mix=Mix(sizes=(1, 2))))
 
 
-def tune(tiny, examples, out, **options):
+def tune(tiny, examples, out, strategy="whole", usd_per_hour=None, **options):
     from flowstudy.systems.slm.train import fine_tune
 
     recipe = Recipe(**{"engine": "trl", "batch": 2, "steps": 20, "evaluations": 2, "judged": 2} | options)
-    return fine_tune(tiny, examples, examples[:2], out, recipe, Asking(k=2))
+    return fine_tune(
+        tiny, examples, examples[:2], out, recipe, Asking(k=2, strategy=strategy), usd_per_hour=usd_per_hour
+    )
 
 
 @pytest.fixture(scope="module")
