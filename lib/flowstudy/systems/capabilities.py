@@ -7,6 +7,7 @@ references and were tried against LiteLLM 1.106 on loopback servers.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 
@@ -16,7 +17,7 @@ class Family(NamedTuple):
 
     `keys` are environment variables, any one of which is enough; `bases` those that move the base URL, and `base`
     is where it goes without them (None: LiteLLM's own default). `cap` is the most calls in flight. `in_process`: a
-    model in this process answers what waits as one batch, of `cap` calls, and the last one waits for the first.
+    model in this process, which answers what waits as one batch.
     """
 
     name: str
@@ -37,8 +38,14 @@ class Family(NamedTuple):
     timeout_s: float = 120.0
 
     def in_flight(self, wanted: int | None) -> int:
-        """Calls at a time when `wanted` are asked for (None: as many as the family takes)."""
-        return self.cap if self.in_process else max(1, min(wanted or self.cap, self.cap))
+        """Calls at a time when `wanted` are asked for (None: as many as the family takes).
+
+        A model in this process takes a whole batch where there is a GPU. On two cores that would not pay: of the seed
+        model, 32 answers at a time take a sixth less CPU time than 8, and five times as long each.
+        """
+        if wanted is None or (self.in_process and has_gpu()):
+            return self.cap
+        return max(1, min(wanted, self.cap))
 
     def limit_s(self, wanted: float | None) -> float:
         """Wall-clock limit of one attempt when `wanted` seconds are asked for; a batch has that of the family."""
@@ -53,7 +60,7 @@ _ANTHROPIC: Final[dict[str, Any]] = {
 _GEMINI: Final[dict[str, Any]] = {"keys": ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "bases": ("GEMINI_API_BASE",)}
 
 FAMILIES: Final = (
-    Family("small local model", r"slm/", logprobs=True, local=True, in_process=True, cap=32, timeout_s=900.0),
+    Family("small local model", r"slm/", logprobs=True, local=True, in_process=True, cap=64, timeout_s=900.0),
     Family("openai reasoning", r"openai/(o\d|gpt-5)", temperature=False, seed=False, reasoning_effort=True, thinks=True,
            **_OPENAI),
     Family("openai", r"openai/(gpt-|chatgpt-|ft:gpt-)", logprobs=True, **_OPENAI),
@@ -74,6 +81,11 @@ FAMILIES: Final = (
     Family("ollama", r"ollama(_chat)?/", bases=("OLLAMA_API_BASE",), base="http://127.0.0.1:11434", local=True, cap=4,
            timeout_s=600.0),
 )  # fmt: skip
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA card, found without loading torch."""
+    return any(Path("/proc/driver/nvidia/gpus").glob("*"))
 
 
 def family_of(model: str) -> Family | None:
