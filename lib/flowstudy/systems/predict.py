@@ -70,9 +70,11 @@ def run_system(
     if spec.model in BASELINES:
         _run_baseline(spec, todo, examples, train, path, dry_run)
         return _collect(path, tasks)
+    if not todo:
+        return _collect(path, tasks)
     expected = estimate(spec, todo, in_flight=max_in_flight, steps=_usual_steps(train), prices=prices)
     keep_estimate(path, tasks, expected)
-    if todo and not dry_run:
+    if not dry_run:
         options = {"prices": prices, "policy": policy, "max_in_flight": max_in_flight, "timeout_s": timeout_s}
         _run_model(spec, todo, path, expected, max_cost_usd, budget, options)
     return _collect(path, tasks)
