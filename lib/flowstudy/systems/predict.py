@@ -69,14 +69,12 @@ def run_system(
     todo = [task for task in tasks if _key_of(done, task) != task.key]
     if spec.model in BASELINES:
         _run_baseline(spec, todo, examples, train, path, dry_run)
-        return _collect(path, tasks)
-    if not todo:
-        return _collect(path, tasks)
-    expected = estimate(spec, todo, in_flight=max_in_flight, steps=_usual_steps(train), prices=prices)
-    keep_estimate(path, tasks, expected)
-    if not dry_run:
+    elif todo:
+        expected = estimate(spec, todo, in_flight=max_in_flight, steps=_usual_steps(train), prices=prices)
+        keep_estimate(path, tasks, expected)
         options = {"prices": prices, "policy": policy, "max_in_flight": max_in_flight, "timeout_s": timeout_s}
-        _run_model(spec, todo, path, expected, max_cost_usd, budget, options)
+        if not dry_run:
+            _run_model(spec, todo, path, expected, max_cost_usd, budget, options)
     return _collect(path, tasks)
 
 
