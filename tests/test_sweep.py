@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flowstudy import sweep
 from flowstudy.matrix import Matrix
 from flowstudy.plan import describe
-from flowstudy.run import run_members
+from flowstudy.run import PROFILES, run_members
 from flowstudy.run_folder import Run, write_json
 from flowstudy.study import NOTEBOOKS, Study, StudyError, load_study
 from flowstudy.sweep import expand, members
@@ -96,6 +97,20 @@ def test_a_cell_without_its_key_is_skipped_by_name(monkeypatch: pytest.MonkeyPat
     skipped = {cell.name: cell.skipped for cell in expand(study)}
     assert not skipped["nearest"] and "export OPENAI_API_KEY" in skipped["gpt-4o"]
     assert "cells/gpt-4o/" not in members(expand(study)) and "gpt-4o skipped" in " ".join(describe(study).split())
+
+
+def test_jobs_ask_a_cluster_for_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fine-tuning for cards, asking hosted models for a share of what the profile allows at a time."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    sweep._not_ready.cache_clear()
+    matrix = Matrix.model_validate({"systems": ["slm-tuned", "gpt-4o"]})
+    runs = members(expand(load_study(ROOT / "study.yaml", "gpu").model_copy(update={"matrix": matrix})))
+    sweep._not_ready.cache_clear()
+    assert {run.resources()["02_fine_tune"]["gpu"] for run in runs.values() if "02_fine_tune" in run.notebooks} == {1}
+    asks = {place: run.resources()["03_prompt"]["api"] for place, run in runs.items() if "03_prompt" in run.notebooks}
+    assert asks == {"cells/slm-tuned/": 0, "cells/gpt-4o/": 1}
+    limits = yaml.safe_load((PROFILES / "slurm" / "config.yaml").read_text())["resources"]
+    assert limits["api"] > 0
 
 
 def test_a_sweep_in_which_nothing_can_run_says_so_for_every_cell(tmp_path: Path) -> None:
