@@ -10,7 +10,7 @@ import yaml
 from flowstudy import sweep
 from flowstudy.matrix import Matrix
 from flowstudy.plan import describe
-from flowstudy.run import PROFILES, run_members
+from flowstudy.run import PROFILES, _locally, run_members
 from flowstudy.run_folder import Run, write_json
 from flowstudy.study import NOTEBOOKS, Study, StudyError, load_study
 from flowstudy.sweep import expand, members
@@ -100,15 +100,15 @@ def test_a_cell_without_its_key_is_skipped_by_name(monkeypatch: pytest.MonkeyPat
 
 
 def test_jobs_ask_a_cluster_for_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fine-tuning for cards, asking hosted models for a share of what the profile allows at a time."""
+    """Training and asking a model for cards, asking hosted ones for a share of what the profile allows at a time."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     sweep._not_ready.cache_clear()
     matrix = Matrix.model_validate({"systems": ["slm-tuned", "gpt-4o"]})
     runs = members(expand(load_study(ROOT / "study.yaml", "gpu").model_copy(update={"matrix": matrix})))
     sweep._not_ready.cache_clear()
-    assert {run.resources()["02_fine_tune"]["gpu"] for run in runs.values() if "02_fine_tune" in run.notebooks} == {1}
-    asks = {place: run.resources()["03_prompt"]["api"] for place, run in runs.items() if "03_prompt" in run.notebooks}
-    assert asks == {"cells/slm-tuned/": 0, "cells/gpt-4o/": 1}
+    assert runs["cells/slm-tuned/"].resources() == {"02_fine_tune": {"gpu": 1}, "03_prompt": {"gpu": 1, "api": 0}}
+    assert runs["cells/gpt-4o/"].resources() == {"02_fine_tune": {"gpu": 0}, "03_prompt": {"gpu": 0, "api": 1}}
+    assert _locally(8, runs)[-1] == "gpu=1", "on one machine those that need the card take turns"
     limits = yaml.safe_load((PROFILES / "slurm" / "config.yaml").read_text())["resources"]
     assert limits["api"] > 0
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from flowstudy.lifeline import descendants, kill, memory_limit_gib, only_one
 from flowstudy.notebook import check_parameters, run_dir
-from flowstudy.run_folder import Run, this_machine, write_json
+from flowstudy.run_folder import Run, hardware, this_machine, write_json
 from flowstudy.sharing import Member, forget_all_stale, write_members
 from flowstudy.status import print_summary, write_page
 from flowstudy.study import Study, StudyError, fingerprint, hash_corpus, hash_files
@@ -61,12 +61,13 @@ def run_members(
         started = time.monotonic()
         status = 0
         if forget_all_stale(home, members):
-            status = _snakemake(home, cores, cores if len(members) == 1 else 1, _profile(executor))
+            machine = _executor(executor, cores) if executor else _locally(cores, members)
+            status = _snakemake(home, machine, threads=cores if len(members) == 1 else 1)
             _look_at_corpora(home, members)
         status = print_summary(home, status, time.monotonic() - started)
-        machine = this_machine(home.root)
+        made_by = this_machine(home.root)
         for place, member in members.items():
-            home.member(place).write_manifest(asked, member.study.model_dump(mode="json"), machine)
+            home.member(place).write_manifest(asked, member.study.model_dump(mode="json"), made_by)
         write_page(home)
     return status
 
@@ -103,22 +104,27 @@ def _look_at_corpora(home: Run, members: Mapping[str, Member]) -> None:
         print(f"corpus {names} changed while the run was at work: what is done is of the corpus as it was")
 
 
-def _profile(executor: str) -> list[str]:
-    if not executor:
-        return []
-    shipped = PROFILES / executor
-    folder = shipped if (shipped / "config.yaml").is_file() else Path(executor).resolve()
+def _locally(cores: int, members: Mapping[str, Member]) -> list[str]:
+    """Snakemake's options for this machine: so many cores, and jobs that need a card take turns."""
+    asked = max(count.get("gpu", 0) for member in members.values() for count in member.resources().values())
+    return ["--cores", str(cores), "--resources", f"gpu={max(asked, len(hardware()['gpus']))}"]
+
+
+def _executor(name: str, jobs: int) -> list[str]:
+    """Snakemake's options for a profile, shipped or in a folder of one's own, with so many jobs at a time."""
+    shipped = PROFILES / name
+    folder = shipped if (shipped / "config.yaml").is_file() else Path(name).resolve()
     if not (folder / "config.yaml").is_file():
         known = sorted(path.parent.name for path in PROFILES.glob("*/config.yaml"))
-        raise StudyError(f"executor {executor!r}: expected one of {known} or a folder with a Snakemake config.yaml")
-    return ["--profile", str(folder)]
+        raise StudyError(f"executor {name!r}: expected one of {known} or a folder with a Snakemake config.yaml")
+    return ["--jobs", str(jobs), "--profile", str(folder)]
 
 
-def _snakemake(home: Run, cores: int, threads: int, profile: list[str]) -> int:
+def _snakemake(home: Run, machine: list[str], threads: int) -> int:
     """What is to be done was decided by content (`forget_all_stale`); Snakemake makes the marks that are missing."""
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(home.root / "Snakefile"), "--directory", str(home.path),
-        *(["--jobs", str(cores)] if profile else ["--cores", str(cores)]), *profile, "--keep-going", "--nolock",
+        *machine, "--keep-going", "--nolock",
         "--rerun-incomplete", "--rerun-triggers", "params",
         "--config", f"run={home.path}", f"root={home.root}", f"python={sys.executable}", f"threads={threads}",
     ]  # fmt: skip

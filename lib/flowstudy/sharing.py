@@ -14,6 +14,7 @@ from flowstudy.run_folder import Run, write_json
 from flowstudy.study import NOTEBOOKS, Study
 from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.journal import journal_file
+from flowstudy.systems.slm.variants import models_to_train
 
 
 class Member(NamedTuple):
@@ -30,10 +31,12 @@ class Member(NamedTuple):
     values: Mapping[str, Any] = MappingProxyType({})
 
     def resources(self) -> dict[str, dict[str, int]]:
-        """What a notebook needs besides cores: GPUs to fine-tune, a share of the providers' patience to prompt."""
+        """What a notebook needs besides cores: GPUs to train and to ask a model, a share of the providers' patience."""
         models = [spec.model for spec in self.study.systems.values()]
         remote = any(not family.local for model in models if (family := family_of(model)) is not None)
-        return {"02_fine_tune": {"gpu": self.study.fine_tune.gpus}, "03_prompt": {"api": int(remote)}}
+        trains = models_to_train(self.study.systems.values(), self.study.fine_tune.variants)
+        gpu = self.study.fine_tune.gpus if trains else 0
+        return {"02_fine_tune": {"gpu": gpu}, "03_prompt": {"gpu": gpu, "api": int(remote)}}
 
 
 def write_members(home: Run, members: Mapping[str, Member]) -> None:
