@@ -128,7 +128,7 @@ def policy_table(
     and high. Cost in US dollars per 1,000 requests and latency in seconds are those of `economics_table`; `missing`
     names what is not known. Nothing that both answered: the figures are NaN and `reason` says why.
     """
-    judged = scores[scores["split"].isin(JUDGED)]
+    judged = scores[scores["split"].isin(JUDGED) & (scores["measure"] == measure)]
     routed = policy_scores(judged, hybrids)
     interval = functools.partial(mean_interval, level=level, seed=seed, resamples=resamples)
     money = economics_table(routed, assumptions, measure, seed=seed) if len(routed) else pd.DataFrame({"system": []})

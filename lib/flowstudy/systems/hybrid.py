@@ -235,11 +235,12 @@ def apply_policy(
     if policy not in POLICIES:
         raise ValueError(f"policy {policy!r}: expected one of {', '.join(POLICIES)}")
     pairs = pairing.pairs
-    gate = choose_gate(pairs, quality, toll)
+    gated = policy in ("cascade", "random")
+    gate = choose_gate(pairs, quality, toll) if gated else Gate(validator=False, threshold=-math.inf)
     rules = {"cascade": str(gate), "random": "a coin", "oracle": "the reference", "best-of-two": "fewer faults"}
     routes = _routers(seed, quality)[policy](pairs, gate)
     judged = [route for route in routes if route.pair.split in JUDGED]
-    reason = gate.reason if policy in ("cascade", "random") and pairs else ""
+    reason = gate.reason if gated and pairs else ""
     if not judged:
         reason = f"{' and '.join(pairing.names)}: no judged example was answered by both"
     report = PolicyReport(
