@@ -91,8 +91,16 @@ def test_lab_by_mouse_and_keys_then_a_killed_server_loses_nothing(browser, root,
         again.stop()
 
 
-def test_typing_a_note_is_not_a_shortcut(browser, lab, workplace):
+def test_inputs_open_on_demand_and_typing_a_note_is_not_a_shortcut(browser, lab, workplace):
     page = open_lab(browser, lab, workplace)
+    closed = page.locator(".fs-inputs:not(.fs-open)")
+    count = closed.count()
+    page.click(".fs-inputs:not(.fs-open) > button")
+    assert closed.count() == count - 1 and page.locator(".fs-inputs.fs-open > div").first.is_visible()
+    page.keyboard.press("f")  # the keys are still the tagger's: now all are open
+    assert wait_until(lambda: closed.count() == 0)
+    page.keyboard.press("f")
+    assert wait_until(lambda: closed.count() == count)
     page.click(".fs-asked")
     page.keyboard.press("/")
     page.keyboard.type("missing steps, see dd x")

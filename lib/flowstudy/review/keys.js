@@ -27,21 +27,27 @@ function render({ model, el }) {
     event.preventDefault();
     if (!event.repeat) model.send({ key: event.key, position: Number(find(".fs-bar")?.dataset.position) });
   };
-  const onClick = (event) => { if (!typing(event.target) && !event.target.closest("button, summary")) home(); };
+  const onPress = (event) => { if (!typing(event.target) && !event.target.closest("button, summary")) home(); };
+  const onClick = (event) => { // the inputs of one step
+    const inputs = event.target.closest(".fs-inputs > button")?.parentElement;
+    if (inputs) { inputs.classList.toggle("fs-open"); home(); }
+  };
   const attach = () => {
     root = el.closest(".fs-tagger");
     if (!root) { timer = setTimeout(attach, 50); return; }
     root.tabIndex = 0;
     root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own way to leave keys alone
     root.addEventListener("keydown", onKey, true);
-    root.addEventListener("mousedown", onClick);
+    root.addEventListener("mousedown", onPress);
+    root.addEventListener("click", onClick);
     if (model.get("focus")) home();
   };
   let timer = setTimeout(attach, 0);
   return () => {
     clearTimeout(timer);
     root?.removeEventListener("keydown", onKey, true);
-    root?.removeEventListener("mousedown", onClick);
+    root?.removeEventListener("mousedown", onPress);
+    root?.removeEventListener("click", onClick);
   };
 }
 export default { render };
