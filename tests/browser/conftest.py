@@ -82,7 +82,8 @@ class Server:
                 [sys.executable, "-m", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
             )
         self._wait(token)
-        self.token = re.search(r"token=([\w-]+)", self.log.read_text())[1]  # `flowstudy tag` makes its own
+        printed = re.search(r"token=([\w-]+)", self.log.read_text())  # `flowstudy tag` makes its own token
+        self.token = printed[1] if printed else token
 
     def _configure(self, home):
         settings = home / ".jupyter/lab/user-settings/@jupyterlab/apputils-extension"
