@@ -59,6 +59,16 @@ class Session:
         return self.items[self.position]
 
     @property
+    def selected(self) -> list[str]:
+        """The ticked categories of the answer at hand; at first it waits for the proposals."""
+        return self._ticked_now()[0]
+
+    @property
+    def unknown(self) -> list[str]:
+        """Categories of a stored verdict that the taxonomy does not know; they are kept."""
+        return self._ticked_now()[1]
+
+    @property
     def done(self) -> int:
         """How many answers of the queue this annotator has confirmed or skipped."""
         return sum(self._settled(item) for item in self.items)
@@ -93,8 +103,14 @@ class Session:
         self.opinions = others if self.role == "adjudicator" else []
         if self.saved is not None:
             self.states[self.item.place] = self.saved.state
-        self.selected, self.unknown = map(list, self.taxonomy.resolve_all(self._ticked_first()))
         self.note = "" if self.saved is None else self.saved.note
+        self._ticked: tuple[list[str], list[str]] | None = None
+        self._explanation(self.position)
+
+    def _ticked_now(self) -> tuple[list[str], list[str]]:
+        if self._ticked is None:
+            self._ticked = self.taxonomy.resolve_all(self._ticked_first())
+        return self._ticked
 
     def _ticked_first(self) -> list[str]:
         if self.saved is not None:
@@ -151,9 +167,10 @@ class Session:
 
     def _save(self, state: State, categories: list[str], note: str, seconds: float | None = None) -> None:
         before = self.saved.id if self.saved else None
-        tag = self._tag(self.position, state, [*categories, *self.unknown], note, seconds, before)
+        unknown = self.unknown
+        tag = self._tag(self.position, state, [*categories, *unknown], note, seconds, before)
         self.store.add(tag)
-        self.saved, self.selected, self.note = tag, list(categories), note
+        self.saved, self._ticked, self.note = tag, (list(categories), unknown), note
         self.states[tag.place] = state
         self._actions.append((self.position, tag))
 

@@ -106,15 +106,13 @@ class Tagger:
             "forward": ("→", ""), "inputs": ("All inputs  f", ""),
         }  # fmt: skip
         buttons = [self._action(name, words, look) for name, (words, look) in labels.items()]
-        acts = w.HBox([*buttons, w.Label("jump to  j", layout=self._plain), self.jump], layout=self._row)
-        acts.add_class("fs-acts")
+        jump = [w.Label("jump to  j", layout=self._plain), self.jump]
+        acts = w.HBox([*buttons, *jump], layout=self._row, **_styled("fs-acts"))
         legend = "".join(f"<span><kbd>{escape(key)}</kbd> {escape(words)}</span>" for key, words in LEGEND)
         help_ = self._html(f'<div class="fs-legend">{legend}</div>{definitions_html(self.session.taxonomy)}')
         style = self._html(f"<style>{_asset('tagger.css')}</style>")
         parts = [style, self.bar, self.error, self.view, acts, self._choice_groups(), self.note, help_, self.keys]
-        box = w.VBox(parts)
-        box.add_class("fs-tagger")
-        return box
+        return w.VBox(parts, **_styled("fs-tagger"))
 
     def _html(self, text: str = "") -> Any:
         import ipywidgets as w
@@ -130,22 +128,18 @@ class Tagger:
             if buttons:
                 label = w.Label(group.title, **look)
                 look["style"] = label.style  # one look for all: the page opens sooner
-                groups.append(w.HBox([label, *buttons], layout=self._row))
-                groups[-1].add_class("fs-group")
-        box = w.HBox(groups, layout=self._row)
-        box.add_class("fs-groups")
-        return box
+                groups.append(w.HBox([label, *buttons], layout=self._row, **_styled("fs-group")))
+        return w.HBox(groups, layout=self._row, **_styled("fs-groups"))
 
     def _choice_buttons(self) -> dict[str, Any]:
         import ipywidgets as w
 
-        buttons, look = {}, dict[str, Any](layout=self._plain)
+        buttons, look = {}, {"layout": self._plain, **_styled("fs-choice")}
         for name, category in self.session.taxonomy.categories.items():
             words = f"{category.key} · {category.title}" if category.key else category.title
             rule = f"{category.definition} {category.rule}"
             button = w.ToggleButton(description=words, tooltip=rule, **look)
             look["style"] = button.style
-            button.add_class("fs-choice")
             button.observe(self._on_choice(name), "value")
             buttons[name] = button
         return buttons
@@ -153,8 +147,7 @@ class Tagger:
     def _action(self, name: str, words: str, look: str) -> Any:
         import ipywidgets as w
 
-        button = w.Button(description=words, button_style=look, layout=self._plain)
-        button.add_class("fs-act")
+        button = w.Button(description=words, button_style=look, layout=self._plain, **_styled("fs-act"))
         button.on_click(lambda _: self._guarded(getattr(self, f"_{name}")))
         return button
 
@@ -232,6 +225,11 @@ class _Shown:
         words = f"Not saved. {type(error).__name__}: {error}"
         self.place.value = f'<div class="fs-error" role="alert">{escape(words)}</div>'
         return True
+
+
+def _styled(*names: str) -> dict[str, Any]:
+    """Classes for CSS, given when a widget is made: `add_class` would send one more message for each."""
+    return {"_dom_classes": names}
 
 
 def _key_catcher(keys: list[str]) -> Any:
