@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from flowstudy.analysis.comparison import compare, repeat_spread
-from flowstudy.analysis.statistics import mean_interval, nested_interval, relative_difference
+from flowstudy.analysis.nested import nested_interval
+from flowstudy.analysis.statistics import mean_interval, relative_difference
 
 
 def test_percent_known_value_and_interval():

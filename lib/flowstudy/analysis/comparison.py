@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from flowstudy.analysis.measures import ANSWERED, PRIMARY
+from flowstudy.analysis.nested import nested_draws, nested_interval, span
 from flowstudy.analysis.statistics import (
     FEW,
     RESAMPLES,
@@ -22,12 +23,9 @@ from flowstudy.analysis.statistics import (
     detectable_difference,
     holm,
     mean_interval,
-    nested_draws,
-    nested_interval,
     paired_difference,
     permutation_p,
     relative_difference,
-    span,
 )
 
 Sources = Mapping[str, Hashable]

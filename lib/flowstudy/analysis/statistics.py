@@ -64,7 +64,7 @@ def mean_interval(
     `clusters` names each value's source (a workflow that gave several examples): whole clusters are resampled.
     No value: all NaN. One value, one cluster, or no spread at all: the mean without an interval.
     """
-    _check_level(level)
+    check_level(level)
     kept, groups = _clean(values, clusters)
     if kept.size == 0:
         return Interval(math.nan, math.nan, math.nan, 0, reason="no example has this score")
@@ -107,7 +107,7 @@ def relative_difference(
     Numerator and denominator are resampled together. NaN where b averages 0; no interval where a resample could
     average 0 (fewer than 10 examples of b above it) or where nothing varies.
     """
-    _check_level(level)
+    check_level(level)
     left, right = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     both = np.isfinite(_differences(left, right))
     groups = None if clusters is None else [c for c, keep in zip(clusters, both, strict=True) if keep]
@@ -123,80 +123,6 @@ def relative_difference(
         return Interval(value, math.nan, math.nan, n, reason="the same relation everywhere: nothing to resample")
     low, high = _bootstrap(gaps, bases, "BCa" if gaps.size >= _BCA_FROM else "percentile", level, resamples, seed)
     return Interval(value, 100 * low, 100 * high, n)
-
-
-def nested_interval(
-    repeats: Sequence[Values],
-    *,
-    clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> Interval:
-    """Mean over examples of the mean over their repeats; sources (or examples) are resampled, then repeats in each.
-
-    `repeats` holds one sequence of values per example (NaN left out). A percentile interval. Resampling examples alone,
-    as `mean_interval` does with averaged repeats, already holds the spread between repeats (Davison and Hinkley,
-    Bootstrap Methods, 1997, section 3.8); resampling both counts it once more, so this one is somewhat wider: the
-    gap between the two says how much the repeats matter. One repeat each: both are the same but for chance.
-    """
-    _check_level(level)
-    cells = [np.asarray(values, dtype=float) for values in repeats]
-    cells = [cell[np.isfinite(cell)] for cell in cells]
-    kept = [i for i, cell in enumerate(cells) if cell.size]
-    if not kept:
-        return Interval(math.nan, math.nan, math.nan, 0, reason="no example has this score")
-    known = [cells[i] for i in kept]
-    groups = None if clusters is None else [clusters[i] for i in kept]
-    mean = float(np.mean([cell.mean() for cell in known]))
-    one_source = _codes(len(known), groups)[1] < 2
-    if one_source or np.ptp(np.concatenate(known)) == 0:
-        what = "one source" if one_source else "all scores are equal"
-        return Interval(mean, math.nan, math.nan, len(kept), reason=f"{what}: no interval")
-    drawn = nested_draws([known], clusters=groups, seed=seed, resamples=resamples)[:, 0]
-    low, high = span(drawn, level)
-    return Interval(mean, low, high, len(kept), f"nested percentile bootstrap, {resamples} resamples")
-
-
-def nested_draws(
-    systems: Sequence[Sequence[Values]], *, clusters: Sequence[Hashable] | None = None, seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> npt.NDArray[np.float64]:  # fmt: skip
-    """Bootstrap means (resamples x systems) on the same examples: sources are resampled for all systems together, then
-    the repeats of each system apart, so that two columns can be subtracted. No example may be without a value."""
-    codes, size = _codes(len(systems[0]), None if clusters is None else list(clusters))
-    rng, found = seeded(seed, "nested"), []
-    weights = rng.multinomial(size, np.full(size, 1 / size), size=resamples)[:, codes]
-    for rows in np.array_split(weights, max(1, weights.size // 1_000_000)):
-        drawn = np.repeat(np.tile(np.arange(codes.size), len(rows)), rows.ravel())
-        counts = rows.sum(axis=1)
-        starts = np.cumsum(counts) - counts
-        found.append(
-            np.stack([np.add.reduceat(_again(cells, drawn, rng), starts) / counts for cells in systems], axis=1)
-        )
-    return np.concatenate(found)
-
-
-def span(draws: npt.NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
-    """The ends of the percentile interval of bootstrap draws."""
-    low, high = np.percentile(draws, [50 * (1 - level), 50 * (1 + level)])
-    return float(low), float(high)
-
-
-def _again(
-    cells: Sequence[Values], drawn: npt.NDArray[np.intp], rng: np.random.Generator
-) -> npt.NDArray[np.float64]:  # fmt: skip
-    """The mean of resampled repeats for each drawn example."""
-    counts = np.array([len(cell) for cell in cells])
-    inside = np.arange(counts.max()) < counts[:, None]
-    table = np.zeros(inside.shape)
-    table[inside] = np.concatenate(cells)
-    sizes, total = counts[drawn], np.zeros(drawn.size)
-    for place in range(counts.max()):
-        picks = (rng.random(drawn.size, dtype=np.float32) * sizes).astype(np.intp)
-        values = table[drawn, picks]
-        total += values if inside[:, place].all() else np.where(inside[drawn, place], values, 0.0)
-    return total / sizes
 
 
 def permutation_p(
@@ -245,7 +171,7 @@ def chance_of_best(
     if rows.size == 0:
         return np.full(table.shape[1], math.nan)
     groups = None if clusters is None else [c for c, keep in zip(clusters, complete, strict=True) if keep]
-    codes, size = _codes(len(rows), groups)
+    codes, size = cluster_codes(len(rows), groups)
     sums = np.zeros((size, rows.shape[1]))
     np.add.at(sums, codes, rows)
     counts = np.bincount(codes, minlength=size).astype(float)
@@ -289,11 +215,12 @@ def examples_needed(
 def _z_sum(power: float, level: float) -> float:
     from scipy.special import ndtri
 
-    _check_level(level)
+    check_level(level)
     return float(ndtri(0.5 + level / 2) + ndtri(power))
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """Raises ValueError unless `level` lies between 0 and 1."""
     if not 0 < level < 1:
         raise ValueError(f"interval: expected a level between 0 and 1, got {level}; 0.95 is usual")
 
@@ -314,7 +241,7 @@ def _clean(
     return numbers[finite], groups
 
 
-def _codes(size: int, groups: list[Hashable] | None) -> tuple[npt.NDArray[np.intp], int]:
+def cluster_codes(size: int, groups: list[Hashable] | None) -> tuple[npt.NDArray[np.intp], int]:
     """The one place that decides which values belong together: a code per value, and the number of clusters."""
     if groups is None:
         return np.arange(size), size
@@ -325,7 +252,7 @@ def _codes(size: int, groups: list[Hashable] | None) -> tuple[npt.NDArray[np.int
 def _by_cluster(
     values: npt.NDArray[np.float64], groups: list[Hashable] | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    codes, size = _codes(values.size, groups)
+    codes, size = cluster_codes(values.size, groups)
     sums = np.bincount(codes, values, size).astype(float)
     return sums, np.bincount(codes, minlength=size).astype(float)
 
