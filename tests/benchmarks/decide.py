@@ -15,7 +15,7 @@ from tests.decision_runs import ROOT, answers_of, examples_of, scores_of, write_
 
 
 def main() -> None:
-    """Make the run folder, execute the notebook as a run does, and time writing the report once more."""
+    """Make the run folder, execute the notebook as a run does, and say how long it and its report took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, default=1500, help="a third of them is for validation")
     parser.add_argument("--folder", type=Path, default=None)
@@ -31,7 +31,11 @@ def main() -> None:
         write_run(folder, specs, examples, answers_of(specs, examples, repeats=3), scores)
     run, started = Run(folder, ROOT), time.perf_counter()
     execute("06_decide", run, {"run_dir": str(folder)})
-    print(f"notebook 06: {time.perf_counter() - started:.1f} s; report {run.report.stat().st_size / 1e6:.1f} MB")
+    print(f"notebook 06: {time.perf_counter() - started:.1f} s (target 60)")
+    cells = json.loads((run.path / "notebooks" / "06_decide.ipynb").read_text())["cells"]
+    took = {cell["id"]: cell["metadata"].get("papermill", {}).get("duration") or 0.0 for cell in cells}
+    print(f"report: {took['06-38']:.1f} s (target 10), {run.report.stat().st_size / 1e6:.1f} MB (limit 6)")
+    print("slowest cells:", sorted(((round(seconds, 1), name) for name, seconds in took.items()), reverse=True)[:6])
     print(json.loads((folder / "finished" / "06_decide.json").read_text())["facts"])
 
 
