@@ -17,6 +17,7 @@ from flowstudy.analysis.economics import Assumptions, economics_table
 from flowstudy.analysis.sizes import by_size, fit
 from flowstudy.review import figures, pictures
 from flowstudy.review.figures import NothingToDraw
+from flowstudy.review.frontier_figures import frontier
 from flowstudy.review.report import Missing, Picture, Section, Table, write_report
 from flowstudy.review.theme import PALETTE, system_colours
 
@@ -47,7 +48,7 @@ def all_figures(scores):
         "scores": (figures.scores(summary), summary), "differences": (figures.differences(pairs), pairs),
         "statuses": (figures.statuses(status_table(scores)), status_table(scores)),
         "sizes": (figures.sizes(sizes, fit(scores, examples)), sizes), "errors": (figures.errors(rates), rates),
-        "money": (figures.frontier(money), money), "time": (figures.frontier(money, "latency_p50"), money),
+        "money": (frontier(money), money), "time": (frontier(money, "latency_p50"), money),
     }  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def test_nothing_to_draw_is_a_sentence(scores):
     unpriced = economics_table(make_scores({"a": 0.5}, costs={"a": float("nan")}), Assumptions())
     for draw in (
         lambda: figures.differences(compare(make_scores({"a": 0.5}))),
-        lambda: figures.frontier(unpriced),
+        lambda: frontier(unpriced),
         lambda: figures.scores(summarise(scores, ["tree_bleu"], by=["split"])),
         lambda: figures.errors(pd.DataFrame({"rate": []})),
         lambda: figures.statuses(status_table(scores.head(0))),
@@ -88,7 +89,7 @@ def test_nothing_to_draw_is_a_sentence(scores):
             draw()
     assert (
         "not drawn, no price: a"
-        in figures.frontier(
+        in frontier(
             economics_table(make_scores({"a": 0.5, "b": 0.6}, costs={"a": float("nan")}), Assumptions())
         ).layout.title.text
     )
@@ -98,7 +99,7 @@ def test_names_at_the_same_place_do_not_cover_each_other():
     row = {"n": 9, "low": 0.2, "high": 0.4, "cost_per_1000_low": 1.0, "cost_per_1000_high": 3.0, "missing": ""}
     places = {"a": (2.0, 0.3), "b": (2.0, 0.301), "c": (2.0, 0.299), "d": (4.0, 0.3)}
     table = pd.DataFrame([{"system": s, "cost_per_1000": x, "mean": y, **row} for s, (x, y) in places.items()])
-    sides = [trace.textposition for trace in figures.frontier(table).data if trace.text]
+    sides = [trace.textposition for trace in frontier(table).data if trace.text]
     assert len(set(sides[:3])) == 3 and sides[3] == "bottom center"
 
 
