@@ -39,7 +39,7 @@ class Session:
         self.annotator, self.role = annotator.strip(), role
         if not 0 < len(self.annotator) <= LONGEST_NAME:
             rule = f"a name of the annotator of at most {LONGEST_NAME} letters"
-            raise ValueError(f"tagging: expected {rule}, got {self.annotator[:20] or 'an empty one'!r}; type yours")
+            raise ValueError(f"tagging: expected {rule}, got {self.annotator[:20]!r}; type yours")
         self._answers = {item.place: fingerprint(item.prediction) for item in self.items}
         mine = store.states(self.annotator, role).items()
         self.states: dict[tuple[str, str, int], State] = {
