@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
@@ -61,30 +62,47 @@ def estimate(
     At most 50 prompts are built, the rest is scaled up. Later stages count as long as the first one. A turn of
     self-repair, which sends prompt and answer again, counts in `worst_usd` only.
     """
-    sample = tasks[:: max(1, len(tasks) // 50)] if tasks else []
+    size, price, family = _size(spec, tasks, steps), price_of(spec.model, prices), family_of(spec.model)
+    at_once = family.in_flight(in_flight) if family is not None else 1
+    seconds = (size.calls * FIRST_TOKEN_S + size.answer_tokens * TOKEN_S) / at_once
+    tokens = int(size.prompt_bytes / BYTES_PER_TOKEN)
+    cost = worst_usd = None
+    if price is not None:
+        hourly = price.usd_per_hour is not None
+        cost = price.seconds_usd(seconds) if hourly else price.tokens_usd(tokens, size.answer_tokens)
+        worst_usd = price.tokens_usd(size.worst_bytes, size.worst_tokens)
+    return Estimate(
+        system=spec.name, model=spec.model, predictions=len(tasks), calls=size.calls, prompt_tokens=tokens,
+        completion_tokens=size.answer_tokens, cost_usd=cost, worst_usd=worst_usd, seconds=seconds,
+        price_source=None if price is None else price.source, price_date=None if price is None else price.date,
+    )  # fmt: skip
+
+
+class _Size(NamedTuple):
+    """How much there is to send and to write; at worst every byte of a prompt is a token."""
+
+    calls: int
+    prompt_bytes: int
+    answer_tokens: int
+    worst_bytes: int
+    worst_tokens: int
+
+
+def _size(spec: SystemSpec, tasks: Sequence[Task], steps: float) -> _Size:
+    sample = tasks[:: max(1, len(tasks) // 50)]
     stage: prompts.Stage = "whole" if spec.strategy == "whole" else "outline"
     sizes = [_prompt_bytes(spec, stage, task) for task in sample]
     per_prediction = 1 if spec.strategy == "whole" else 1 + round(steps)
     calls = len(tasks) * per_prediction
-    prompt = sum(sizes) / len(sizes) * calls if sizes else 0.0
+    prompt = int(sum(sizes) / len(sizes) * calls) if sizes else 0
     answer = min(spec.max_tokens, steps * TOKENS_PER_STEP) * (1 if per_prediction == 1 else 1.5) * len(tasks)
-    price, family = price_of(spec.model, prices), family_of(spec.model)
-    answer += min(spec.max_tokens, THINKING_TOKENS) * calls if family is not None and family.thinks else 0
-    at_once = family.in_flight(in_flight) if family is not None else 1
-    seconds = (calls * FIRST_TOKEN_S + answer * TOKEN_S) / at_once
-    expected, worst, worst_prompt = int(prompt / BYTES_PER_TOKEN), calls * spec.max_tokens, int(prompt)
+    family = family_of(spec.model)
+    thinking = min(spec.max_tokens, THINKING_TOKENS) * calls if family is not None and family.thinks else 0
+    worst_bytes, worst_tokens = prompt, calls * spec.max_tokens
     if spec.self_repair:
-        worst_prompt += worst_prompt // per_prediction + len(tasks) * spec.max_tokens
-        worst += len(tasks) * spec.max_tokens
-    cost = worst_usd = None
-    if price is not None:
-        cost = price.tokens_usd(expected, int(answer)) if price.usd_per_hour is None else price.seconds_usd(seconds)
-        worst_usd = price.tokens_usd(worst_prompt, worst)
-    return Estimate(
-        system=spec.name, model=spec.model, predictions=len(tasks), calls=calls, prompt_tokens=expected,
-        completion_tokens=int(answer), cost_usd=cost, worst_usd=worst_usd, seconds=seconds,
-        price_source=None if price is None else price.source, price_date=None if price is None else price.date,
-    )  # fmt: skip
+        worst_bytes += prompt // per_prediction + len(tasks) * spec.max_tokens
+        worst_tokens += len(tasks) * spec.max_tokens
+    return _Size(calls, prompt, int(answer) + thinking, worst_bytes, worst_tokens)
 
 
 def keep_estimate(journal: str | Path, tasks: Sequence[Task], expected: Estimate) -> None:
