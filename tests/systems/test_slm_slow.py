@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 
 import pytest
 
@@ -90,6 +91,21 @@ def test_a_corrupt_checkpoint_is_named(tiny, examples, tmp_path):
     (folder / "trainer_state.json").write_text("{")
     with pytest.raises(TrainingError, match="checkpoint-2: expected one of this run"):
         tune(tiny, examples, tmp_path, steps=4)
+
+
+def test_a_full_disk_is_told_and_training_goes_on_with_room(tiny, examples, tmp_path, monkeypatch):
+    """A file size limit stands for the full disk."""
+    from flowstudy.systems.slm import train
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"expected room for model and checkpoints, got: .*free some space"):
+            tune(tiny, examples, tmp_path, steps=2, evaluations=1, method="full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    monkeypatch.setattr(train, "_check_reload", lambda *_: None)
+    assert tune(tiny, examples, tmp_path, steps=2, evaluations=1, method="full").steps == 2
 
 
 def test_no_examples_and_prompts_without_room_are_errors(tiny, examples, tmp_path):

@@ -30,6 +30,7 @@ from flowstudy.systems.slm.watch import Watch, as_callback, trainer_class
 
 #: Learning rates that worked on the seed model; adapters need a larger one than all weights.
 RATES: Final = {"lora": 2e-3, "qlora": 2e-4, "full": 1e-3}
+_NO_ROOM: Final = ("No space left", "File too large", "quota exceeded", "failed writing file")  # also torch's own words
 _SMALLER: Final = "use method qlora, a smaller `context` or base, or fewer suggestions"
 
 
@@ -103,6 +104,7 @@ def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: A
     """Train until `watch` or the settings end it; False when memory ran out."""
     import torch
     from datasets import Dataset
+    from safetensors import SafetensorError
     from transformers.trainer_callback import PrinterCallback
 
     report, meter = watch.report, EnergyMeter()
@@ -117,24 +119,32 @@ def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: A
     try:
         with progress(f"fine-tuning with {report.engine}", settings.max_steps - report.resumed_from) as watch.tick:
             trainer.train(resume_from_checkpoint=str(last) if last else None)
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError) as error:
+        report.seconds = round(time.monotonic() - started, 1)
+        report.steps = int(trainer.state.global_step)
+        report.energy_wh = meter.used_wh()
+        # training in bfloat16 wraps the forward pass; what is judged and saved must answer without it
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        watch.finish(trainer)
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, SafetensorError) as error:
         if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
             return False
-        if last is None:
-            raise
-        got = f"expected one of this run, got: {str(error)[:300]}; delete {last.parent} to start anew"
-        raise TrainingError(f"checkpoint {last}: {got}") from None
-    report.seconds = round(time.monotonic() - started, 1)
-    report.steps = int(trainer.state.global_step)
-    report.energy_wh = meter.used_wh()
-    # training in bfloat16 wraps the forward pass; what is judged and saved must answer without it
-    trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    watch.finish(trainer)
+        raise _told(error, out, last) from error
     size = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     mean = sum(len(row["input_ids"]) for row in ready.rows) / len(ready.rows)
     report.tokens = int((report.steps - report.resumed_from) * size * mean)
     report.tokens_per_s = round(report.tokens / max(report.seconds - watch.judging_s, 1e-9), 1)
     return True
+
+
+def _told(error: Exception, out: Path, last: Path | None) -> Exception:
+    """What ended a training run, in words, where they help."""
+    got = " ".join(str(error).split())[:300]
+    if any(words in got for words in _NO_ROOM):
+        fix = "free some space and run it again: it goes on from its last checkpoint"
+        return TrainingError(f"fine-tune in {out}: expected room for model and checkpoints, got: {got}; {fix}")
+    if last is None:
+        return error
+    return TrainingError(f"checkpoint {last}: expected one of this run, got: {got}; delete {last.parent} to start anew")
 
 
 def _settings(loaded: Loaded, out: Path, total: int, every: int, recipe: Recipe, pieces: int) -> Any:
