@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flowstudy.corpus import CorpusError, check_corpus, shipped_corpus
-from flowstudy.corpus.prepare import prepare, read_catalogues, take, write_catalogues
+from flowstudy.corpus import CorpusError, check_corpus, shipped_corpus, write_corpus
+from flowstudy.corpus.prepare import Prepared, prepare, read_catalogues, take, write_catalogues
 
 LIMITS = {"train": 30, "validation": 5, "test": 10, "ood": 10}
 
@@ -28,6 +28,23 @@ def test_training_examples_of_the_corpus_are_filled_up_with_synthetic_ones() -> 
     own = sum(e.split == "train" for e in shipped_corpus())
     train = prepare("shipped", {**LIMITS, "train": own + 25}, seed=7).split("train")
     assert Counter(e.source for e in train) == {"written": own, "synthetic": 25}
+
+
+def test_synthetic_examples_are_annotated_only_where_the_corpus_is(tmp_path: Path) -> None:
+    """Half of the answers with annotations and half without cost a small model a tenth of its readable answers."""
+
+    def annotated(prepared: Prepared) -> set[bool]:
+        made = (e for e in prepared.split("train") if e.source == "synthetic" and e.flow.components)
+        return {any(component.annotation for component in e.flow.components) for e in made}
+
+    found = [e for e in shipped_corpus() if e.split == "train" and e.flow.components]
+    own = [e.model_copy(deep=True) for e in found[:30]]
+    path, limits = tmp_path / "mine.jsonl", {"train": 60, "validation": 0, "test": 0, "ood": 0}
+    write_corpus(path, own)
+    assert annotated(prepare(str(path), limits, 7)) == {False}
+    own[0].flow.components[0].annotation = "Said beside a step."
+    write_corpus(path, own)
+    assert True in annotated(prepare(str(path), limits, 7))
 
 
 def test_the_same_seed_gives_the_same_corpus_and_a_smaller_one_is_a_subset() -> None:

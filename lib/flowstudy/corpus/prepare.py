@@ -82,6 +82,8 @@ def take(examples: Sequence[Example], limit: int | None, seed: int) -> list[Exam
 
 
 def _fill_train(prepared: Prepared, unseen: set[str], wanted: int, seed: int) -> None:
+    """Synthetic examples are like those of the corpus: without annotations where those have none. A model that must
+    write them one time in two learns neither."""
     own = prepared.split("train")
     domains = [d for d in prepared.catalogues if d not in unseen and prepared.catalogues[d].steps()]
     missing = wanted - len(own)
@@ -97,11 +99,17 @@ def _fill_train(prepared: Prepared, unseen: set[str], wanted: int, seed: int) ->
     leaks = find_leaks([*own, *made, *prepared.split("validation", "test", "ood")])
     leaking = {leak.first for leak in leaks if leak.kind != "same_skeleton"}
     kept = take([example for example in made if example.id not in leaking], missing, seed)
+    if own and not any(_is_annotated(example) for example in own):
+        kept = [e.model_copy(update={"references": [f.without_annotations() for f in e.references]}) for e in kept]
     prepared.examples = [*own, *kept, *prepared.split("validation", "test", "ood")]
     prepared.notes.append(
         f"train: {len(own)} examples of the corpus and {len(kept)} synthetic ones from {len(domains)} catalogues; "
         f"{len(made) - len(kept)} more were made and left out ({len(leaking)} too close to another split)"
     )
+
+
+def _is_annotated(example: Example) -> bool:
+    return any(component.annotation for component in example.flow.components)
 
 
 def write_catalogues(path: Path, catalogues: Mapping[str, Catalogue]) -> None:

@@ -68,7 +68,7 @@ def near_duplicates(requirements: Sequence[str], near: float = NEAR) -> Iterator
 
 def flow_key(flow: Flow) -> str:
     """Digest of a flow without annotations: equal for flows that say the same."""
-    bare = flow.model_copy(update={"components": [c.model_copy(update={"annotation": None}) for c in flow.components]})
+    bare = flow.without_annotations()
     return _digest(bare.to_json())
 
 

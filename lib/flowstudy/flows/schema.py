@@ -127,6 +127,12 @@ class Flow(_Part):
             }
         )
 
+    def without_annotations(self) -> Flow:
+        """The flow without what its author wrote beside the steps."""
+        return self.model_copy(
+            update={"components": [c.model_copy(update={"annotation": None}) for c in self.components]}
+        )
+
 
 def structure_faults(flow: Flow) -> list[str]:
     """What is wrong with orders, blocks and the places of flow logic; empty for a well-formed flow.

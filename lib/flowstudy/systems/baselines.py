@@ -43,9 +43,7 @@ def commonest_flow(train: Sequence[Example]) -> Flow:
 
 
 def _bare_outline(flow: Flow) -> str:
-    bare = flow.without_inputs()
-    plain = [component.model_copy(update={"annotation": None}) for component in bare.components]
-    return to_outline(bare.model_copy(update={"components": plain}))
+    return to_outline(flow.without_inputs().without_annotations())
 
 
 def baseline_prediction(name: str, example: Example, flow: Flow, repeat: int, key: str) -> Prediction:
