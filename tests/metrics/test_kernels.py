@@ -124,9 +124,12 @@ def test_batch_equals_single_with_and_without_numba(monkeypatch):
 
 
 def marked(tree, rng):
-    """Codes of a tree of which some nodes are marked as inputs."""
-    parents = [~above if above > 0 and rng.random() < 0.3 else above for above in tree.parents]
-    return BOOK.encode(Tree(tree.labels, parents, []))
+    """An encoded tree of which some nodes are marked as inputs."""
+    encoded = BOOK.encode(tree)
+    for node, above in enumerate(tree.parents):
+        if above > 0 and rng.random() < 0.3:
+            encoded[2 * node + 1] *= -1
+    return encoded
 
 
 def test_without_inputs_marked_nodes_and_all_below_them_are_left_out():
@@ -141,16 +144,14 @@ def test_without_inputs_marked_nodes_and_all_below_them_are_left_out():
 
 
 def without_inputs(encoded):
-    n = len(encoded) // 2
-    place, codes, parents = {-1: -1}, [], []
-    for node, above in enumerate(encoded[n:]):
-        if above >= -1 and above in place:
-            place[node] = len(codes)
-            codes.append(encoded[node])
-            parents.append(place[above])
-    return codes + parents
+    place, numbers = {}, []
+    for node, (code, up) in enumerate(zip(encoded[::2], encoded[1::2], strict=True)):
+        if up == 0 or (up > 0 and node - up in place):
+            place[node] = len(place)
+            numbers += [code, place[node] - place[node - up]]
+    return numbers
 
 
 def test_only_a_root():
     assert by_plain(Tree(["free"], [-1], []), Tree(["a1"], [-1], [])) == 1
-    assert kernel.tree_distance(array("q", [5, -1]), array("q", [5, -1])) == 0
+    assert kernel.tree_distance(array("q", [5, 0]), array("q", [5, 0])) == 0

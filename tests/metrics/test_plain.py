@@ -62,7 +62,8 @@ def test_values_that_need_the_complete_route(value):
 
 @pytest.mark.parametrize("value", ["18446744073709551616", "-0", "true", "null", '"\\ud83d\\ude00"', '"```json"'])
 def test_values_are_decoded_as_json_does(value):
-    (each,) = plain_flow(STEP % value).components[0].inputs
+    ((_, _, inputs),) = plain_flow(STEP % value).steps
+    (each,) = inputs.given
     assert repr(each["value"]) == repr(json.loads(value))
 
 

@@ -1,8 +1,14 @@
 """The tree edit distance as numba kernels: Zhang-Shasha over integer codes (see `trees` for the codes).
 
-Before the quadratic part, three reductions that leave the distance unchanged: nodes that cost nothing are taken out;
+Four reductions come before the quadratic part and leave the distance unchanged: nodes that cost nothing are taken out;
 equal subtrees at both ends of the children of matched roots are matched; a single child with an equal label on both
-sides is matched and entered. Of a pair and its mirror image the cheaper one is computed.
+sides is matched and entered; nodes that no node of the other tree resembles are taken out and counted, because
+relabelling them costs as much as replacing them. Of a pair and its mirror image the cheaper one is computed.
+
+The quadratic part counts what is saved against deleting one tree and inserting the other: 2 for a match, 1 for a
+relabelling within a group. Empty forests save nothing, so tables start with zeroes, and a cell is a maximum of three.
+The tables of all keyroots of the second tree lie side by side in one row, each on a level above the one before it, so
+that one loop without branches fills the row and no cell takes a value from the table to its left.
 Index variables are unsigned so that numba does not test for negative indices.
 """
 
@@ -15,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Ints = NDArray[np.int64]
+_Cells = NDArray[np.int32]
+_Places = NDArray[np.uint32]
 _LOW = 0xFFFFFFFF
+#: Codes are looked up in as many slots as this mask of their lower bits has values.
+_SLOT = 0x3FF
+#: More than any table of savings holds: twice the most nodes that a flow may have.
+_LEVEL = np.uint32(10_002)
+#: Columns of tables that are filled side by side; enough for short overheads, few enough for the cache.
+_WIDE = 1024
 
 
 def _jit() -> Any:
@@ -43,12 +57,11 @@ def _compact(
     above[0] = -1
     kept = 1
     for node in range(n):
-        parent = encoded[start + n + node]
-        if parent < -1:
-            owner = place[~parent] if inputs else -1
+        code, up = encoded[start + 2 * node], encoded[start + 2 * node + 1]
+        if up < 0:
+            owner = place[node + up] if inputs else -1
         else:
-            owner = place[parent] if parent >= 0 else 0
-        code = encoded[start + node]
+            owner = place[node - up] if up else 0
         if code < 0 or owner < 0:
             place[node] = owner
         else:
@@ -163,55 +176,123 @@ def _roots(left: _Ints, roots: _Ints, seen: _Ints) -> _Ints:
 
 
 @_jit()
-def _relabel(code: int, other: int) -> np.int32:
-    if code == other:
-        return np.int32(0)
-    return np.int32(1) if (code ^ other) & _LOW == 0 else np.int32(2)
+def _mark(codes: _Ints, start: int, end: int, bit: int, seen: NDArray[np.uint8]) -> None:
+    for node in range(start, end):
+        seen[codes[node] & _SLOT] |= bit
 
 
 @_jit()
-def _zhang_shasha(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints, spare: _Ints) -> int:
-    """The distance of two trees in postorder; unit insertions and deletions, relabelling 0, 1 or 2 by code."""
+def _with_partners(
+    codes: _Ints, sizes: _Ints, start: int, end: int, seen: NDArray[np.uint8], ends: _Ints, kept_as: _Ints
+) -> int:
+    """Keep the nodes whose slot both trees have marked; returns the new end. Nodes that share a slot only are kept."""
+    kept, depth = start, 0
+    for node in range(start, end):
+        while depth and ends[depth - 1] <= node:
+            depth -= 1
+            sizes[kept_as[depth]] = kept - kept_as[depth]
+        if seen[codes[node] & _SLOT] == 3:
+            ends[depth], kept_as[depth] = node + sizes[node], kept
+            codes[kept] = codes[node]
+            depth += 1
+            kept += 1
+    while depth:
+        depth -= 1
+        sizes[kept_as[depth]] = kept - kept_as[depth]
+    return kept
+
+
+@_jit()
+def _lay_out(left: _Ints, roots: _Ints, borders: int, columns: NDArray[np.uint32], floor: _Cells) -> tuple[int, int]:
+    """Set the tables of as many keyroots as fit side by side; returns how many, and the width that they take.
+
+    Table k starts at column k, its border, which always holds its level. For each further column: its node, the column
+    of the forest before that node's subtree, that before the node alone, and the level on the leftmost path, else 0.
+    """
+    nodes, far, near, level = columns
+    k, p = np.uint32(0), np.uint32(borders)
+    for j in roots:
+        first = left[j]
+        if k == borders or (k and p + j - first + 1 > len(nodes)):
+            break
+        own, start = (k + np.uint32(1)) * _LEVEL, p - np.uint32(1)
+        floor[k] = own
+        for y in range(first, j + 1):
+            inner = left[y] > first
+            nodes[p] = y
+            far[p] = start + (left[y] - first) if inner else k
+            near[p] = k if inner or y == first else p - np.uint32(1)
+            level[p] = 0 if inner else own
+            floor[p] = own
+            p += np.uint32(1)
+        k += np.uint32(1)
+    return int(k), int(p)
+
+
+@_jit()
+def _fill_inner(up: _Cells, row: _Cells, base: _Cells, saved: _Cells, nodes: _Places, far: _Places) -> None:
+    """A row whose node is off the leftmost path: all pairs of subtrees in it are known."""
+    last = np.int32(0)
+    for p in range(np.uint64(len(row))):
+        whole = np.int32(base[far[p]] + saved[nodes[p]])
+        above = up[p]
+        best = whole if whole > above else above
+        last = last if last > best else best
+        row[p] = last
+
+
+@_jit()
+def _fill_left(
+    up: _Cells, row: _Cells, base: _Cells, saved: _Cells, nodes: _Places, near: _Places, level: _Places
+) -> None:
+    """A row whose node is on the leftmost path: `saved` holds what relabelling saves, and gets what subtrees save."""
+    last = np.int32(0)
+    for p in range(np.uint64(len(row))):
+        node = nodes[p]
+        known = saved[node]
+        whole = np.int32(base[near[p]] + known)
+        above = up[p]
+        best = whole if whole > above else above
+        last = last if last > best else best
+        row[p] = last
+        saved[node] = np.int32(last - level[p]) if level[p] else known
+
+
+@_jit()
+def _relabel(code: int, others: _Ints, saved: _Cells, nodes: _Places, level: _Places) -> None:
+    """What relabelling saves, for nodes on the leftmost path of their table."""
+    for p in range(np.uint64(len(nodes))):
+        if level[p]:
+            node = nodes[p]
+            other = others[node]
+            saved[node] = np.int32(code == other) + np.int32((code ^ other) & _LOW == 0)
+
+
+@_jit()
+def _most_saved(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints, total_b: int, spare: _Ints) -> int:
+    """The most that an alignment of two trees in postorder saves; `total_b`: sum of keyroot sizes of the second."""
     n, m = len(codes_a), len(codes_b)
-    tree = np.empty((n, m), np.int32)
-    forest = np.empty((n + 1, m + 1), np.int32)
-    shift = np.empty(m, np.uint32)
-    one = np.uint32(1)
-    roots_b = _roots(left_b, spare[0], spare[2])
-    for i in _roots(left_a, spare[1], spare[2]):
-        li = left_a[i]
-        for j in roots_b:
-            lj = left_b[j]
-            if i == li and j == lj:
-                tree[i, j] = _relabel(codes_a[i], codes_b[j])
-                continue
-            height, width = np.uint32(i - li + 1), np.uint32(j - lj + 1)
-            for y in range(width):
-                shift[y] = left_b[lj + y] - lj
-            for y in range(width + one):
-                forest[0, y] = y
-            for x in range(height):
-                own = li + x
-                code, before = codes_a[own], np.uint32(left_a[own] - li)
-                up, row, out = forest[x], forest[np.uint32(x) + one], tree[own]
-                base = forest[before]
-                last = np.int32(x + 1)
-                row[0] = last
+    roots_b, roots_a = _roots(left_b, spare[0], spare[2]), _roots(left_a, spare[1], spare[2])
+    borders = min(len(roots_b), _WIDE)
+    columns = np.empty((4, borders + min(total_b, max(_WIDE, m))), np.uint32)
+    forest = np.empty((n + 1, columns.shape[1]), np.int32)
+    subtrees = np.empty((n, m), np.int32)
+    done = 0
+    while done < len(roots_b):
+        count, width = _lay_out(left_b, roots_b[done:], borders, columns, forest[0])
+        forest[1:, :count] = forest[0, :count]
+        nodes, far, near, level = columns[:, borders:width]
+        for i in roots_a:
+            for x in range(left_a[i], i + 1):
+                r, before, saved = x - left_a[i], left_a[x] - left_a[i], subtrees[x]
+                up, row = forest[r, borders:width], forest[r + 1, borders:width]
                 if before:
-                    for y in range(width):
-                        best = min(last, up[np.uint32(y) + one]) + np.int32(1)
-                        last = min(best, base[shift[y]] + out[np.uint32(lj + y)])
-                        row[np.uint32(y) + one] = last
+                    _fill_inner(up, row, forest[before], saved, nodes, far)
                 else:
-                    for y in range(width):
-                        best = min(last, up[np.uint32(y) + one]) + np.int32(1)
-                        if shift[y]:
-                            last = min(best, base[shift[y]] + out[np.uint32(lj + y)])
-                        else:
-                            last = min(best, up[y] + _relabel(code, codes_b[np.uint32(lj + y)]))
-                            out[np.uint32(lj + y)] = last
-                        row[np.uint32(y) + one] = last
-    return tree[n - 1, m - 1]
+                    _relabel(codes_a[x], codes_b, saved, nodes, level)
+                    _fill_left(up, row, forest[r], saved, nodes, near, level)
+        done += count
+    return subtrees[n - 1, m - 1]
 
 
 @_jit()
@@ -225,18 +306,29 @@ def _distance(encoded: _Ints, a0: int, a1: int, b0: int, b1: int, inputs: bool, 
     n, m = a_end - a, b_end - b
     if n == 0 or m == 0:
         return n + m
+    all_replaced = n + m
+    seen = np.zeros(_SLOT + 1, np.uint8)
+    _mark(codes_a, a, a_end, 1, seen)
+    _mark(codes_b, b, b_end, 2, seen)
+    a_end = _with_partners(codes_a, sizes_a, a, a_end, seen, spare[0], spare[1])
+    b_end = _with_partners(codes_b, sizes_b, b, b_end, seen, spare[0], spare[1])
+    n, m = a_end - a, b_end - b
     post_a, left_a, post_b, left_b = rows[7:9], rows[9:11], rows[11:13], rows[13:15]
-    work = 0
-    side = 0
+    work, side, width = 0, 0, 0
     for k in range(2):
-        cells = _postorder(codes_a, sizes_a, a, a_end, k == 1, post_a[k], left_a[k], spare[0])
-        cells *= _postorder(codes_b, sizes_b, b, b_end, k == 1, post_b[k], left_b[k], spare[0])
-        if k == 0 or cells < work:
-            work, side = cells, k
+        height = _postorder(codes_a, sizes_a, a, a_end, k == 1, post_a[k], left_a[k], spare[0])
+        total = _postorder(codes_b, sizes_b, b, b_end, k == 1, post_b[k], left_b[k], spare[0])
+        if k == 0 or height * total < work:
+            work, side, width = height * total, k, total
     if work > most_cells:
         return -1
-    return _zhang_shasha(
-        post_a[side, : n + 1], left_a[side, : n + 1], post_b[side, : m + 1], left_b[side, : m + 1], spare
+    # The roots of our own are matched; they save 2 and are not among the nodes.
+    return (
+        all_replaced
+        + 2
+        - _most_saved(
+            post_a[side, : n + 1], left_a[side, : n + 1], post_b[side, : m + 1], left_b[side, : m + 1], width, spare
+        )
     )
 
 

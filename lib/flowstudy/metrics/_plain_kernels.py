@@ -29,16 +29,13 @@ _LEFT_OUT: Final = -1
 
 
 def postorder(encoded: Sequence[int], inputs: bool = True) -> Postorder:
-    """Read an encoded tree (codes, then parents, in document order) into postorder, with or without its inputs."""
-    n = len(encoded) // 2
-    place, above, kept = [0] * n, [-1], [-1]
-    for node in range(n):
-        parent = encoded[n + node]
-        marked = parent < -1
-        parent = ~parent if marked else parent
-        owner = _LEFT_OUT if marked and not inputs else place[parent] if parent >= 0 else 0
+    """Read an encoded tree into postorder, with or without its inputs."""
+    codes, ups = encoded[::2], encoded[1::2]
+    place, above, kept = [0] * len(codes), [-1], [-1]
+    for node, (code, up) in enumerate(zip(codes, ups, strict=True)):
+        owner = _LEFT_OUT if up < 0 and not inputs else place[node - abs(up)] if up else 0
         place[node] = owner
-        if encoded[node] != FREE_CODE and owner != _LEFT_OUT:
+        if code != FREE_CODE and owner != _LEFT_OUT:
             place[node] = len(kept)
             kept.append(node)
             above.append(owner)
@@ -50,7 +47,7 @@ def postorder(encoded: Sequence[int], inputs: bool = True) -> Postorder:
     order = sorted(range(len(kept)), key=lambda k: k + sizes[k] - 1 - depths[k])
     return Postorder(
         [kept[k] for k in order],
-        [encoded[kept[k]] if k else 0 for k in order],
+        [codes[kept[k]] if k else 0 for k in order],
         [post - sizes[k] + 1 for post, k in enumerate(order)],
     )
 

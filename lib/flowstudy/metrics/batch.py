@@ -20,7 +20,7 @@ from flowstudy.metrics.similarity import Strings, check_options, is_flow_like, s
 from flowstudy.metrics.strings import Encoder, TextCosts
 from flowstudy.metrics.treebleu import edge_recall
 from flowstudy.metrics.workshop import MODES, Side, Workshop
-from flowstudy.progress import Tick, progress
+from flowstudy.progress import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ _CHUNK: Final = 500
 _MANY: Final = 2_000
 _NO_SCORES: Final = (math.nan,) * len(SCORES)
 _Row: TypeAlias = tuple[Any, ...]
-_inherited: tuple[Sequence[Any], TextCosts | None] = ((), None)
+_inherited: tuple[Sequence[Any], TextCosts | None, Workshop] = ((), None, Workshop())
 
 
 class _Pair(NamedTuple):
@@ -90,27 +90,31 @@ def score_pairs(
     texts = TextCosts(encoder) if strings == "similar" else None
     with progress(title, len(triples)) as tick:
         several = len(triples) >= _MANY and _can_fork() and encoder is None
-        rows = _in_processes(triples, texts, tick) if several else _score(triples, texts, os.cpu_count() or 1, tick)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        rows: list[_Row] = []
+        with _without_collector():
+            for part in _in_processes(triples, texts) if several else _in_threads(triples, texts):
+                rows += part
+                tick(len(part))
+        return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _score(triples: Sequence[Any], texts: TextCosts | None, threads: int, tick: Tick | None = None) -> list[_Row]:
-    """The rows of some pairs, in this process; distances by so many threads."""
-    rows: list[_Row] = []
+def _in_threads(triples: Sequence[Any], texts: TextCosts | None) -> Iterator[list[_Row]]:
+    """The rows, in parts: pairs are read in this thread, and their distances computed by one for each core."""
     workshop = Workshop(trees=texts is not None)
     for start in range(0, len(triples), _CHUNK):
-        with _without_collector():
-            pairs = [_prepare(each, workshop) for each in triples[start : start + _CHUNK]]
-            rows += _rows(pairs, texts, workshop, threads)
-        workshop.tidy()
-        if tick is not None:
-            tick(len(pairs))
+        yield _score(triples[start : start + _CHUNK], texts, workshop, os.cpu_count() or 1)
+
+
+def _score(triples: Sequence[Any], texts: TextCosts | None, workshop: Workshop, threads: int) -> list[_Row]:
+    pairs = [_prepare(each, workshop) for each in triples]
+    rows = _rows(pairs, texts, workshop, threads)
+    workshop.tidy()
     return rows
 
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Pause the search for reference cycles, which would scan the many small objects of a chunk again and again."""
+    """Pause the search for reference cycles, which would scan the many small objects of a batch again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -126,26 +130,21 @@ def _can_fork() -> bool:
     return only_one_thread and "fork" in multiprocessing.get_all_start_methods() and (os.cpu_count() or 1) > 1
 
 
-def _in_processes(triples: Sequence[Any], texts: TextCosts | None, tick: Tick) -> list[_Row]:
-    """All cores: each process inherits the pairs and sends its rows back."""
+def _in_processes(triples: Sequence[Any], texts: TextCosts | None) -> Iterator[list[_Row]]:
+    """The rows, in parts, by a process for each core: each inherits the pairs and sends its rows back."""
     global _inherited
     warm_up()
-    _inherited = (triples, texts)
-    parts = [(start, start + _CHUNK) for start in range(0, len(triples), _CHUNK)]
-    rows: list[_Row] = []
+    _inherited = (triples, texts, Workshop(trees=texts is not None))
     try:
         with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
-            for part in pool.map(_work, parts):
-                rows += part
-                tick(len(part))
+            yield from pool.map(_work, range(0, len(triples), _CHUNK))
     finally:
-        _inherited = ((), None)
-    return rows
+        _inherited = ((), None, Workshop())
 
 
-def _work(part: tuple[int, int]) -> list[_Row]:
-    triples, texts = _inherited
-    return _score(triples[slice(*part)], texts, 1)
+def _work(start: int) -> list[_Row]:
+    triples, texts, workshop = _inherited
+    return _score(triples[start : start + _CHUNK], texts, workshop, 1)
 
 
 def _triples(candidates: Any, references: Any, ids: Any) -> list[tuple[Any, Any, Any]]:

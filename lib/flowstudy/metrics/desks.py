@@ -46,7 +46,8 @@ class PublishedDesk:
         if isinstance(value, PlainFlow):
             return PublishedFlow(self._both(value, record), self._edges.read(value), self._prints.read(value))
         bare, full = (published_tree(value, inputs=inputs, record=record) for inputs in (False, True))
-        return PublishedFlow((self.encode(bare), self.encode(full)), (edges(bare), edges(full)), prints(value))
+        pairs = self._edges.number(edges(bare)), self._edges.number(edges(full))
+        return PublishedFlow((self.encode(bare), self.encode(full)), pairs, prints(value))
 
     def codes(self, flow: Any, record: str) -> BothCodes:
         """The codes alone."""
@@ -101,7 +102,7 @@ def opened(flow: Any, record: str) -> Any:
     """What the published convention sees in a text, a `Flow` or a JSON value: a plain flow, else the JSON value."""
     if isinstance(flow, PlainFlow):
         return flow
-    plain = plain_flow(published_body(flow) if isinstance(flow, str) else flow)
+    plain = plain_flow(published_body(flow) if isinstance(flow, str) and "```" in flow else flow)
     return published_value(flow, record) if plain is None else plain
 
 

@@ -149,5 +149,5 @@ def warm_up() -> None:
     fast = fast_kernels()
     if fast is not None:
         shelf = Shelf()
-        shelf.put(array("q", [FREE_CODE, -1]))
+        shelf.put(array("q", [FREE_CODE, 0]))
         shelf._by(fast, [(0, 0, 1)], 1)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import UNSET
 
-from flowstudy.metrics.plain import PlainFlow, PlainTrigger
+from flowstudy.metrics.plain import PlainFlow
 from flowstudy.metrics.reader import Memo
 
 _SHAPE_ERRORS: Final = (TypeError, AttributeError, RecursionError, ValueError)
@@ -45,20 +45,13 @@ class PrintReader:
     """Prints plain flows, and remembers the prints of triggers and steps."""
 
     def __init__(self) -> None:
-        self._triggers: dict[tuple[str, str], str] = {}
-        self._steps = Memo(lambda key: _print_step(*(None if part is UNSET else part for part in key)))
+        self._triggers = Memo(lambda key: _print_trigger(key[0], key[1].given if key[1] else []))
+        self._steps = Memo(lambda name: _print_step(*(None if part is UNSET else part for part in name)))
 
     def read(self, flow: PlainFlow) -> Prints:
         """The prints of a plain flow."""
-        trigger = None if flow.trigger is None else self._trigger(flow.trigger)
-        return Prints(trigger, frozenset([self._steps[s.category, s.definition, s.scope] for s in flow.components]))
-
-    def _trigger(self, trigger: PlainTrigger) -> str:
-        inputs = trigger.inputs or []
-        key = trigger.type, repr(inputs)
-        if key not in self._triggers:
-            self._triggers[key] = _print_trigger(trigger.type, inputs)
-        return self._triggers[key]
+        trigger = None if flow.trigger is None else self._triggers[flow.trigger]
+        return Prints(trigger, frozenset([self._steps[name] for name, _, _ in flow.steps]))
 
 
 def trigger_match(candidate: Any, reference: Any) -> float | None:

@@ -3,72 +3,114 @@
 A flow is plain if `parse_flow` would call it `ok` and it has no signature, orders 1, 2, ..., only flow logic that
 encloses steps, and inputs that are a name and one text, integer, boolean or null. Anything else gives None here and
 takes the complete route (`parse_flow`, `published_tree`). Both routes give equal scores; the tests compare them.
+Inputs are decoded once: what is written the same, in any flow, is the same object afterwards.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
-from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
-from msgspec.json import Decoder
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, ValidationError, convert
+from msgspec.json import Decoder, encode
 
 from flowstudy.flows.schema import Flow, Input
 
 Scalar: TypeAlias = str | int | bool | None
 #: Inputs as they are written, each with exactly `name` and `value`; their keys keep their order.
-PlainInputs: TypeAlias = list[Annotated[dict[Literal["name", "value"], Scalar], Meta(min_length=2)]]
+_Inputs: TypeAlias = list[Annotated[dict[Literal["name", "value"], Scalar], Meta(min_length=2)]]
+_Given = TypeVar("_Given")
 #: Longer texts take the complete route, which checks the limits.
 _MOST_CHARS: Final = 200_000
+#: Inputs that are remembered, and the bytes of JSON that they were written in.
+_MOST_INPUTS: Final = 100_000
+_MOST_BYTES: Final = 50_000_000
 
 
-class PlainTrigger(Struct, forbid_unknown_fields=True, gc=False):
-    """A trigger; `inputs` may be absent."""
-
+class _Trigger(Struct, Generic[_Given], forbid_unknown_fields=True, gc=False):
     type: str
-    inputs: PlainInputs | UnsetType = UNSET
+    inputs: _Given | UnsetType = UNSET
 
 
-class PlainStep(Struct, forbid_unknown_fields=True, gc=False):
-    """A component; what may be absent is kept apart from what is written."""
-
+class _Step(Struct, Generic[_Given], forbid_unknown_fields=True, gc=False):
     definition: str
     order: int
     category: Literal["action", "subflow", "flowlogic"] | UnsetType = UNSET
     scope: str | UnsetType = UNSET
     block: int | None = None
     annotation: str | None = None
-    inputs: PlainInputs | UnsetType = UNSET
+    inputs: _Given | UnsetType = UNSET
 
 
-class PlainFlow(Struct, forbid_unknown_fields=True, gc=False):
-    """A plain flow: blocks name an open flow logic, so components stand in document order."""
-
-    components: list[PlainStep]
-    trigger: PlainTrigger | None = None
+class _Flow(Struct, Generic[_Given], forbid_unknown_fields=True, gc=False):
+    components: list[_Step[_Given]]
+    trigger: _Trigger[_Given] | None = None
 
 
-_decode: Final = Decoder(PlainFlow).decode
+class PlainInputs:
+    """The inputs of a trigger or step, as they are written; the same object for the same JSON."""
+
+    __slots__ = ("given",)
+
+    def __init__(self, given: list[dict[Any, Scalar]]) -> None:
+        self.given = given
+
+
+#: Category, definition and scope of a step; what is absent is `UNSET`.
+StepName: TypeAlias = tuple[Any, str, Any]
+
+
+class PlainFlow(NamedTuple):
+    """The trigger's type and inputs, and of each step its name, its block (0 at the top level) and its inputs.
+
+    Inputs are None where the key is absent. Blocks name an open flow logic, so steps stand in document order.
+    """
+
+    trigger: tuple[str, PlainInputs | None] | None
+    steps: list[tuple[StepName, int, PlainInputs | None]]
+
+
+class _KnownInputs(dict[bytes, PlainInputs]):
+    """JSON -> inputs, decoded when first met; ValidationError for inputs that are not plain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def __missing__(self, key: bytes) -> PlainInputs:
+        given = _decode_inputs(key)
+        if any(each["name"].__class__ is not str for each in given):
+            raise ValidationError("a name is not text")
+        if len(self) >= _MOST_INPUTS or self._bytes > _MOST_BYTES:
+            self.clear()
+            self._bytes = 0
+        self._bytes += len(key)
+        return self.setdefault(key, PlainInputs(given))
+
+
+_decode_inputs: Final = Decoder(_Inputs).decode
+_decode_flow: Final = Decoder(_Flow[Raw]).decode
+_known_inputs: Final = _KnownInputs()
 
 
 def plain_flow(value: Any) -> PlainFlow | None:
     """The plain flow in a JSON text, a parsed JSON value or a `Flow`; None for anything else.
 
-    >>> plain_flow('{"trigger": null, "components": [{"definition": "log", "order": 1}]}').components[0].definition
-    'log'
+    >>> plain_flow('{"trigger": {"type": "daily"}, "components": [{"definition": "log", "order": 1}]}').trigger
+    ('daily', None)
     >>> plain_flow('{"trigger": null, "components": [{"definition": "log", "order": 2}]}') is None
     True
     """
     try:
         if isinstance(value, str):
-            flow = _decode(value) if len(value) <= _MOST_CHARS else None
-        else:
-            flow = _of_model(value) if isinstance(value, Flow) else convert(value, PlainFlow)
-    except (ValidationError, ValueError, RecursionError):
+            return _read(_decode_flow(value), bytes) if len(value) <= _MOST_CHARS else None
+        given = _of_model(value) if isinstance(value, Flow) else value
+        return _read(convert(given, _Flow[_Inputs]), encode)
+    except (ValidationError, ValueError, OverflowError, RecursionError):
         return None
-    return flow if flow is not None and _is_nested(flow.components) and _has_names(flow) else None
 
 
-def _of_model(flow: Flow) -> PlainFlow | None:
+def _of_model(flow: Flow) -> dict[str, Any] | None:
     if flow.inputs is not None or flow.outputs is not None:
         return None
     trigger = flow.trigger and {"type": flow.trigger.type, "inputs": _inputs(flow.trigger.inputs)}
@@ -77,35 +119,30 @@ def _of_model(flow: Flow) -> PlainFlow | None:
          "inputs": _inputs(s.inputs)}
         for s in flow.components
     ]  # fmt: skip
-    return convert({"trigger": trigger, "components": steps}, PlainFlow)
+    return {"trigger": trigger, "components": steps}
 
 
 def _inputs(inputs: list[Input]) -> list[dict[str, Any]]:
     return [{"name": each.name, "value": each.value} for each in inputs]
 
 
-def _is_nested(steps: list[PlainStep]) -> bool:
-    """True if orders are 1, 2, ... and every block names a flow logic that is still open."""
+def _read(flow: _Flow[Any], as_json: Callable[[Any], bytes]) -> PlainFlow | None:
+    """The flow if its orders are 1, 2, ... and every block names a flow logic that is still open, else None."""
     path: list[int] = []
+    steps: list[tuple[StepName, int, PlainInputs | None]] = []
     place = 0
-    for step in steps:
+    for step in flow.components:
         place += 1  # noqa: SIM113 - faster than enumerate on the few steps of a flow
-        if step.order != place:
-            return False
-        block = step.block
+        block, category, given = step.block, step.category, step.inputs
         while path and path[-1] != block:
             path.pop()
-        if block is not None and not path:
-            return False
-        if step.category == "flowlogic":
+        if step.order != place or (block is not None and not path):
+            return None
+        if category == "flowlogic":
             path.append(place)
-    return True
-
-
-def _has_names(flow: PlainFlow) -> bool:
-    parts: list[PlainStep | PlainTrigger] = [*flow.components, *([flow.trigger] if flow.trigger else [])]
-    for part in parts:
-        for each in part.inputs or ():
-            if each["name"].__class__ is not str:
-                return False
-    return True
+        inputs = None if given is UNSET else _known_inputs[as_json(given)]
+        steps.append(((category, step.definition, step.scope), block or 0, inputs))
+    trigger = flow.trigger
+    if trigger is None:
+        return PlainFlow(None, steps)
+    return PlainFlow((trigger.type, None if trigger.inputs is UNSET else _known_inputs[as_json(trigger.inputs)]), steps)

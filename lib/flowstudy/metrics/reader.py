@@ -10,14 +10,14 @@ from typing import Any, Final, NamedTuple
 from msgspec import UNSET
 
 from flowstudy.metrics.limits import MAX_NODES, too_many_nodes
-from flowstudy.metrics.plain import PlainFlow, PlainInputs, Scalar
+from flowstudy.metrics.plain import PlainFlow, PlainInputs, Scalar, StepName
 from flowstudy.metrics.trees import FREE_CODE, LARGE_BOOK, LARGE_TEXT, Codebook, Tree
 
 
 class Coded(NamedTuple):
-    """A flow ready to be compared: codes and parents of its tree, and its lengths without and with inputs.
+    """A flow ready to be compared: its encoded tree, and its lengths without and with inputs.
 
-    Parents of inputs are marked (see `trees`), so that one tree serves both modes.
+    Inputs are marked (see `trees`), so that one tree serves both modes.
     """
 
     codes: array[int]
@@ -40,12 +40,12 @@ class Labels(NamedTuple):
     input: Callable[[str, Any], InputTree]
 
 
-class _Piece(NamedTuple):
-    """The codes of one input, without nodes that cost nothing."""
+class _Input(NamedTuple):
+    """One input without nodes that cost nothing: codes, distances to parents (0 for its first nodes), length."""
 
     key: Any
     codes: list[int]
-    parents: list[int]
+    above: list[int]
     length: int
 
 
@@ -70,77 +70,75 @@ class Reader:
         self.book = book
         self._labels = labels
         self._triggers = Memo(lambda kind: self._node(labels.trigger(kind)))
-        self._steps = Memo(lambda key: self._node(labels.step(*with_defaults(key))))
-        self._inputs = Memo(self._piece)
+        self._steps = Memo(lambda name: self._node(labels.step(*with_defaults(name))))
+        self._each = Memo(self._input)
+        self._all = Memo(self._together)
         self._text = 0
 
     @property
     def is_large(self) -> bool:
         """True when it is time to start a new reader and book, so that memory stays bounded."""
-        return self.book.is_large or len(self._inputs) > LARGE_BOOK or self._text > LARGE_TEXT
+        inputs = max(len(self._each), len(self._all))
+        return self.book.is_large or inputs > LARGE_BOOK or self._text > LARGE_TEXT
 
     def read(self, flow: PlainFlow, record: str = "the flow") -> Coded:
         """The coded flow; more than `MAX_NODES` nodes raise `FlowTooLarge`."""
-        codes, parents, places = [FREE_CODE], [-1], [0]
+        numbers, places = [FREE_CODE, 0], [0]
         bare = added = 0
         if flow.trigger is not None:
-            code, bare = self._triggers[flow.trigger.type]
-            codes.append(code)
-            parents.append(0)
-            if flow.trigger.inputs:
-                added = self._add(flow.trigger.inputs, 1, codes, parents)
-        for step in flow.components:
-            node = len(codes)
-            code, length = self._steps[step.category, step.definition, step.scope]
+            kind, inputs = flow.trigger
+            code, bare = self._triggers[kind]
+            numbers += (code, 1)
+            if inputs is not None:
+                nodes, added = self._all[inputs]
+                numbers += nodes
+        for name, block, inputs in flow.steps:
+            here = len(numbers) >> 1
+            code, length = self._steps[name]
             bare += length
-            codes.append(code)
-            parents.append(places[step.block or 0])
-            places.append(node)
-            if step.inputs:
-                added += self._add(step.inputs, node, codes, parents)
-        if len(codes) > MAX_NODES:
+            numbers += (code, here - places[block])
+            places.append(here)
+            if inputs is not None:
+                nodes, length = self._all[inputs]
+                numbers += nodes
+                added += length
+        if len(numbers) > 2 * MAX_NODES:
             raise too_many_nodes(record)
-        return Coded(array("q", codes + parents), (bare, bare + added))
+        return Coded(array("q", numbers), (bare, bare + added))
 
     def encode(self, tree: Tree) -> Coded:
         """A tree of the complete route, of one mode; TypeError for a label that the convention cannot compare."""
         codes, length = self.book.encode(tree), self.book.length(tree)
         return Coded(codes, (length, length))
 
-    def _add(self, inputs: PlainInputs, owner: int, codes: list[int], parents: list[int]) -> int:
-        """Add the inputs of a node in their order; returns their length."""
-        pieces = [self._inputs[input_key(each)] for each in inputs]
-        if len(pieces) > 1:
-            pieces.sort(key=_KEY)
-        length, marked = 0, ~owner
-        for _, piece, above, size in pieces:
-            if len(piece) == 1:
-                codes.append(piece[0])
-                parents.append(marked)
-            else:
-                base = len(codes)
-                codes += piece
-                parents += [base + parent if parent >= 0 else marked for parent in above]
-            length += size
-        return length
-
     def _node(self, label: Hashable) -> tuple[int, int]:
         return self.book[label], self.book.lengths[label]
 
-    def _piece(self, key: tuple[Any, ...]) -> _Piece:
+    def _together(self, inputs: PlainInputs) -> tuple[list[int], int]:
+        """The encoded nodes of all inputs of a node, in their order, as they follow it, and their length."""
+        numbers: list[int] = []
+        length = 0
+        for _, codes, above, size in sorted((self._each[input_key(each)] for each in inputs.given), key=_KEY):
+            first = (len(numbers) >> 1) + 1
+            for node, (code, up) in enumerate(zip(codes, above, strict=True)):
+                numbers += (code, up or -(first + node))
+            length += size
+        return numbers, length
+
+    def _input(self, key: tuple[Any, ...]) -> _Input:
         tree = self._labels.input(key[0], key[1])
         self._text += len(str(key[1]))
         codes: list[int] = []
-        parents: list[int] = []
+        ups: list[int] = []
         places: list[int] = []
         for label, above in zip(tree.labels, tree.parents, strict=True):
             owner = places[above] if above >= 0 else -1
             code = self.book[label]
             places.append(owner if code == FREE_CODE else len(codes))
             if code != FREE_CODE:
+                ups.append(0 if owner < 0 else len(codes) - owner)
                 codes.append(code)
-                parents.append(owner)
-        return _Piece(tree.key, codes, parents, sum(map(self.book.lengths.__getitem__, tree.labels)))
+        return _Input(tree.key, codes, ups, sum(map(self.book.lengths.__getitem__, tree.labels)))
 
 
 def input_key(each: dict[Any, Scalar]) -> tuple[Any, ...]:
@@ -149,7 +147,7 @@ def input_key(each: dict[Any, Scalar]) -> tuple[Any, ...]:
     return (each["name"], value) if value.__class__ is str else (each["name"], value, value.__class__)
 
 
-def with_defaults(key: tuple[Any, str, Any]) -> tuple[str, str, str]:
+def with_defaults(name: StepName) -> tuple[str, str, str]:
     """Category, definition and scope of a step, with the defaults of the format for what is absent."""
-    category, definition, scope = key
+    category, definition, scope = name
     return "action" if category is UNSET else category, definition, "global" if scope is UNSET else scope

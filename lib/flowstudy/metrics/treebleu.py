@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from msgspec import UNSET, UnsetType
-
 from flowstudy.metrics.plain import PlainFlow, PlainInputs
 from flowstudy.metrics.published_tree import input_tree, published_tree, step_label
-from flowstudy.metrics.reader import Memo, input_key, with_defaults
+from flowstudy.metrics.reader import Memo, with_defaults
 from flowstudy.metrics.trees import Tree
 
-#: Pairs of a parent's and a child's label.
-Edges: TypeAlias = set[tuple[Any, Any]]
+#: Pairs of a parent's and a child's label, or their numbers.
+Edges: TypeAlias = set[Any]
 
 _IGNORED: Final = frozenset({("flow", "trigger"), ("flow", "components")})
 
@@ -54,35 +52,41 @@ def edges(tree: Tree | None) -> Edges | None:
 
 
 class EdgeReader:
-    """Reads the pairs of plain flows, and remembers those of steps and inputs."""
+    """Reads pairs as numbers, which are quicker to compare, and remembers those of steps and inputs of plain flows."""
 
     def __init__(self) -> None:
-        self._labels = Memo(lambda key: step_label(*with_defaults(key)))
-        self._inputs = Memo(_input_edges)
+        self._labels = Memo(lambda name: step_label(*with_defaults(name)))
+        self._numbers = Memo(lambda _: len(self._numbers))
+        self._inputs = Memo(self._below_inputs)
 
     def read(self, flow: PlainFlow) -> tuple[Edges, Edges]:
-        """The pairs without and with inputs."""
-        bare: Edges = set()
-        inside: Edges = set()
+        """The pairs of a plain flow, without and with inputs."""
+        number, below = self._numbers, self._inputs
+        bare, inside = set(), set()
         owners = ["components"]
         if flow.trigger is not None:
-            bare.add(("trigger", flow.trigger.type))
-            self._add(flow.trigger.type, flow.trigger.inputs, inside)
-        for step in flow.components:
-            label = self._labels[step.category, step.definition, step.scope]
-            bare.add((owners[step.block or 0], label))
+            kind, inputs = flow.trigger
+            bare.add(number["trigger", kind])
+            if inputs is not None:
+                inside.add(number[kind, "inputs"])
+                inside |= below[inputs]
+        for name, block, inputs in flow.steps:
+            label = self._labels[name]
+            bare.add(number[owners[block], label])
             owners.append(label)
-            self._add(label, step.inputs, inside)
+            if inputs is not None:
+                inside.add(number[label, "inputs"])
+                inside |= below[inputs]
         return bare, bare | inside
 
-    def _add(self, label: str, inputs: PlainInputs | UnsetType, found: Edges) -> None:
-        if inputs is UNSET:
-            return
-        found.add((label, "inputs"))
-        for each in inputs:
-            found |= self._inputs[input_key(each)]
+    def number(self, found: Edges | None) -> Edges | None:
+        """Pairs of the complete route in the same numbers."""
+        return None if found is None else {self._numbers[pair] for pair in found}
 
-
-def _input_edges(key: tuple[Any, ...]) -> Edges:
-    _, labels, parents = input_tree(key[0], key[1])
-    return edges(Tree(["inputs", *labels], [-1, *(above + 1 for above in parents)], [])) or set()
+    def _below_inputs(self, inputs: PlainInputs) -> Edges:
+        labels, parents = ["inputs"], [-1]
+        for _, more, above in (input_tree(str(each["name"]), each["value"]) for each in inputs.given):
+            base = len(labels)
+            labels += more
+            parents += [base + parent if parent >= 0 else 0 for parent in above]
+        return self.number(edges(Tree(labels, parents, []))) or set()

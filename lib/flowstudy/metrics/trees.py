@@ -5,8 +5,9 @@ the root). Kernels do not read labels: a `Codebook` turns each label into one in
 in the upper half and the number of its *group* in the lower half. Two nodes cost 0 if their codes are equal, 1 if
 only their groups are, 2 otherwise; inserting or deleting a node costs 1. Labels that cost nothing get the code
 `FREE_CODE`. Taking such nodes out (their children move up) changes no distance, so kernels do that first.
-A parent other than the root may be *marked* by writing it as `~parent`, which is below -1: the node is then an input,
-and left out with all below it when a comparison is made without inputs.
+An encoded tree is a row of numbers, two for each node in document order: its code, and how many nodes before it its
+parent stands (0 for the root). That distance may be *marked* by a minus: the node is then an input, and left out with
+all below it when a comparison is made without inputs.
 """
 
 from __future__ import annotations
@@ -61,10 +62,11 @@ class Codebook(dict[Any, int]):
         return len(self) > LARGE_BOOK or self._text > LARGE_TEXT
 
     def encode(self, tree: Tree) -> array[int]:
-        """Codes, then parents, as one array of 64-bit integers."""
-        codes = array("q", map(self.__getitem__, tree.labels))
-        codes.extend(tree.parents)
-        return codes
+        """The encoded tree, as 64-bit integers."""
+        numbers = array("q")
+        for node, (label, parent) in enumerate(zip(tree.labels, tree.parents, strict=True)):
+            numbers.extend((self[label], node - parent if parent >= 0 else 0))
+        return numbers
 
     def length(self, tree: Tree) -> int:
         """The length by which a distance is normalised."""
