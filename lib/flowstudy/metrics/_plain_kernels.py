@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from flowstudy.metrics.trees import FREE_CODE
+from flowstudy.metrics.trees import FREE_CODE, NODE
 
 _LOW = 0xFFFFFFFF
 
@@ -28,11 +28,11 @@ class Postorder(NamedTuple):
 _LEFT_OUT: Final = -1
 
 
-def postorder(encoded: Sequence[int], inputs: bool = True) -> Postorder:
+def postorder(encoded: bytes, inputs: bool = True) -> Postorder:
     """Read an encoded tree into postorder, with or without its inputs."""
-    codes, ups = encoded[::2], encoded[1::2]
-    place, above, kept = [0] * len(codes), [-1], [-1]
-    for node, (code, up) in enumerate(zip(codes, ups, strict=True)):
+    nodes = list(NODE.iter_unpack(encoded))
+    place, above, kept = [0] * len(nodes), [-1], [-1]
+    for node, (code, up) in enumerate(nodes):
         owner = _LEFT_OUT if up < 0 and not inputs else place[node - abs(up)] if up else 0
         place[node] = owner
         if code != FREE_CODE and owner != _LEFT_OUT:
@@ -47,7 +47,7 @@ def postorder(encoded: Sequence[int], inputs: bool = True) -> Postorder:
     order = sorted(range(len(kept)), key=lambda k: k + sizes[k] - 1 - depths[k])
     return Postorder(
         [kept[k] for k in order],
-        [codes[kept[k]] if k else 0 for k in order],
+        [nodes[kept[k]][0] if k else 0 for k in order],
         [post - sizes[k] + 1 for post, k in enumerate(order)],
     )
 
@@ -70,7 +70,7 @@ def relabel_cost(code_a: int, code_b: int) -> int:
     return 1 if (code_a ^ code_b) & _LOW == 0 else 2
 
 
-def pair_distance(encoded_a: Sequence[int], encoded_b: Sequence[int], inputs: bool, most_cells: int) -> int:
+def pair_distance(encoded_a: bytes, encoded_b: bytes, inputs: bool, most_cells: int) -> int:
     """The distance of two encoded trees, or -1 when it would take more than `most_cells` table cells."""
     a, b = postorder(encoded_a, inputs), postorder(encoded_b, inputs)
     return -1 if cells(a.left, b.left) > most_cells else postorder_distance(a, b)

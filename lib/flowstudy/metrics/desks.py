@@ -102,7 +102,7 @@ def opened(flow: Any, record: str) -> Any:
     """What the published convention sees in a text, a `Flow` or a JSON value: a plain flow, else the JSON value."""
     if isinstance(flow, PlainFlow):
         return flow
-    plain = plain_flow(published_body(flow) if isinstance(flow, str) and "```" in flow else flow)
+    plain = plain_flow(published_body(flow) if isinstance(flow, str) and "`" in flow else flow)
     return published_value(flow, record) if plain is None else plain
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from flowstudy.metrics import _plain_kernels
 from flowstudy.metrics.limits import MAX_CELLS, too_many_cells
-from flowstudy.metrics.trees import FREE_CODE
+from flowstudy.metrics.trees import FREE_CODE, NODE
 
 #: Most table cells of one comparison in plain Python (about a minute), where numba is missing.
 MAX_PLAIN_CELLS: Final = 200_000_000
@@ -40,9 +40,7 @@ def fast_kernels() -> ModuleType | None:
     return _numba_kernels
 
 
-def tree_distance(
-    encoded_a: array[int], encoded_b: array[int], *, inputs: bool = True, record: str = "the pair"
-) -> int:
+def tree_distance(encoded_a: bytes, encoded_b: bytes, *, inputs: bool = True, record: str = "the pair") -> int:
     """Edit distance of two encoded trees, an integer >= 0; `FlowTooLarge` names `record` if it would take too long.
 
     Insertions and deletions cost 1, relabelling 0, 1 or 2 by code; `inputs=False` leaves out marked nodes (see
@@ -56,35 +54,35 @@ def tree_distance(
     return distance
 
 
-def both_distances(encoded_a: array[int], encoded_b: array[int], record: str = "the pair") -> tuple[int, int]:
+def both_distances(encoded_a: bytes, encoded_b: bytes, record: str = "the pair") -> tuple[int, int]:
     """`tree_distance` without and with inputs, in one call."""
     fast = fast_kernels() if _cells_done > FEW_CELLS else None
     if fast is None:
         bare = tree_distance(encoded_a, encoded_b, inputs=False, record=record)
         return bare, tree_distance(encoded_a, encoded_b, record=record)
-    found: tuple[int, int] = fast.two_distances(_ints(encoded_a + encoded_b), len(encoded_a), MAX_CELLS)
+    found: tuple[int, int] = fast.two_distances(_ints(encoded_a + encoded_b), len(encoded_a) // 8, MAX_CELLS)
     if min(found) < 0:
         raise too_many_cells(record)
     return found
 
 
-def _ints(values: array[int]) -> Any:
+def _ints(values: bytes | array[int]) -> Any:
     import numpy as np
 
     return np.frombuffer(values, np.int64)
 
 
-def _few_cells(encoded_a: array[int], encoded_b: array[int], inputs: bool) -> int | None:
+def _few_cells(encoded_a: bytes, encoded_b: bytes, inputs: bool) -> int | None:
     """The distance in plain Python, or None when it is time for numba."""
     global _cells_done
-    if _cells_done > FEW_CELLS or len(encoded_a) * len(encoded_b) > FEW_CELLS:
+    if _cells_done > FEW_CELLS or len(encoded_a) * len(encoded_b) // NODE.size**2 > FEW_CELLS:
         return None
     a, b = _plain_kernels.postorder(encoded_a, inputs), _plain_kernels.postorder(encoded_b, inputs)
     _cells_done += _plain_kernels.cells(a.left, b.left)
     return None if _cells_done > FEW_CELLS else _plain_kernels.postorder_distance(a, b)
 
 
-def _any_cells(encoded_a: array[int], encoded_b: array[int], inputs: bool) -> int:
+def _any_cells(encoded_a: bytes, encoded_b: bytes, inputs: bool) -> int:
     fast = fast_kernels()
     if fast is None:
         return _plain_kernels.pair_distance(encoded_a, encoded_b, inputs, MAX_PLAIN_CELLS)
@@ -103,9 +101,9 @@ class Shelf:
         """True when it is time to start a new shelf."""
         return len(self._trees) > _MOST_NUMBERS
 
-    def put(self, encoded: array[int]) -> int:
+    def put(self, encoded: bytes) -> int:
         """Keep a tree; returns its number."""
-        self._trees.extend(encoded)
+        self._trees.frombytes(encoded)
         self._starts.append(len(self._trees))
         return len(self._starts) - 2
 
@@ -126,8 +124,8 @@ class Shelf:
     def _length(self, number: int) -> int:
         return self._starts[number + 1] - self._starts[number]
 
-    def _tree(self, number: int) -> array[int]:
-        return self._trees[self._starts[number] : self._starts[number + 1]]
+    def _tree(self, number: int) -> bytes:
+        return self._trees[self._starts[number] : self._starts[number + 1]].tobytes()
 
     def _by(self, fast: ModuleType, jobs: Sequence[Job], threads: int) -> Any:
         import numpy as np
@@ -149,5 +147,5 @@ def warm_up() -> None:
     fast = fast_kernels()
     if fast is not None:
         shelf = Shelf()
-        shelf.put(array("q", [FREE_CODE, 0]))
+        shelf.put(NODE.pack(FREE_CODE, 0))
         shelf._by(fast, [(0, 0, 1)], 1)

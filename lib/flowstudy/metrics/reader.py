@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Hashable
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -11,7 +10,7 @@ from msgspec import UNSET
 
 from flowstudy.metrics.limits import MAX_NODES, too_many_nodes
 from flowstudy.metrics.plain import PlainFlow, PlainInputs, Scalar, StepName
-from flowstudy.metrics.trees import FREE_CODE, LARGE_BOOK, LARGE_TEXT, Codebook, Tree
+from flowstudy.metrics.trees import FREE_CODE, LARGE_BOOK, LARGE_TEXT, NODE, Codebook, Tree
 
 
 class Coded(NamedTuple):
@@ -20,7 +19,7 @@ class Coded(NamedTuple):
     Inputs are marked (see `trees`), so that one tree serves both modes.
     """
 
-    codes: array[int]
+    codes: bytes
     lengths: tuple[int, int]
 
 
@@ -50,6 +49,8 @@ class _Input(NamedTuple):
 
 
 _KEY: Final = itemgetter(0)
+_node: Final = NODE.pack
+_ROOT: Final = _node(FREE_CODE, 0)
 
 
 class Memo(dict[Any, Any]):
@@ -83,28 +84,31 @@ class Reader:
 
     def read(self, flow: PlainFlow, record: str = "the flow") -> Coded:
         """The coded flow; more than `MAX_NODES` nodes raise `FlowTooLarge`."""
-        numbers, places = [FREE_CODE, 0], [0]
+        nodes, places, count = [_ROOT], [0], 1
         bare = added = 0
         if flow.trigger is not None:
             kind, inputs = flow.trigger
             code, bare = self._triggers[kind]
-            numbers += (code, 1)
+            nodes.append(_node(code, 1))
+            count = 2
             if inputs is not None:
-                nodes, added = self._all[inputs]
-                numbers += nodes
+                below, number, added = self._all[inputs]
+                nodes.append(below)
+                count += number
         for name, block, inputs in flow.steps:
-            here = len(numbers) >> 1
             code, length = self._steps[name]
             bare += length
-            numbers += (code, here - places[block])
-            places.append(here)
+            nodes.append(_node(code, count - places[block]))
+            places.append(count)
+            count += 1
             if inputs is not None:
-                nodes, length = self._all[inputs]
-                numbers += nodes
+                below, number, length = self._all[inputs]
+                nodes.append(below)
+                count += number
                 added += length
-        if len(numbers) > 2 * MAX_NODES:
+        if count > MAX_NODES:
             raise too_many_nodes(record)
-        return Coded(array("q", numbers), (bare, bare + added))
+        return Coded(b"".join(nodes), (bare, bare + added))
 
     def encode(self, tree: Tree) -> Coded:
         """A tree of the complete route, of one mode; TypeError for a label that the convention cannot compare."""
@@ -114,16 +118,15 @@ class Reader:
     def _node(self, label: Hashable) -> tuple[int, int]:
         return self.book[label], self.book.lengths[label]
 
-    def _together(self, inputs: PlainInputs) -> tuple[list[int], int]:
-        """The encoded nodes of all inputs of a node, in their order, as they follow it, and their length."""
-        numbers: list[int] = []
+    def _together(self, inputs: PlainInputs) -> tuple[bytes, int, int]:
+        """The encoded nodes of all inputs of a node, in their order, as they follow it; their number and length."""
+        nodes: list[bytes] = []
         length = 0
         for _, codes, above, size in sorted((self._each[input_key(each)] for each in inputs.given), key=_KEY):
-            first = (len(numbers) >> 1) + 1
-            for node, (code, up) in enumerate(zip(codes, above, strict=True)):
-                numbers += (code, up or -(first + node))
+            for code, up in zip(codes, above, strict=True):
+                nodes.append(_node(code, up or -(len(nodes) + 1)))
             length += size
-        return numbers, length
+        return b"".join(nodes), len(nodes), length
 
     def _input(self, key: tuple[Any, ...]) -> _Input:
         tree = self._labels.input(key[0], key[1])

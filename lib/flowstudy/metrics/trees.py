@@ -5,19 +5,21 @@ the root). Kernels do not read labels: a `Codebook` turns each label into one in
 in the upper half and the number of its *group* in the lower half. Two nodes cost 0 if their codes are equal, 1 if
 only their groups are, 2 otherwise; inserting or deleting a node costs 1. Labels that cost nothing get the code
 `FREE_CODE`. Taking such nodes out (their children move up) changes no distance, so kernels do that first.
-An encoded tree is a row of numbers, two for each node in document order: its code, and how many nodes before it its
-parent stands (0 for the root). That distance may be *marked* by a minus: the node is then an input, and left out with
-all below it when a comparison is made without inputs.
+An encoded tree is a row of 64-bit numbers, as bytes, two for each node in document order: its code, and how many nodes
+before it its parent stands (0 for the root). That distance may be *marked* by a minus: the node is then an input, and
+left out with all below it when a comparison is made without inputs.
 """
 
 from __future__ import annotations
 
 import itertools
-from array import array
+import struct
 from collections.abc import Callable, Hashable
 from typing import Any, Final, NamedTuple
 
 FREE_CODE: Final = -1
+#: One node of an encoded tree: code and distance to the parent.
+NODE: Final = struct.Struct("=qq")
 #: Labels, and characters in labels, that a codebook keeps.
 LARGE_BOOK: Final = 200_000
 LARGE_TEXT: Final = 50_000_000
@@ -47,7 +49,7 @@ class Codebook(dict[Any, int]):
 
     def __missing__(self, label: Any) -> int:
         group = self._group_of(label)
-        self._text += len("".join(label))
+        self._text += len(label) if isinstance(label, str) else sum(map(len, label))
         if group is None:
             return self.setdefault(label, FREE_CODE)
         number = next(self._numbers)
@@ -61,12 +63,10 @@ class Codebook(dict[Any, int]):
         """True when it is time to start a new book, so that memory stays bounded."""
         return len(self) > LARGE_BOOK or self._text > LARGE_TEXT
 
-    def encode(self, tree: Tree) -> array[int]:
-        """The encoded tree, as 64-bit integers."""
-        numbers = array("q")
-        for node, (label, parent) in enumerate(zip(tree.labels, tree.parents, strict=True)):
-            numbers.extend((self[label], node - parent if parent >= 0 else 0))
-        return numbers
+    def encode(self, tree: Tree) -> bytes:
+        """The encoded tree."""
+        nodes = enumerate(zip(tree.labels, tree.parents, strict=True))
+        return b"".join(NODE.pack(self[label], node - above if above >= 0 else 0) for node, (label, above) in nodes)
 
     def length(self, tree: Tree) -> int:
         """The length by which a distance is normalised."""
