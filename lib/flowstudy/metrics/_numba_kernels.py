@@ -9,7 +9,8 @@ The quadratic part counts what is saved against deleting one tree and inserting 
 relabelling within a group. Empty forests save nothing, so tables start with zeroes, and a cell is a maximum of three.
 The tables of all keyroots of the second tree lie side by side in one row, each on a level above the one before it, so
 that one loop without branches fills the row and no cell takes a value from the table to its left.
-Index variables are unsigned so that numba does not test for negative indices.
+Index variables are unsigned so that numba does not test for negative indices. All kernels stand in this file, because
+numba's cache on disk notices changes in the file of a function, not in those of the functions that it calls.
 """
 
 from __future__ import annotations
@@ -322,14 +323,10 @@ def _distance(encoded: _Ints, a0: int, a1: int, b0: int, b1: int, inputs: bool, 
             work, side, width = height * total, k, total
     if work > most_cells:
         return -1
-    # The roots of our own are matched; they save 2 and are not among the nodes.
-    return (
-        all_replaced
-        + 2
-        - _most_saved(
-            post_a[side, : n + 1], left_a[side, : n + 1], post_b[side, : m + 1], left_b[side, : m + 1], width, spare
-        )
+    saved = _most_saved(
+        post_a[side, : n + 1], left_a[side, : n + 1], post_b[side, : m + 1], left_b[side, : m + 1], width, spare
     )
+    return all_replaced - (saved - 2)  # our own roots are matched, too, and are not among the nodes
 
 
 @_jit()

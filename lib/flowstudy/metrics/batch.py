@@ -29,7 +29,11 @@ STRICT_COLUMNS: Final = tuple(f"strict_{mode}{suffix}" for mode in MODES for suf
 COLUMNS: Final = (
     "id", "status", "error", "references", "reference_best", *STRICT_COLUMNS, *SCORES, "published_error",
 )  # fmt: skip
+#: Most pairs that are scored between two reports of progress, and most characters of text (under a second of work).
 _CHUNK: Final = 500
+_CHUNK_CHARS: Final = 1_000_000
+#: What a flow that is no text counts for.
+_OBJECT_CHARS: Final = 1_000
 #: From so many pairs on, several processes are worth their start.
 _MANY: Final = 2_000
 _NO_SCORES: Final = (math.nan,) * len(SCORES)
@@ -101,8 +105,18 @@ def score_pairs(
 def _in_threads(triples: Sequence[Any], texts: TextCosts | None) -> Iterator[list[_Row]]:
     """The rows, in parts: pairs are read in this thread, and their distances computed by one for each core."""
     workshop = Workshop(trees=texts is not None)
-    for start in range(0, len(triples), _CHUNK):
-        yield _score(triples[start : start + _CHUNK], texts, workshop, os.cpu_count() or 1)
+    for part in _parts(triples):
+        yield _score(triples[part], texts, workshop, os.cpu_count() or 1)
+
+
+def _parts(triples: Sequence[Any]) -> Iterator[slice]:
+    """Parts of at most `_CHUNK` pairs and about `_CHUNK_CHARS` characters of candidates."""
+    start = chars = 0
+    for end, (_, candidate, _) in enumerate(triples, start=1):
+        chars += len(candidate) if isinstance(candidate, str) else _OBJECT_CHARS
+        if end - start == _CHUNK or chars > _CHUNK_CHARS or end == len(triples):
+            yield slice(start, end)
+            start, chars = end, 0
 
 
 def _score(triples: Sequence[Any], texts: TextCosts | None, workshop: Workshop, threads: int) -> list[_Row]:
@@ -137,14 +151,14 @@ def _in_processes(triples: Sequence[Any], texts: TextCosts | None) -> Iterator[l
     _inherited = (triples, texts, Workshop(trees=texts is not None))
     try:
         with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
-            yield from pool.map(_work, range(0, len(triples), _CHUNK))
+            yield from pool.map(_work, _parts(triples))
     finally:
         _inherited = ((), None, Workshop())
 
 
-def _work(start: int) -> list[_Row]:
+def _work(part: slice) -> list[_Row]:
     triples, texts, workshop = _inherited
-    return _score(triples[start : start + _CHUNK], texts, workshop, 1)
+    return _score(triples[part], texts, workshop, 1)
 
 
 def _triples(candidates: Any, references: Any, ids: Any) -> list[tuple[Any, Any, Any]]:

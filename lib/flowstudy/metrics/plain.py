@@ -79,8 +79,9 @@ class _KnownInputs(dict[bytes, PlainInputs]):
 
     def __missing__(self, key: bytes) -> PlainInputs:
         given = _decode_inputs(key)
-        if any(each["name"].__class__ is not str for each in given):
-            raise ValidationError("a name is not text")
+        for each in given:
+            if each["name"].__class__ is not str:
+                raise ValidationError("a name is not text")
         if len(self) >= _MOST_INPUTS or self._bytes > _MOST_BYTES:
             self.clear()
             self._bytes = 0

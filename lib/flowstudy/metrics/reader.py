@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from msgspec import UNSET
 
@@ -39,15 +39,9 @@ class Labels(NamedTuple):
     input: Callable[[str, Any], InputTree]
 
 
-class _Input(NamedTuple):
-    """One input without nodes that cost nothing: codes, distances to parents (0 for its first nodes), length."""
-
-    key: Any
-    codes: list[int]
-    above: list[int]
-    length: int
-
-
+#: One input without nodes that cost nothing: its place among the inputs, then code and distance to the parent of each
+#: node (0 for its first nodes), then its length.
+_Input: TypeAlias = tuple[Any, tuple[tuple[int, int], ...], int]
 _KEY: Final = itemgetter(0)
 _node: Final = NODE.pack
 _ROOT: Final = _node(FREE_CODE, 0)
@@ -79,8 +73,8 @@ class Reader:
     @property
     def is_large(self) -> bool:
         """True when it is time to start a new reader and book, so that memory stays bounded."""
-        inputs = max(len(self._each), len(self._all))
-        return self.book.is_large or inputs > LARGE_BOOK or self._text > LARGE_TEXT
+        many = len(self._each) > LARGE_BOOK or len(self._all) > LARGE_BOOK
+        return many or self._text > LARGE_TEXT or self.book.is_large
 
     def read(self, flow: PlainFlow, record: str = "the flow") -> Coded:
         """The coded flow; more than `MAX_NODES` nodes raise `FlowTooLarge`."""
@@ -122,26 +116,27 @@ class Reader:
         """The encoded nodes of all inputs of a node, in their order, as they follow it; their number and length."""
         nodes: list[bytes] = []
         length = 0
-        for _, codes, above, size in sorted((self._each[input_key(each)] for each in inputs.given), key=_KEY):
-            for code, up in zip(codes, above, strict=True):
+        found = [self._each[input_key(each)] for each in inputs.given]
+        if len(found) > 1:
+            found.sort(key=_KEY)
+        for _, codes, size in found:
+            for code, up in codes:
                 nodes.append(_node(code, up or -(len(nodes) + 1)))
             length += size
         return b"".join(nodes), len(nodes), length
 
     def _input(self, key: tuple[Any, ...]) -> _Input:
-        tree = self._labels.input(key[0], key[1])
+        order, labels, parents = self._labels.input(key[0], key[1])
         self._text += len(str(key[1]))
-        codes: list[int] = []
-        ups: list[int] = []
+        nodes: list[tuple[int, int]] = []
         places: list[int] = []
-        for label, above in zip(tree.labels, tree.parents, strict=True):
+        for label, above in zip(labels, parents, strict=True):
             owner = places[above] if above >= 0 else -1
             code = self.book[label]
-            places.append(owner if code == FREE_CODE else len(codes))
+            places.append(owner if code == FREE_CODE else len(nodes))
             if code != FREE_CODE:
-                ups.append(0 if owner < 0 else len(codes) - owner)
-                codes.append(code)
-        return _Input(tree.key, codes, ups, sum(map(self.book.lengths.__getitem__, tree.labels)))
+                nodes.append((code, len(nodes) - owner if owner >= 0 else 0))
+        return order, tuple(nodes), sum([self.book.lengths[label] for label in labels])
 
 
 def input_key(each: dict[Any, Scalar]) -> tuple[Any, ...]:
