@@ -12,6 +12,7 @@ from flowstudy.matrix import Matrix
 from flowstudy.plan import describe
 from flowstudy.run import PROFILES, _locally, run_members
 from flowstudy.run_folder import Run, write_json
+from flowstudy.status import look
 from flowstudy.study import NOTEBOOKS, Study, StudyError, load_study
 from flowstudy.sweep import expand, members
 from tests.tiny_study import ROOT, flowstudy, make_project, wait_until_gone, worked
@@ -97,6 +98,29 @@ def test_a_cell_without_its_key_is_skipped_by_name(monkeypatch: pytest.MonkeyPat
     skipped = {cell.name: cell.skipped for cell in expand(study)}
     assert not skipped["nearest"] and "export OPENAI_API_KEY" in skipped["gpt-4o"]
     assert "cells/gpt-4o/" not in members(expand(study)) and "gpt-4o skipped" in " ".join(describe(study).split())
+
+
+def test_what_waits_says_for_which_failure(tmp_path: Path) -> None:
+    """Of the run it stands on, of the cell that answers for it, or its own; what fails later there stops nobody."""
+    cell = {"base": None, "borrows": {}, "notebooks": ["03_prompt", "04_score"], "values": {}}
+    write_json(tmp_path / "members.json", {
+        "cells/a/": {**cell, "base": "shared/model-x/"}, "cells/b/": {**cell, "borrows": {"s": "cells/d/"}},
+        "cells/c/": {**cell, "borrows": {"s": "cells/e/"}}, "cells/d/": cell, "cells/e/": cell,
+        "shared/model-x/": {**cell, "notebooks": ["02_fine_tune"]},
+    })  # fmt: skip
+    for place, name in (("shared/model-x", "02_fine_tune"), ("cells/d", "03_prompt"), ("cells/e", "04_score")):
+        write_json(tmp_path / place / "status" / f"{name}.json", {"state": "failed", "error": "x", "started_at": ""})
+    lines = look(Run(tmp_path, ROOT), at_work=False).lines
+    reasons = {f"{line.place}{line.notebook}": line.reason for line in lines if line.state == "not run"}
+    ended = "the run ended before its turn"
+    assert reasons == {
+        "cells/a/03_prompt": (above := "waits for 02_fine_tune of shared/model-x, which failed"),
+        "cells/a/04_score": above,
+        "cells/b/03_prompt": (owner := "waits for 03_prompt of cells/d, which failed"),
+        "cells/b/04_score": owner,
+        "cells/c/03_prompt": ended, "cells/c/04_score": ended, "cells/e/03_prompt": ended,
+        "cells/d/04_score": "waits for 03_prompt, which failed",
+    }  # fmt: skip
 
 
 def test_jobs_ask_a_cluster_for_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:

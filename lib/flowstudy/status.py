@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -57,17 +57,20 @@ def look(home: Run, *, at_work: bool | None = None) -> Status:
     """Read the state of a run or sweep. `at_work` says whether its runner lives; by default its lock tells."""
     alive = is_at_work(home.path) if at_work is None else at_work
     members = home.read("members.json") or {"": {"notebooks": list(NOTEBOOKS), "base": None, "borrows": {}}}
-    lines: dict[tuple[str, str], Line] = {}
+    failed = {place: _first_failed(home.member(place), member["notebooks"]) for place, member in members.items()}
+    lines: list[Line] = []
     for place, member in members.items():
+        waits = _waits_for(members, failed, place)
         for notebook in member["notebooks"]:
-            lines[place, notebook] = _line(home, place, notebook, alive, _first_failed(lines, members, place))
-    cost = spent_usd(home.ledger) or sum(line.cost_usd or 0.0 for line in lines.values())
+            lines.append(_line(home, place, notebook, alive, waits))
+            waits = f"waits for {notebook}, which failed" if lines[-1].state == "failed" else waits
+    cost = spent_usd(home.ledger) or sum(line.cost_usd or 0.0 for line in lines)
     disk = {place: _disk_bytes(home.path / place) for place in members} if len(members) > 1 else {}
     disk[""] = _disk_bytes(home.path)
-    return Status(home.path.name, list(lines.values()), home.read("skipped.json") or {}, alive, cost, disk)
+    return Status(home.path.name, lines, home.read("skipped.json") or {}, alive, cost, disk)
 
 
-def _line(home: Run, place: str, notebook: str, alive: bool, failed: str) -> Line:
+def _line(home: Run, place: str, notebook: str, alive: bool, waits: str) -> Line:
     run = home.member(place)
     record = record_of(run, notebook)
     marked = (run.path / "done" / notebook).exists()
@@ -75,11 +78,11 @@ def _line(home: Run, place: str, notebook: str, alive: bool, failed: str) -> Lin
     if state == "running" and not (alive and _lives(record)):
         state, reason = "not run", f"stopped after {record['started_at']} before its end; the same command goes on"
     elif state == "done" and not marked:
-        state, reason = "not run", failed or "what it depends on is another one since it ran"
+        state, reason = "not run", waits or "what it depends on is another one since it ran"
     elif state == "done" and record.get("unfinished"):
         reason = f"{record['unfinished']} requests got no answer; the same command asks them again"
     elif state == "not run":
-        reason = failed or ("its turn has not come yet" if alive else "the run ended before its turn")
+        reason = waits or ("its turn has not come yet" if alive else "the run ended before its turn")
     return Line(
         place, notebook, state, reason, str(record.get("started_at", "")), float(record.get("duration_s", 0.0)),
         _cost_usd(run) if notebook == "03_prompt" else None, _link(run, place, notebook),
@@ -91,20 +94,19 @@ def _lives(record: dict[str, Any]) -> bool:
     return record.get("host") != os.uname().nodename or Path(f"/proc/{record.get('pid')}").exists()
 
 
-def _first_failed(lines: dict[tuple[str, str], Line], members: dict[str, Any], place: str) -> str:
-    """The failure that keeps the next notebook of a member from running, in words."""
-    member = members[place]
-    before = [line for line in lines.values() if line.place == place]
-    for line in before:
-        if line.state == "failed":
-            return f"waits for {line.notebook}, which failed"
-    for other in [member["base"], *member["borrows"].values()]:
-        if other is not None:
-            below = [line for line in lines.values() if line.place == other and line.state == "failed"]
-            if below:
-                return f"waits for {below[0].notebook} of {other.rstrip('/')}, which failed"
-            if above := _first_failed(lines, members, other):
-                return above
+def _first_failed(run: Run, notebooks: Sequence[str]) -> str:
+    return next((name for name in notebooks if record_of(run, name).get("state") == "failed"), "")
+
+
+def _waits_for(members: Mapping[str, Any], failed: Mapping[str, str], place: str) -> str:
+    """The failure elsewhere that keeps a member from running: of what it stands on, or of who answers for it."""
+    base, owners = members[place]["base"], members[place]["borrows"].values()
+    for other in filter(None, [base, *owners]):
+        notebook = failed[other]
+        if notebook and (other == base or notebook == "03_prompt"):
+            return f"waits for {notebook} of {other.rstrip('/')}, which failed"
+        if further := _waits_for(members, failed, other):
+            return further
     return ""
 
 
