@@ -132,6 +132,16 @@ def test_self_repair_sends_the_faults_back_once(run, spec, server):
     assert found[0].flow.components[0].definition == "create_record"
 
 
+@pytest.mark.parametrize(
+    "turn", [Reply(text="{", finish="length"), Reply(text="", finish="content_filter"), Reply(text="no")]
+)
+def test_a_second_turn_that_brings_nothing_leaves_the_first_answer(run, spec, server, turn):
+    wrong = json.dumps({**FLOW, "components": [{**FLOW["components"][0], "definition": "creat_record"}]})
+    server.plan = lambda number, hit: turn if len(hit.body["messages"]) > 2 else Reply(text=wrong)
+    found = run(spec.model_copy(update={"self_repair": True}))
+    assert {(p.status, p.text, len(p.calls)) for p in found} == {("ok", wrong, 2)}
+
+
 def test_sixty_concurrent_calls_never_overspend(run, spec, server, examples, tmp_path):
     each = Price(input=10, output=100, source="test", date="2026-01-01")
     actual = (100 * 10 + 50 * 100) / 1e6
