@@ -21,7 +21,7 @@ def tiny(tmp_path_factory):
     """A model folder of a few thousand random weights with a tokenizer of its own."""
     import torch
 
-    from flowstudy.systems.slm.seed import SeedPlan, new_model, save_seed
+    from flowstudy.systems.slm.seed_model import SeedPlan, new_model, save_seed
     from flowstudy.systems.slm.tokenizer import train_tokenizer
 
     folder = tmp_path_factory.mktemp("tiny")
@@ -238,7 +238,8 @@ def test_a_served_model_answers_through_litellm(tiny):
 
 
 def test_seed_training_goes_on_where_it_stopped(tmp_path):
-    from flowstudy.systems.slm.seed import SeedPlan, train_seed
+    from flowstudy.systems.slm.seed import train_seed
+    from flowstudy.systems.slm.seed_model import SeedPlan
 
     plan = SeedPlan(hidden=32, layers=1, heads=2, inner=32, vocabulary=700, tokens=512, longest=3000, minutes=0.02)
     first = train_seed(tmp_path, plan, log_every=1)
