@@ -210,7 +210,7 @@ def _lay_out(left: _Ints, roots: _Ints, borders: int, columns: NDArray[np.uint32
     Table k starts at column k, its border, which always holds its level. For each further column: its node, the column
     of the forest before that node's subtree, that before the node alone, and the level on the leftmost path, else 0.
     """
-    nodes, far, near, level = columns
+    nodes, far, near, level = columns[0], columns[1], columns[2], columns[3]
     k, p = np.uint32(0), np.uint32(borders)
     for j in roots:
         first = left[j]
@@ -281,8 +281,11 @@ def _most_saved(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints, to
     done = 0
     while done < len(roots_b):
         count, width = _lay_out(left_b, roots_b[done:], borders, columns, forest[0])
-        forest[1:, :count] = forest[0, :count]
-        nodes, far, near, level = columns[:, borders:width]
+        for x in range(n):
+            for k in range(count):
+                forest[x + 1, k] = forest[0, k]
+        nodes, far = columns[0, borders:width], columns[1, borders:width]
+        near, level = columns[2, borders:width], columns[3, borders:width]
         for i in roots_a:
             for x in range(left_a[i], i + 1):
                 r, before, saved = x - left_a[i], left_a[x] - left_a[i], subtrees[x]
@@ -315,7 +318,7 @@ def _distance(encoded: _Ints, a0: int, a1: int, b0: int, b1: int, inputs: bool, 
     b_end = _with_partners(codes_b, sizes_b, b, b_end, seen, spare[0], spare[1])
     n, m = a_end - a, b_end - b
     post_a, left_a, post_b, left_b = rows[7:9], rows[9:11], rows[11:13], rows[13:15]
-    work, side, width = 0, 0, 0
+    work, side, width = 0, 0, np.int64(0)  # a plain 0 would have numba compile the quadratic part for it alone
     for k in range(2):
         height = _postorder(codes_a, sizes_a, a, a_end, k == 1, post_a[k], left_a[k], spare[0])
         total = _postorder(codes_b, sizes_b, b, b_end, k == 1, post_b[k], left_b[k], spare[0])
