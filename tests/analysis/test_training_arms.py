@@ -24,7 +24,7 @@ OWN = {
     "greedy": {"train": 5000, "training_examples": 1200},
     "unlabelled": {"without": "implicit_step", "training_examples": 1100},
     "blind": {"retriever": "none", "training_examples": 1200},
-    "staged": {"strategy": "decomposed", "training_examples": 1200},
+    "staged": {"strategy": "decomposed", "training_examples": 1200, "stopped": "time limit after 3 of 9 steps"},
     "again": {"seed": 8, "training_examples": 1200},
 }
 MODELS = {name: {**USUAL, **own} for name, own in OWN.items()}
@@ -88,6 +88,7 @@ def test_effects_are_paired_with_the_tuned_model_and_corrected_together(found, s
     effects = training_effects(scores_of(MEANS, noise=1e-6), found, resamples=199).set_index("system")
     known = {name: MEANS[name] - 0.5 for name in MEANS if name not in ("slm-tuned", "slm-seed")}
     assert effects["difference"].to_dict() == pytest.approx(known, abs=1e-5) and set(effects["other"]) == {"slm-tuned"}
+    assert effects.loc["slm-staged", "training_ended"] == "time limit after 3 of 9 steps"
     assert list(effects.index)[:4] == ["slm-few", "slm-few-8", "slm-some", "slm-greedy"]
     # 9,999 random sign patterns of 60 pairs, none as extreme: p = 2 / 10^4, times the eight comparisons of the table.
     assert effects.loc["slm-few", "p_holm"] == pytest.approx(8 * 2e-4)

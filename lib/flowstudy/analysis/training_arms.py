@@ -24,7 +24,7 @@ NOT_RUN: Final = (
 )
 #: What two points of one learning curve may differ in.
 _CURVE: Final = frozenset({"train", "seed"})
-_ABOUT: Final = ["system", "differs", "training_examples"]
+_ABOUT: Final = ["system", "differs", "training_examples", "training_ended"]
 _PAIRED: Final = [
     "n", "mean", "mean_other", "difference", "low", "high", "percent", "p_holm", "wins", "ties", "losses", "detectable",
     "few", "reason",
@@ -36,7 +36,7 @@ class Training(NamedTuple):
     from `slm/tuned`.
 
     `settings` names what differs, in training or in asking, and `differs` says it; both are empty for `slm/tuned` and
-    for the untrained model (0 examples).
+    for the untrained model (0 examples). `ended` says why training ended: with all steps done, or by the clock.
     """
 
     system: str
@@ -44,13 +44,14 @@ class Training(NamedTuple):
     seed: int | None = None
     settings: frozenset[str] = frozenset()
     differs: str = ""
+    ended: str = ""
 
 
 def trainings(specs: Sequence[SystemSpec], models: Mapping[str, Mapping[str, Any]]) -> list[Training]:
     """`slm/tuned` first, the untrained model where it was asked, then the variants: sizes, other ways, other seeds.
 
-    `models` is what notebook 02 tells of each model it trained: the fields of its `Variant` and `training_examples`.
-    Empty where no system asks `slm/tuned` or none asks a variant.
+    `models` is what notebook 02 tells of each model it trained: the fields of its `Variant`, `training_examples` and
+    those of its report. Empty where no system asks `slm/tuned` or none asks a variant.
     """
     aside = side_arms(specs)
     base = next((s for s in specs if s.model == PREFIX + TUNED and s.name not in aside), None)
@@ -78,7 +79,8 @@ def _training(spec: SystemSpec, base: SystemSpec, own: Mapping[str, Any], usual:
         if value != getattr(base, name) and not (name in trained and own[name] == value)
     }
     words = trained | asked
-    return Training(spec.name, size, own.get("seed"), frozenset(words), ", ".join(words.values()))
+    differs, ended = ", ".join(words.values()), own.get("stopped", "")
+    return Training(spec.name, size, own.get("seed"), frozenset(words), differs, ended)
 
 
 def _trained(name: str, value: Any, size: int) -> str:
@@ -121,10 +123,10 @@ def training_effects(
     scores: pd.DataFrame, found: Sequence[Training], measure: str = PRIMARY, *, sources: Sources | None = None,
     seed: int = 0, resamples: int = RESAMPLES,
 ) -> pd.DataFrame:  # fmt: skip
-    """Every variant against `slm/tuned`, paired by example: system, differs, training_examples, and the columns of
-    `comparison.compare` from n on. Holm's correction is over these rows. Empty where nothing can be compared."""
-    arms = pd.DataFrame([(one.system, one.differs, one.training_examples) for one in found if one.settings],
-                        columns=_ABOUT)  # fmt: skip
+    """Every variant against `slm/tuned`, paired by example: system, differs, training_examples, training_ended, and the
+    columns of `comparison.compare`. Holm's correction is over these rows. Empty where nothing can be compared."""
+    told = [(one.system, one.differs, one.training_examples, one.ended) for one in found if one.settings]
+    arms = pd.DataFrame(told, columns=_ABOUT)
     if arms.empty:
         return pd.DataFrame()
     own = scores[scores["system"].isin([found[0].system, *arms["system"]])]
