@@ -187,7 +187,7 @@ def test_a_killed_kernel_is_a_failure_and_leaves_no_process(tmp_path: Path) -> N
         command("study", "--profile", "quick", "--cores", "1"), cwd=project, stdout=subprocess.PIPE, text=True,
         env=environment(project),
     )  # fmt: skip
-    wait_until_working(project, "01_explore_data")
+    wait_until_working(project, "01_explore_data", runner)
     kernels = [pid for pid in descendants(runner.pid) if b"ipykernel" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     for pid in kernels:
         os.kill(pid, signal.SIGKILL)

@@ -77,7 +77,7 @@ def _stop_while(project: Path, notebook: str, how: signal.Signals) -> tuple[int,
     runner = subprocess.Popen(
         words, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(project)
     )
-    wait_until_working(project, notebook)
+    wait_until_working(project, notebook, runner)
     second = study(project)
     assert second.returncode == 2 and "RUN=" in second.stderr
     os.kill(runner.pid, how)

@@ -103,9 +103,12 @@ def worked(project: Path, run: str = "quick") -> list[str]:
     return log_lines(project, run, "working")
 
 
-def wait_until_working(project: Path, notebook: str, run: str = "quick", limit_s: float = 120, times: int = 1) -> None:
+def wait_until_working(
+    project: Path, notebook: str, runner: subprocess.Popen, run: str = "quick", limit_s: float = 120, times: int = 1
+) -> None:
     deadline = time.monotonic() + limit_s
     while sum(line.endswith(notebook) for line in worked(project, run)) < times:
+        assert runner.poll() is None, "the runner ended before its notebook worked"
         if time.monotonic() > deadline:
             raise AssertionError(f"{notebook} did not start within {limit_s} s")
         time.sleep(0.2)
