@@ -107,7 +107,7 @@ class Generator:
         dice = torch.Generator(device=device).manual_seed(seed)
         written: list[list[int]] = [[] for _ in rows]
         chances: list[list[float]] = [[] for _ in rows]
-        open_rows, cache = set(range(len(rows))), None
+        live, cache = list(range(len(rows))), None
         with torch.inference_mode():
             for _ in range(min(most, self.context - width)):
                 out = self.model(
@@ -116,22 +116,24 @@ class Generator:
                 )  # fmt: skip
                 cache = out.past_key_values
                 spread = torch.log_softmax(out.logits[:, -1].float(), dim=-1)
-                allowed = _without(spread, guides)
+                allowed = _without(spread, [guides[row] for row in live] if guides else ())
                 chosen = allowed.argmax(-1) if temperature <= 0 else _sample(allowed, temperature, dice)
                 for row, token, chance in zip(
-                    range(len(rows)), chosen.tolist(), spread.gather(-1, chosen[:, None])[:, 0].tolist(), strict=True
+                    live, chosen.tolist(), spread.gather(-1, chosen[:, None])[:, 0].tolist(), strict=True
                 ):
-                    if row in open_rows:
-                        written[row].append(token)
-                        if guides:
-                            guides[row].wrote(token, self._text_of(token))
-                        chances[row].append(chance)
-                        if token in self._end:
-                            open_rows.discard(row)
-                if not open_rows:
+                    written[row].append(token)
+                    chances[row].append(chance)
+                    if guides:
+                        guides[row].wrote(token, self._text_of(token))
+                going = [place for place, row in enumerate(live) if written[row][-1] not in self._end]
+                if not going:
                     break
+                if len(going) < len(live):  # an answer that has ended is computed no further
+                    live, kept = [live[place] for place in going], torch.tensor(going, device=device)
+                    chosen, places, mask = chosen[kept], places[kept], mask[kept]
+                    cache.batch_select_indices(kept)
                 ids, places = chosen[:, None], places[:, -1:] + 1
-                mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+                mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
         return [self._completion(*parts) for parts in zip(rows, written, chances, strict=True)]
 
     def _text_of(self, token: int) -> str:
