@@ -196,6 +196,18 @@ def test_batched_answers_are_those_of_one_by_one(tiny):
         assert a.tokens <= 12 and (a.finish_reason == "length") == (a.tokens == 12)
 
 
+def test_answers_that_end_early_leave_the_others_alone(examples):
+    """An answer that has ended is taken out of the batch; the rest must not notice."""
+    from flowstudy.systems.slm import SEED_MODEL
+    from flowstudy.systems.slm.data import pairs
+
+    prompts = [made.prompt for made in pairs(examples[:6], {"hr": shipped_catalogue("hr")}, k=4)]
+    generator = Generator(SEED_MODEL)
+    together = generator.generate(prompts, 80)
+    assert len({c.tokens for c in together if c.finish_reason == "stop"}) > 1, "they end at different places"
+    assert [c.text for c in together] == [generator.generate([prompt], 80)[0].text for prompt in prompts]
+
+
 def test_a_prompt_longer_than_the_context_and_a_broken_folder_are_errors(tiny, tmp_path):
     with pytest.raises(ModelError, match="expected fewer than 1024 tokens"):
         Generator(tiny).generate(["word " * 2000])
