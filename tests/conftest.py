@@ -10,5 +10,5 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """No worker is left alone with a long test at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """No worker is left alone with a long test at the end: whole studies (the tests at the top) come first of all."""
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, len(item.path.parts)))

@@ -46,7 +46,7 @@ EDITS: list[tuple[str, str, str, set[str]]] = [
     ("mine.jsonl", "\n", "\n\n", {"01_explore_data"}),
     ("lib/flowstudy/systems/prompts/json/v1.md", "\n", "\n\n", {"03_prompt"}),
     ("lib/flowstudy/systems/prompts/pointed/v2.md", "\n", "\n\n", {"02_fine_tune", "03_prompt"}),
-    ("lib/flowstudy/systems/prompts/reasoning/v1.md", "\n", "\n\n", set()),
+    ("lib/flowstudy/systems/prompts/reasoning/v1.md", "\n", "\n\n", {"03_prompt"}),
     ("lib/flowstudy/analysis/agreement.py", "\n", "\n\n", {"05_tag_errors"}),
     ("lib/flowstudy/analysis/taxonomy.yaml", "\n", "\n\n", {"05_tag_errors"}),
     ("lib/flowstudy/review/report.html.j2", "\n", "\n\n", {"06_decide"}),

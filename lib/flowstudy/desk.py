@@ -91,7 +91,7 @@ def sign_in(desk: Desk, *, blind: bool = False) -> Any:
 
     def begin(_: Any) -> None:
         try:
-            box.children = [desk.tagger(name.value, blind=blind).widget]
+            box.children = [desk.tagger(name.value, blind=blind).filled()]
         except (ValueError, OSError) as error:  # a callback's error would be swallowed
             said.value = f"<span role='alert'>{escape(str(error))}</span>"
 

@@ -6,6 +6,7 @@ Widgets are ipywidgets' own; one small anywidget catches single keys. Everything
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from html import escape
 from importlib import resources
 from types import TracebackType
@@ -24,7 +25,10 @@ _MOVES: Final = frozenset({"ArrowLeft", "ArrowRight", "f"})
 
 
 class Tagger:
-    """`Tagger(session)` shows itself as the last line of a cell. `blind` hides the systems' names."""
+    """`Tagger(session)` shows itself as the last line of a cell. `blind` hides the systems' names.
+
+    The answer is painted first: the widgets below it are made while the browser draws it.
+    """
 
     def __init__(self, session: Session, *, blind: bool = False) -> None:
         import ipywidgets as w
@@ -32,21 +36,51 @@ class Tagger:
         self.session, self.blind, self._all_inputs, self._quiet = session, blind, False, False
         self._plain, self._row = w.Layout(width="auto"), w.Layout(flex_flow="row wrap", align_items="center")
         self.bar, self.view, self.error = self._html(), self._html(), self._html()
-        self.note = w.Textarea(placeholder="Note (/), kept when you leave the field", rows=2, continuous_update=False)
-        self.note.layout = w.Layout(width="100%")
-        self.note.observe(self._on_note, "value")
-        self.jump = w.BoundedIntText(min=1, max=len(session.items), layout=w.Layout(width="76px"))
-        self.jump.observe(self._on_jump, "value")
-        self.choices = self._choice_buttons()
-        self.keys = _key_catcher([*self._shortcuts(), *_ACTION_KEYS])
-        self.keys.on_msg(lambda _widget, message, _buffers: self._on_key(message))
-        self.widget = self._layout()
+        style = self._html(f"<style>{_asset('tagger.css')}</style>")
+        self.widget = w.VBox([style, self.bar, self.error, self.view], **_styled("fs-tagger"))
         self.refresh()
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
         display(self.widget)
+        self.filled()
+
+    def filled(self) -> Any:
+        """The widget with all its parts."""
+        if not self._is_filled():
+            self.widget.children = [*self.widget.children, *self._below()]
+            self.session.look_ahead()
+        return self.widget
+
+    def _is_filled(self) -> bool:
+        return "choices" in vars(self)
+
+    @cached_property
+    def choices(self) -> dict[str, Any]:
+        """The toggle button of each category."""
+        return self._choice_buttons()
+
+    @cached_property
+    def note(self) -> Any:
+        """The field for a note."""
+        import ipywidgets as w
+
+        words = "Note (/), kept when you leave the field"
+        note = w.Textarea(self.session.note, placeholder=words, rows=2, continuous_update=False)
+        note.layout = w.Layout(width="100%")
+        note.observe(self._on_note, "value")
+        return note
+
+    @cached_property
+    def jump(self) -> Any:
+        """The field for the number of an answer."""
+        import ipywidgets as w
+
+        place, last = self.session.position + 1, len(self.session.items)
+        jump = w.BoundedIntText(place, min=1, max=last, layout=w.Layout(width="76px"))
+        jump.observe(self._on_jump, "value")
+        return jump
 
     def press(self, key: str) -> None:
         """What a key does: the same as the button it stands for. Unknown keys do nothing."""
@@ -69,13 +103,15 @@ class Tagger:
             )  # fmt: skip
             if self.view.value != view:
                 self.view.value = view
-            for name, button in self.choices.items():
-                button.value = name in session.selected
-            self.note.value, self.jump.value = session.note, session.position + 1
             self.bar.value = self._bar_html()
+            if self._is_filled():
+                for name, button in self.choices.items():
+                    button.value = name in session.selected
+                self.note.value, self.jump.value = session.note, session.position + 1
         finally:
             self._quiet = False
-        session.look_ahead()
+        if self._is_filled():
+            session.look_ahead()
 
     def _bar_html(self) -> str:
         session, total = self.session, len(self.session.items)
@@ -98,7 +134,8 @@ class Tagger:
         left = f"about {minutes:.0f} min left" if minutes >= 1 else "less than a minute left"
         return f"{session.done} done · {session.pace_s:.0f} s each · {left}"
 
-    def _layout(self) -> Any:
+    def _below(self) -> list[Any]:
+        """What stands below the answer."""
         import ipywidgets as w
 
         labels = {
@@ -110,9 +147,9 @@ class Tagger:
         acts = w.HBox([*buttons, *jump], layout=self._row, **_styled("fs-acts"))
         legend = "".join(f"<span><kbd>{escape(key)}</kbd> {escape(words)}</span>" for key, words in LEGEND)
         help_ = self._html(f'<div class="fs-legend">{legend}</div>{definitions_html(self.session.taxonomy)}')
-        style = self._html(f"<style>{_asset('tagger.css')}</style>")
-        parts = [style, self.bar, self.error, self.view, acts, self._choice_groups(), self.note, help_, self.keys]
-        return w.VBox(parts, **_styled("fs-tagger"))
+        keys = _key_catcher([*self._shortcuts(), *_ACTION_KEYS])
+        keys.on_msg(lambda _widget, message, _buffers: self._on_key(message))
+        return [acts, self._choice_groups(), self.note, help_, keys]
 
     def _html(self, text: str = "") -> Any:
         import ipywidgets as w
@@ -138,7 +175,7 @@ class Tagger:
         for name, category in self.session.taxonomy.categories.items():
             words = f"{category.key} · {category.title}" if category.key else category.title
             rule = f"{category.definition} {category.rule}"
-            button = w.ToggleButton(description=words, tooltip=rule, **look)
+            button = w.ToggleButton(name in self.session.selected, description=words, tooltip=rule, **look)
             look["style"] = button.style
             button.observe(self._on_choice(name), "value")
             buttons[name] = button
