@@ -1,5 +1,9 @@
 """Time answers one by one and in batches, the same prompts in one run: `python -m tests.benchmarks.generation`.
 
+Measured on two cores with the seed model (2026-11-25, 32 prompts of 14,119 tokens, 1,563 tokens written): 202 tokens/s
+one by one, 401 in one batch, 2.0 times. Reading the prompts takes 0.8 s of 7.7 one by one and 2.2 s of 3.9 together
+(padding); writing alone is 4.1 times as fast (222 and 919 tokens/s). On a card: not run.
+
 The model is the seed model, or the folder named by `--model`; prompts are those of hand-written validation examples.
 """
 
