@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from flowstudy.analysis.explained import explain_answer
 from flowstudy.analysis.scores import load_scores
 from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
 from flowstudy.corpus import load_corpus
@@ -78,6 +79,8 @@ def open_desk(
     queue = sample_items(
         predictions, examples.values(), catalogues, scores=scores, sampling=sampling, items=items, seed=seed, tags=tags
     )
+    for first in queue[:1]:  # FlowSim is loaded here, not while somebody waits for the tagger
+        explain_answer(first.prediction, first.example, first.catalogue)
     return Desk(store, known, examples, catalogues, predictions, scores, tags, queue, sampling)
 
 

@@ -37,7 +37,7 @@ from flowstudy.review.tags import TagStore
 from flowstudy.systems.records import Prediction
 lines = [json.loads(line) for line in Path("items.jsonl").read_text().splitlines()]
 items = [Item(Example.model_validate(e), Prediction.model_validate(p), None, 0.5) for e, p in lines]
-Session(items, TagStore("warm.sqlite"), "warm")  # the kernel of FlowSim is loaded
+Session(items, TagStore("warm.sqlite"), "warm").explained()  # the kernel of FlowSim is loaded, as `open_desk` does it
 """
 OPEN = "Tagger(Session(items, TagStore('tags.sqlite'), 'ana'))"
 WATCH = """
