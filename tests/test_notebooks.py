@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,16 @@ def test_a_source_is_clean_and_tells_its_story(path: Path) -> None:
     assert max(len(source(cell).splitlines()) for cell in code) <= 30
     defined = [node for cell in code for node in ast.walk(ast.parse(source(cell))) if isinstance(node, ast.FunctionDef)]
     assert not defined, "logic belongs into lib"
+
+
+def test_no_two_notebooks_write_the_same_figure() -> None:
+    """What a run leaves must not depend on which of them ran last."""
+    written: dict[str, set[str]] = {}
+    for path in SOURCES:
+        code = "\n".join(source(cell) for cell in cells(path) if cell["cell_type"] == "code")
+        for name in re.findall(r'(?:folder|run\.figures),\s*f?"([^"]+)"', code):
+            written.setdefault(name, set()).add(path.stem)
+    assert len(written) > 15 and not {name: by for name, by in written.items() if len(by) > 1}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
