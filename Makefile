@@ -49,7 +49,7 @@ status: env  ## where a run or sweep stands, as text and as status.html in its f
 	@$(CLI) status --run '$(RUN)'
 
 test: env lint  ## lint, types and every test
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: env
 	@$(BIN)/ruff check .
