@@ -12,7 +12,7 @@ Each prints one line of JSON. Measured on two cores (2026-11-25):
     per run, over its notebooks                   3.5 s      8 s
     a run in which everything is up to date       0.9 s
     planning 1,000 cells, half of them priced     4.8 s      20 s
-    12 cells on two cores / one after another     121/179 s = 1.48 times, other work on the machine; wanted 1.7 times
+    12 cells on two cores / one after another     80/159 s = 2.0 times, machine otherwise idle; wanted 1.7 times
 """
 
 from __future__ import annotations
