@@ -1,4 +1,5 @@
-"""Greedy (or sampled) generation with plain transformers (and peft for adapters): batched, sorted by length, cached.
+"""Greedy (or sampled) generation with plain transformers (and peft for adapters): batched, sorted by length, cached
+(see `reading`).
 
 Log-probabilities are of the model's own distribution, also when sampling. Nothing is downloaded here: a model is a
 folder, or a name that the Hugging Face cache already has.
@@ -9,11 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 from flowstudy.systems.slm.grammar import SchemaGuide
 from flowstudy.systems.slm.guide import Guide, Vocabulary
+from flowstudy.systems.slm.reading import Reading, tokens_in_memory
 from flowstudy.systems.slm.template import template_hash
+
+#: The share of a batch that must have ended before it goes on without them: leaving them out copies all that was read.
+ENDED: Final = 0.3
 
 
 class Completion(NamedTuple):
@@ -38,21 +45,22 @@ def too_long(size: int, context: int) -> str:
 
 
 class Generator:
-    """A loaded model. One call at a time (use one thread)."""
+    """A loaded model. One call at a time (use one thread). `batch_tokens` is how many tokens, prompts and answers, a
+    batch may hold; None: what memory allows."""
 
-    def __init__(self, folder: str | Path, *, device: str | None = None, batch_tokens: int = 24_000) -> None:
+    def __init__(self, folder: str | Path, *, device: str | None = None, batch_tokens: int | None = None) -> None:
         check_template(Path(folder))
         self._use(*load_model(folder, device=device), batch_tokens)
 
     @classmethod
-    def of(cls, model: Any, tokenizer: Any, batch_tokens: int = 24_000) -> Generator:
+    def of(cls, model: Any, tokenizer: Any, batch_tokens: int | None = None) -> Generator:
         """Generate with a model that is loaded already."""
         made = cls.__new__(cls)
         made._use(model, tokenizer, batch_tokens)
         return made
 
-    def _use(self, model: Any, tokenizer: Any, batch_tokens: int) -> None:
-        self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens
+    def _use(self, model: Any, tokenizer: Any, batch_tokens: int | None) -> None:
+        self.model, self.tokenizer, self.batch_tokens = model, tokenizer, batch_tokens or tokens_in_memory(model)
         self.context = int(getattr(model.config, "max_position_embeddings", 2048))
         self._end = _ends(model, tokenizer)
         self._pointers, self._texts = Vocabulary(tokenizer), dict[int, str]()
@@ -99,63 +107,76 @@ class Generator:
     ) -> list[Completion]:
         import torch
 
-        width = max(map(len, rows))
-        pad, device = self.tokenizer.pad_token_id or 0, self.model.device
-        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows], device=device)
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-        places = (mask.cumsum(-1) - 1).clamp(min=0)
-        dice = torch.Generator(device=device).manual_seed(seed)
-        written: list[list[int]] = [[] for _ in rows]
-        chances: list[list[float]] = [[] for _ in rows]
-        live, cache = list(range(len(rows))), None
+        room = min(most, self.context - max(map(len, rows)))
+        dice = torch.Generator(device=self.model.device).manual_seed(seed)
+        answers = [_Answer(guides[row] if guides else None) for row in range(len(rows))]
+        live = answers
         with torch.inference_mode():
-            for _ in range(min(most, self.context - width)):
-                out = self.model(
-                    input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, use_cache=True,
-                    logits_to_keep=1,
-                )  # fmt: skip
-                cache = out.past_key_values
-                spread = torch.log_softmax(out.logits[:, -1].float(), dim=-1)
-                allowed = _without(spread, [guides[row] for row in live] if guides else ())
-                chosen = allowed.argmax(-1) if temperature <= 0 else _sample(allowed, temperature, dice)
-                for row, token, chance in zip(
-                    live, chosen.tolist(), spread.gather(-1, chosen[:, None])[:, 0].tolist(), strict=True
-                ):
-                    written[row].append(token)
-                    chances[row].append(chance)
-                    if guides:
-                        guides[row].wrote(token, self._text_of(token))
-                going = [place for place, row in enumerate(live) if written[row][-1] not in self._end]
-                if not going:
+            reading = Reading.of(self.model, rows, self.tokenizer.pad_token_id or 0, room)
+            for turn in range(room):
+                chosen, chances = _choose(reading.logits, [answer.guide for answer in live], temperature, dice)
+                for answer, token, chance in zip(live, chosen.tolist(), chances.tolist(), strict=True):
+                    if not answer.ended:
+                        answer.add(token, chance, self._text_of(token), ended=token in self._end)
+                going = [place for place, answer in enumerate(live) if not answer.ended]
+                if not going or turn + 1 == room:
                     break
-                if len(going) < len(live):  # an answer that has ended is computed no further
-                    live, kept = [live[place] for place in going], torch.tensor(going, device=device)
-                    chosen, places, mask = chosen[kept], places[kept], mask[kept]
-                    cache.batch_select_indices(kept)
-                ids, places = chosen[:, None], places[:, -1:] + 1
-                mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
-        return [self._completion(*parts) for parts in zip(rows, written, chances, strict=True)]
+                if len(going) <= (1 - ENDED) * len(live):
+                    live, chosen = [live[place] for place in going], chosen[going]
+                    reading.keep(going)
+                reading.write(chosen)
+        return [self._completion(*parts) for parts in zip(rows, answers, strict=True)]
 
     def _text_of(self, token: int) -> str:
         if token not in self._texts:
             self._texts[token] = self.tokenizer.decode([token])
         return self._texts[token]
 
-    def _completion(self, prompt: list[int], tokens: list[int], chances: list[float]) -> Completion:
-        ended = bool(tokens) and tokens[-1] in self._end
-        text = self.tokenizer.decode(tokens[:-1] if ended else tokens, skip_special_tokens=True)
+    def _completion(self, prompt: list[int], answer: _Answer) -> Completion:
+        tokens, chances = answer.tokens, answer.chances
+        text = self.tokenizer.decode(tokens[:-1] if answer.ended else tokens, skip_special_tokens=True)
         mean = sum(chances) / len(chances) if chances else None
-        return Completion(text, "stop" if ended else "length", len(prompt), len(tokens), mean, chances)
+        return Completion(text, "stop" if answer.ended else "length", len(prompt), len(tokens), mean, chances)
 
 
-def _without(spread: Any, guides: Sequence[Guide | SchemaGuide]) -> Any:
+class _Answer:
+    """An answer that is being written: its tokens with their log-probabilities, and whether it has ended."""
+
+    def __init__(self, guide: Guide | SchemaGuide | None) -> None:
+        self.guide, self.ended = guide, False
+        self.tokens: list[int] = []
+        self.chances: list[float] = []
+
+    def add(self, token: int, chance: float, text: str, *, ended: bool) -> None:
+        self.tokens.append(token)
+        self.chances.append(chance)
+        self.ended = ended
+        if self.guide is not None:
+            self.guide.wrote(token, text)
+
+
+def _choose(logits: Any, guides: Sequence[Guide | SchemaGuide | None], temperature: float, dice: Any) -> Any:
+    """The next token of every row and its log-probability, both (rows,)."""
+    import torch
+
+    spread = torch.log_softmax(logits.float(), dim=-1)
+    allowed = _without(spread, guides)
+    chosen = allowed.argmax(-1) if temperature <= 0 else _sample(allowed, temperature, dice)
+    return chosen, spread.gather(-1, chosen[:, None])[:, 0]
+
+
+def _without(spread: Any, guides: Sequence[Guide | SchemaGuide | None]) -> Any:
     """The log-probabilities with what the guides block at minus infinity."""
-    blocked = [guide.blocked() for guide in guides]
-    if not any(len(ids) for ids in blocked):
+    import torch
+
+    blocked = [(row, guide.blocked()) for row, guide in enumerate(guides) if guide is not None]
+    blocked = [(row, ids) for row, ids in blocked if len(ids)]
+    if not blocked:
         return spread
+    rows = np.repeat([row for row, _ in blocked], [len(ids) for _, ids in blocked])
+    columns = np.concatenate([ids for _, ids in blocked])
     allowed = spread.clone()
-    for row, ids in enumerate(blocked):
-        allowed[row, ids] = float("-inf")
+    allowed[torch.from_numpy(rows), torch.from_numpy(columns)] = float("-inf")
     return allowed
 
 

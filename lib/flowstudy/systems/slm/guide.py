@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from flowstudy.systems.pointers import MAX_CHOICES, MAX_INPUTS, MAX_SUGGESTIONS, MAX_WORDS
 
 _ITEM: Final = re.compile(r"<([sic])(\d+)>(?:<w\d+>)*(?: (trigger|action|subflow|table|column)\b)?")
 _BLOCK: Final = re.compile(r"((?:^<s\d+>.*\n)*)^Requirement: ((?:(?!^Requirement: ).*\n)*?)^Flow:\n?\Z", re.MULTILINE)
+_NONE: Final = np.zeros(0, dtype=np.int64)
 _MOST: Final = {"s": MAX_SUGGESTIONS, "w": MAX_WORDS, "i": MAX_INPUTS, "c": MAX_CHOICES}
 
 
@@ -36,7 +40,7 @@ class Vocabulary:
         self.complete = all(self.ids.values()) and bool(self.digits)
         free = {tokenizer.eos_token_id, *self._blanks(tokenizer)} if self.complete else set()
         ids = range(len(tokenizer)) if self.complete else ()
-        self.all_but = [[i for i in ids if i != digit and i not in free] for digit in self.digits]
+        self.all_but = [np.array([i for i in ids if i != digit and i not in free]) for digit in self.digits]
 
     @staticmethod
     def _ids(tokenizer: Any, tokens: list[str]) -> list[int]:
@@ -60,6 +64,7 @@ class Guide:
         self.active = bool(match) and vocabulary.complete
         self.lines = self.steps = 0
         self.counted = False
+        self._seen: dict[tuple[bool | int, ...], npt.NDArray[np.int64]] = {}
         self._new_line()
 
     def _new_line(self) -> None:
@@ -89,18 +94,24 @@ class Guide:
             self.fresh = False
         self.first = number if kind == "w" and self.first < 0 else -1
 
-    def blocked(self) -> list[int]:
+    def blocked(self) -> npt.NDArray[np.int64]:
         """Ids of the pointers that would point at nothing, or at the wrong kind of thing, and of wrong digits, here."""
         if not self.active:
-            return []
-        ids, number = self.vocabulary.ids, self._number_left()
+            return _NONE
+        number = self._number_left()
         if number and self.counted:
             return self.vocabulary.all_but[int(number[0])]
         inputs = len(self.head.inputs) if self.head else 0
-        lowest = max(self.first, 0)
+        state = (self.fresh, self.lines == 0, bool(self.number), self.input, inputs, self.choices, max(self.first, 0))
+        if state not in self._seen:
+            self._seen[state] = np.array(self._blocked(inputs), dtype=np.int64)
+        return self._seen[state]
+
+    def _blocked(self, inputs: int) -> list[int]:
+        ids = self.vocabulary.ids
         return [
             *(i for n, i in enumerate(ids["s"]) if not self._fits(n)),
-            *ids["w"][:lowest],
+            *ids["w"][: max(self.first, 0)],
             *ids["w"][self.words :],
             *ids["i"][: self.input + 1],
             *ids["i"][inputs:],
