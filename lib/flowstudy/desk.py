@@ -5,6 +5,7 @@ Notebook 05 opens it in JupyterLab; `flowstudy tag` serves it as a page of its o
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import subprocess
@@ -81,6 +82,7 @@ def open_desk(
     )
     for first in queue[:1]:  # FlowSim is loaded here, not while somebody waits for the tagger
         explain_answer(first.prediction, first.example, first.catalogue)
+    gc.freeze()  # what is loaded stays: looking through it for garbage would make somebody wait for 0.1 s now and then
     return Desk(store, known, examples, catalogues, predictions, scores, tags, queue, sampling)
 
 
@@ -94,7 +96,9 @@ def sign_in(desk: Desk, *, blind: bool = False) -> Any:
 
     def begin(_: Any) -> None:
         try:
-            box.children = [desk.tagger(name.value, blind=blind).filled()]
+            tagger = desk.tagger(name.value, blind=blind)
+            box.children = [tagger.widget]
+            tagger.fill()
         except (ValueError, OSError) as error:  # a callback's error would be swallowed
             said.value = f"<span role='alert'>{escape(str(error))}</span>"
 

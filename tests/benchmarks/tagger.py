@@ -27,7 +27,7 @@ from flowstudy.review.tags import Tag, TagStore
 from flowstudy.systems.records import Prediction
 
 PAGE = """
-import json, time
+import gc, json, time
 from pathlib import Path
 from flowstudy.corpus.example import Example
 from flowstudy.review.sampling import Item
@@ -37,14 +37,15 @@ from flowstudy.review.tags import TagStore
 from flowstudy.systems.records import Prediction
 lines = [json.loads(line) for line in Path("items.jsonl").read_text().splitlines()]
 items = [Item(Example.model_validate(e), Prediction.model_validate(p), None, 0.5) for e, p in lines]
-Session(items, TagStore("warm.sqlite"), "warm").explained()  # the kernel of FlowSim is loaded, as `open_desk` does it
+Session(items, TagStore("warm.sqlite"), "warm").explained()  # the kernel of FlowSim is loaded and
+gc.freeze()  # left alone by the garbage collector, as `open_desk` does it
 """
 OPEN = "Tagger(Session(items, TagStore('tags.sqlite'), 'ana'))"
 WATCH = """
 window.times = []; window.pressed = 0;
 new MutationObserver(() => {
   const bar = document.querySelector('.fs-bar');
-  if (!bar || bar.dataset.position === window.shown) return;
+  if (!bar || bar.dataset.position === window.shown || !document.querySelector('.fs-pair')) return;
   window.shown = bar.dataset.position;
   requestAnimationFrame(() => requestAnimationFrame(() => window.times.push(performance.now() - window.pressed)));
 }).observe(document.body, {childList: true, subtree: true});

@@ -1,5 +1,7 @@
 """Tagging without a browser: every click is saved, undo goes back, text is escaped, large flows stay fast."""
 
+import asyncio
+
 import pandas as pd
 import pytest
 from tests.benchmarks.tagger import large_items
@@ -11,13 +13,33 @@ from flowstudy.review.coverage import coverage, coverage_text
 from flowstudy.review.item_view import comparison_rows, item_html
 from flowstudy.review.sampling import sample_items
 from flowstudy.review.session import Session
-from flowstudy.review.tagger import Tagger
+from flowstudy.review.tagger import DRAWING_S, Tagger
 from flowstudy.review.tags import TagStore, TagStoreError
 
 
 @pytest.fixture
 def session(items, tmp_path):
     return Session(items, TagStore(tmp_path / "tags.sqlite"), "ana")
+
+
+def shown(session, **options):
+    tagger = Tagger(session, **options)
+    tagger.fill()
+    return tagger
+
+
+def test_the_answer_is_on_its_way_before_the_rest(session):
+    """A notebook's own loop runs while a cell does: the browser must hear of the answer first, and of all of it."""
+
+    async def notebook():
+        tagger = shown(session)
+        first = len(tagger.widget.children), "fs-item" in tagger.view.value
+        await asyncio.sleep(DRAWING_S * 2)
+        return first, len(tagger.widget.children)
+
+    first, later = asyncio.run(notebook())
+    assert first == (4, True) and later > 4
+    assert len(shown(session).widget.children) == later, "elsewhere at once"
 
 
 def test_proposals_are_ticked_and_one_key_confirms(session):
@@ -99,12 +121,12 @@ def test_everything_from_outside_is_escaped(session, items, xss):
         html = item_html(item, taxonomy, session.explained(number).tags, inputs=True)
         assert xss not in html and "<script" not in html and "<img" not in html
     assert "onerror" in html or "&lt;img" in html
-    tagger = Tagger(Session(items, session.store, xss))
-    assert "<img" not in tagger.bar.value
+    bar = shown(Session(items, session.store, xss)).bar.value
+    assert "fs-bar" in bar and "<img" not in bar
 
 
 def test_blind_hides_the_system(session, items):
-    tagger = Tagger(session, blind=True)
+    tagger = shown(session, blind=True)
     assert items[0].prediction.system not in tagger.view.value and "system hidden" in tagger.view.value
 
 
@@ -122,7 +144,7 @@ def test_every_step_of_both_flows_is_shown_once(items):
 
 def test_300_steps_are_shown_whole_and_confirmed(tmp_path):
     """How fast is measured in a browser by `tests.benchmarks.tagger`."""
-    tagger = Tagger(Session(large_items(2), TagStore(tmp_path / "t.sqlite"), "ana"))
+    tagger = shown(Session(large_items(2), TagStore(tmp_path / "t.sqlite"), "ana"))
     assert tagger.view.value.count('class="fs-n">300<') == 2 and "fs-replaced" in tagger.view.value
     tagger.press("Enter")
     assert tagger.session.position == 1
@@ -173,7 +195,7 @@ def test_disagreements_come_first_and_can_be_asked_for_alone(disputed, items):
 
 
 def test_the_adjudicator_sees_who_said_what_and_has_the_last_word(disputed, items):
-    tagger = Tagger(Session([items[2]], disputed, "ana", role="adjudicator"))
+    tagger = shown(Session([items[2]], disputed, "ana", role="adjudicator"))
     html = tagger.view.value
     assert "fs-opinions" in html and ">ana<" in html and ">bo<" in html and "<b>trigger" not in html
     assert "wrong_trigger" in tagger.session.selected  # half of two gave it
@@ -188,7 +210,8 @@ def test_the_adjudicator_sees_who_said_what_and_has_the_last_word(disputed, item
 
 
 def test_annotators_do_not_see_each_other(disputed, items):
-    assert "fs-opinions" not in Tagger(Session([items[2]], disputed, "cy")).view.value
+    view = shown(Session([items[2]], disputed, "cy")).view.value
+    assert "fs-item" in view and "fs-opinions" not in view
 
 
 def test_coverage_counts_and_says_what_does_not_count(disputed, items):

@@ -5,12 +5,16 @@ Widgets are ipywidgets' own; one small anywidget catches single keys. Everything
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from html import escape
 from importlib import resources
 from types import TracebackType
 from typing import Any, Final
+
+import ipywidgets as w
+from ipywidgets.widgets.widget_string import HTMLStyle
 
 from flowstudy.review.item_view import definitions_html, item_html
 from flowstudy.review.session import Session
@@ -20,6 +24,8 @@ LEGEND: Final = (
     ("← →", "look around"), ("f", "all inputs"), ("/", "note"), ("j", "jump"), ("?", "definitions"),
     ("Esc", "back to the keys"),
 )  # fmt: skip
+#: What a browser needs to draw a long answer.
+DRAWING_S: Final = 0.15
 _STATES: Final = {"open": "not looked at", "draft": "draft saved", "done": "confirmed", "skipped": "skipped"}
 _MOVES: Final = frozenset({"ArrowLeft", "ArrowRight", "f"})
 
@@ -27,28 +33,35 @@ _MOVES: Final = frozenset({"ArrowLeft", "ArrowRight", "f"})
 class Tagger:
     """`Tagger(session)` shows itself as the last line of a cell. `blind` hides the systems' names.
 
-    The answer is painted first: the widgets below it are made while the browser draws it.
+    The browser builds the empty frame while the answer is explained, and draws the answer before it hears of what
+    stands below: `fill` is called when the frame is on its way.
     """
 
     def __init__(self, session: Session, *, blind: bool = False) -> None:
-        import ipywidgets as w
-
         self.session, self.blind, self._all_inputs, self._quiet = session, blind, False, False
-        self._plain, self._row = w.Layout(width="auto"), w.Layout(flex_flow="row wrap", align_items="center")
+        self._plain, self._text = w.Layout(width="auto"), HTMLStyle()  # shared: fewer parts for the browser to build
         self.bar, self.view, self.error = self._html(), self._html(), self._html()
         style = self._html(f"<style>{_asset('tagger.css')}</style>")
-        self.widget = w.VBox([style, self.bar, self.error, self.view], **_styled("fs-tagger"))
-        self.refresh()
+        self.widget = w.VBox([style, self.bar, self.error, self.view], layout=self._plain, **_styled("fs-tagger"))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
         display(self.widget)
-        self.filled()
+        self.fill()
+
+    def fill(self) -> None:
+        """Show the answer at hand, and the rest when the browser has had the time to draw it."""
+        self.refresh()
+        try:
+            asyncio.get_running_loop().call_later(DRAWING_S, self.filled)
+        except RuntimeError:  # not in a notebook
+            self.filled()
 
     def filled(self) -> Any:
-        """The widget with all its parts."""
+        """The widget with the answer at hand and all its parts."""
         if not self._is_filled():
+            self.refresh()
             self.widget.children = [*self.widget.children, *self._below()]
             self.session.look_ahead()
         return self.widget
@@ -62,10 +75,12 @@ class Tagger:
         return self._choice_buttons()
 
     @cached_property
+    def _row(self) -> Any:
+        return w.Layout(flex_flow="row wrap", align_items="center")
+
+    @cached_property
     def note(self) -> Any:
         """The field for a note."""
-        import ipywidgets as w
-
         words = "Note (/), kept when you leave the field"
         note = w.Textarea(self.session.note, placeholder=words, rows=2, continuous_update=False)
         note.layout = w.Layout(width="100%")
@@ -75,8 +90,6 @@ class Tagger:
     @cached_property
     def jump(self) -> Any:
         """The field for the number of an answer."""
-        import ipywidgets as w
-
         place, last = self.session.position + 1, len(self.session.items)
         jump = w.BoundedIntText(place, min=1, max=last, layout=w.Layout(width="76px"))
         jump.observe(self._on_jump, "value")
@@ -136,8 +149,6 @@ class Tagger:
 
     def _below(self) -> list[Any]:
         """What stands below the answer."""
-        import ipywidgets as w
-
         labels = {
             "confirm": ("Confirm  ⏎", "primary"), "skip": ("Skip  s", ""), "undo": ("Undo  u", ""), "back": ("←", ""),
             "forward": ("→", ""), "inputs": ("All inputs  f", ""),
@@ -152,13 +163,9 @@ class Tagger:
         return [acts, self._choice_groups(), self.note, help_, keys]
 
     def _html(self, text: str = "") -> Any:
-        import ipywidgets as w
-
-        return w.HTML(text, layout=self._plain)
+        return w.HTML(text, layout=self._plain, style=self._text)
 
     def _choice_groups(self) -> Any:
-        import ipywidgets as w
-
         groups, taxonomy, look = [], self.session.taxonomy, dict[str, Any](layout=self._plain)
         for key, group in taxonomy.groups.items():
             buttons = [self.choices[name] for name in taxonomy.of_group(key)]
@@ -169,8 +176,6 @@ class Tagger:
         return w.HBox(groups, layout=self._row, **_styled("fs-groups"))
 
     def _choice_buttons(self) -> dict[str, Any]:
-        import ipywidgets as w
-
         buttons, look = {}, {"layout": self._plain, **_styled("fs-choice")}
         for name, category in self.session.taxonomy.categories.items():
             words = f"{category.key} · {category.title}" if category.key else category.title
@@ -182,8 +187,6 @@ class Tagger:
         return buttons
 
     def _action(self, name: str, words: str, look: str) -> Any:
-        import ipywidgets as w
-
         button = w.Button(description=words, button_style=look, layout=self._plain, **_styled("fs-act"))
         button.on_click(lambda _: self._guarded(getattr(self, f"_{name}")))
         return button
