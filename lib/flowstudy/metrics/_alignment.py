@@ -33,21 +33,25 @@ def _roots(left: _Ints) -> _Ints:
 def _fill(i: int, j: int, left_a: _Ints, left_b: _Ints, costs: _Ints, unit: int, tree: _Ints, forest: _Ints) -> None:
     """Forest distances below nodes i and j; `tree` is read, and written for subtrees that start where theirs do."""
     li, lj = left_a[i], left_b[j]
-    forest[0, 0] = 0
-    for y in range(lj, j + 1):
-        forest[0, y - lj + 1] = forest[0, y - lj] + unit
+    width = j - lj + 1
+    starts, first = left_b[lj : j + 1], forest[0]
+    first[0] = 0
+    for c in range(width):
+        first[c + 1] = first[c] + unit
     for x in range(li, i + 1):
         r = x - li + 1
-        forest[r, 0] = forest[r - 1, 0] + unit
-        for y in range(lj, j + 1):
-            c = y - lj + 1
-            best = min(forest[r - 1, c], forest[r, c - 1]) + unit
-            if left_a[x] == li and left_b[y] == lj:
-                best = min(best, forest[r - 1, c - 1] + costs[x, y])
-                tree[x, y] = best
+        up, row, before = forest[r - 1], forest[r], forest[left_a[x] - li]
+        known, cost, whole = tree[x, lj:], costs[x, lj:], left_a[x] == li
+        last = up[0] + unit
+        row[0] = last
+        for c in range(width):
+            start = starts[c] - lj
+            if whole and start == 0:
+                last = min(min(up[c + 1], last) + unit, up[c] + cost[c])
+                known[c] = last
             else:
-                best = min(best, forest[left_a[x] - li, left_b[y] - lj] + tree[x, y])
-            forest[r, c] = best
+                last = min(min(up[c + 1], last) + unit, before[start] + known[c])
+            row[c + 1] = last
 
 
 @_jit
@@ -56,9 +60,13 @@ def tree_table(left_a: _Ints, left_b: _Ints, costs: _Ints, unit: int) -> _Ints:
     n, m = len(left_a), len(left_b)
     tree = np.zeros((n, m), np.int64)
     forest = np.zeros((n + 1, m + 1), np.int64)
+    roots_b = _roots(left_b)
     for i in _roots(left_a):
-        for j in _roots(left_b):
-            _fill(i, j, left_a, left_b, costs, unit, tree, forest)
+        for j in roots_b:
+            if left_a[i] == i and left_b[j] == j:  # two leaves, as most inputs are
+                tree[i, j] = min(2 * unit, costs[i, j])
+            else:
+                _fill(i, j, left_a, left_b, costs, unit, tree, forest)
     return tree
 
 
