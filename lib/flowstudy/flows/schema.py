@@ -127,6 +127,10 @@ class Flow(_Part):
             }
         )
 
+    def skeleton(self) -> Flow:
+        """Every component and the trigger, without inputs and annotations."""
+        return self.without_inputs().without_annotations()
+
     def without_annotations(self) -> Flow:
         """The flow without what its author wrote beside the steps."""
         return self.model_copy(

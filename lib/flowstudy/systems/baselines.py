@@ -43,7 +43,7 @@ def commonest_flow(train: Sequence[Example]) -> Flow:
 
 
 def _bare_outline(flow: Flow) -> str:
-    return to_outline(flow.without_inputs().without_annotations())
+    return to_outline(flow.skeleton())
 
 
 def baseline_prediction(name: str, example: Example, flow: Flow, repeat: int, key: str) -> Prediction:

@@ -19,6 +19,7 @@ from flowstudy.systems.baselines import BASELINES, baseline, baseline_prediction
 from flowstudy.systems.budget import Budget
 from flowstudy.systems.calls import CallCache
 from flowstudy.systems.capabilities import family_of
+from flowstudy.systems.drafts import drafted
 from flowstudy.systems.estimate import Estimate, estimate, keep_estimate
 from flowstudy.systems.journal import Journal, read_predictions
 from flowstudy.systems.llm import Client
@@ -27,7 +28,7 @@ from flowstudy.systems.offers import Offers, suggest_all
 from flowstudy.systems.pipeline import PIPELINE_VERSION, answer_async
 from flowstudy.systems.prices import Price
 from flowstudy.systems.prompts import Shot
-from flowstudy.systems.records import Prediction, SystemSpec
+from flowstudy.systems.records import Prediction, Suggestion, SystemSpec
 from flowstudy.systems.retries import Policy
 from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.tasks import Task
@@ -101,13 +102,14 @@ def plan(
     system = _system_state(spec, train)
     tasks = []
     for example in examples:
-        shots = choose_shots(spec, example, train, catalogues, rankers) if is_model else []
-        task = Task(spec, example.id, example.requirement, offers[example.id], shots, catalogues[example.domain])
+        offered = offers[example.id]
+        shown = shown_to(spec, example, offered, train, catalogues, rankers) if is_model else (offered, [])
+        task = Task(spec, example.id, example.requirement, *shown, catalogues[example.domain])
         parts: list[Any] = [system, hashes[example.domain], example.id, example.requirement, _dump(task.suggestions)]
         if spec.decoding == "schema":
             parts.append(schemas.flow_schema(task.suggestions, task.catalogue))
         parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions)]
-                  for shot in shots]  # fmt: skip
+                  for shot in task.shots]  # fmt: skip
         tasks += [task._replace(repeat=n, key=_hash([*parts, n])) for n in range(spec.repeats)]
     return tasks
 
@@ -119,22 +121,26 @@ def _with_outlines(tasks: Sequence[Task], outlines: Sequence[Prediction]) -> lis
     return [task._replace(outline=given, key=_hash([task.key, given.key])) for task, given in pairs if given]
 
 
-def choose_shots(
+def shown_to(
     spec: SystemSpec,
     example: Example,
+    suggestions: Sequence[Suggestion],
     train: Sequence[Example],
     catalogues: Mapping[str, Catalogue],
     rankers: Mapping[str, Ranker] | None = None,
-) -> list[Shot]:
-    """The nearest training examples, the nearest last (closest to the question), each with its own suggestions
-    where the prompt points at them."""
+) -> tuple[Sequence[Suggestion], list[Shot]]:
+    """Suggestions and shots of one prompt: the nearest training examples, the nearest last (closest to the question),
+    each with its own suggestions where the prompt points at them; or the one that is shown as a draft."""
     if spec.shots == 0:
-        return []
+        return suggestions, []
+    prompt = prompts.load_prompt(spec.prompt)
+    if prompt.drafts:
+        return drafted(spec.prompt, example, suggestions, train, catalogues[example.domain])
     found = example_index(train).nearest(example.requirement, spec.shots, exclude=example.id)[::-1]
-    if prompts.load_prompt(spec.prompt).reads != "pointed":
-        return [Shot(shot) for shot in found]
+    if prompt.reads != "pointed":
+        return suggestions, [Shot(shot) for shot in found]
     offers = suggest_all(spec.retriever, found, catalogues, spec.suggestions, spec.seed, rankers=rankers)
-    return [Shot(shot, offers[shot.id]) for shot in found]
+    return suggestions, [Shot(shot, offers[shot.id]) for shot in found]
 
 
 def _dump(suggestions: Iterable[Any]) -> list[list[Any]]:

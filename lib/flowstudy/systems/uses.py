@@ -41,6 +41,19 @@ def _data_uses(inputs: list[Input]) -> set[Use]:
     return {("table", table)} | {("column", f"{table}.{field}") for field in fields}
 
 
+def exists(use: Use, catalogue: Catalogue) -> bool:
+    """Whether the catalogue has this trigger, step, table or `table.column`."""
+    kind, name = use
+    if kind == "column":
+        table, _, column = name.rpartition(".")
+        return table in catalogue.tables and column in catalogue.tables[table].columns
+    shelves: dict[str, Mapping[str, object]] = {
+        "trigger": catalogue.triggers, "action": catalogue.actions, "subflow": catalogue.subflows,
+        "table": catalogue.tables,
+    }  # fmt: skip
+    return name in shelves[kind]
+
+
 def catalogue_hash(catalogue: Catalogue) -> str:
     """SHA-256 of the catalogue's content; equal catalogues have equal hashes."""
     return hashlib.sha256(catalogue.model_dump_json().encode()).hexdigest()

@@ -44,12 +44,14 @@ class Shot(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """A prompt file: `name` is family and version, `hash` the SHA-256 of the file."""
+    """A prompt file: `name` is family and version, `hash` the SHA-256 of the file; `drafts` says that the nearest
+    example is shown as a draft of the answer (see `systems.drafts`), not as a question with its answer."""
 
     name: str
     reads: Reads
     hash: str
     sections: dict[tuple[str, str], str]
+    drafts: bool = False
 
     def stages(self) -> set[str]:
         return {stage for stage, role in self.sections if role != "text"}
@@ -102,7 +104,7 @@ def _load(path: Path, _mtime: int, _size: int) -> Prompt:
     if not sections:
         raise PromptError(f"prompt {path}: expected sections headed `## stage / role`, got none")
     name = f"{path.parent.name}/{path.stem}"
-    return Prompt(name, front["reads"], hashlib.sha256(raw).hexdigest(), sections)
+    return Prompt(name, front["reads"], hashlib.sha256(raw).hexdigest(), sections, front.get("drafts") is True)
 
 
 def render(
@@ -128,7 +130,8 @@ def render(
     clean = requirement.encode("utf-8", "replace").decode("utf-8")
     values: dict[str, Any] = {
         "requirement": clean, "catalogue": catalogue, "suggestions": suggestions, "flow": flow,
-        "faults": faults, "shots": shown_shots(prompt.reads, stage, shots, catalogue, step),
+        "faults": faults,
+        "shots": [] if prompt.drafts else shown_shots(prompt.reads, stage, shots, catalogue, step),
         "offers": offering.lines(suggestions, catalogue),
         "outline": to_outline(flow) if flow is not None else "",
         "step_line": offering.step_line(step, catalogue) if step is not None else "",
@@ -141,6 +144,8 @@ def render(
         values["numbered"] = pointers.number_words(clean)
         values["suggestion_lines"] = pointers.suggestion_lines(suggestions, catalogue, clean)
         values["pointed"] = pointers.point(flow, suggestions, clean, catalogue) if flow is not None else ""
+        near = shots[-1].example.flow.skeleton() if prompt.drafts and shots else None
+        values["draft"] = pointers.point(near, suggestions, clean, catalogue) if near is not None else ""
     for (name, role), text in prompt.sections.items():
         if role == "text":
             values[name] = _fill(text, values)

@@ -10,18 +10,21 @@ from flowstudy.corpus.environments import CORE, shipped_catalogue
 from flowstudy.corpus.example import Example
 from flowstudy.corpus.synthesis import Mix, generate, invent_catalogue
 from flowstudy.flows.catalogue import Catalogue
-from flowstudy.systems.offers import suggest_all
+from flowstudy.systems.drafts import drafted, with_steps_of
+from flowstudy.systems.offers import SHELF, in_shelves, suggest_all
 from flowstudy.systems.prompts import Shot, render, stage_answer
 from flowstudy.systems.records import Strategy, Suggestion, SystemSpec
 from flowstudy.systems.retrieval import Ranker, retrieve
+from flowstudy.systems.slm.blends import blended
 from flowstudy.systems.slm.template import render_messages
-from flowstudy.systems.uses import catalogue_uses
+from flowstudy.systems.uses import catalogue_uses, exists
 
 #: How often a platform entry that the retriever missed is offered in training all the same.
 PLATFORM: Final = 0.35
+#: How many invented examples have no annotations, as many hand-written ones.
+BARE: Final = 0.4
 #: How often suggestions are shown in no order, as the oracle's are: a model that learns to trust the first is misled.
 UNSORTED: Final = 1 / 6
-_SHELF: Final = {"trigger": 0, "action": 1, "subflow": 1, "table": 2, "column": 3}
 
 
 class Pair(NamedTuple):
@@ -44,13 +47,14 @@ def pair(
 
 
 def stage_pairs(
-    example: Example, catalogue: Catalogue, suggestions: Sequence[Suggestion], *, prompt: str = "pointed"
-) -> list[Pair]:
+    example: Example, catalogue: Catalogue, suggestions: Sequence[Suggestion], *, prompt: str = "pointed",
+    shots: Sequence[Shot] = (),
+) -> list[Pair]:  # fmt: skip
     """The pairs of one example for the strategy `decomposed`: its outline, then the inputs of each step that has some,
     each prompt as the pipeline asks it."""
     spec = SystemSpec(name="slm", model="slm/train", prompt=prompt, strategy="decomposed")
     shot, outline = Shot(example, suggestions), example.flow.without_inputs()
-    asked = render(spec, "outline", example.requirement, suggestions, catalogue)
+    asked = render(spec, "outline", example.requirement, suggestions, catalogue, shots)
     found = [Pair(example.id, render_messages(asked.messages), stage_answer(asked.reads, "outline", shot, catalogue))]
     for step in (example.flow.trigger, *example.flow.components):
         if step is None or not step.inputs:
@@ -64,25 +68,27 @@ def stage_pairs(
 def pairs(
     examples: Sequence[Example], catalogues: Mapping[str, Catalogue], *, k: int = 10, retriever: str = "lexical",
     rankers: Mapping[str, Ranker] | None = None, prompt: str = "pointed", strategy: Strategy = "whole",
-    complete: bool = True, seed: int = 0,
+    complete: bool = True, seed: int = 0, shown: Sequence[Example] | None = None,
 ) -> list[Pair]:  # fmt: skip
     """Pairs of a training set with retrieved suggestions (`rankers` by domain belong to the retriever `trained`):
     one an example for the strategy `whole`, an outline and one for each step with inputs for `decomposed`.
 
     `complete` adds what the reference needs and the retriever missed (see `completed`), so that the model is never
-    taught to spell a name that it cannot know, and shows one prompt in six in no order. Raises ValueError naming an
+    taught to spell a name that it cannot know, and shows one prompt in six in no order. A prompt with drafts takes
+    them from the examples `shown`, None for the training set itself. Raises ValueError naming an
     example whose domain has no catalogue.
     """
     found = []
     offers = suggest_all(retriever, examples, catalogues, k, seed, rankers=rankers)
     for example in examples:
-        catalogue, suggestions = catalogues[example.domain], offers[example.id]
+        catalogue, near = catalogues[example.domain], examples if shown is None else shown
+        suggestions, shots = drafted(prompt, example, offers[example.id], near, catalogue)
         if complete:
             suggestions = _as_in_training(suggestions, example, catalogue, random.Random(f"{seed}|{example.id}"))
         if strategy == "whole":
-            found.append(pair(example, catalogue, suggestions, prompt=prompt))
+            found.append(pair(example, catalogue, suggestions, prompt=prompt, shots=shots))
         else:
-            found += stage_pairs(example, catalogue, suggestions, prompt=prompt)
+            found += stage_pairs(example, catalogue, suggestions, prompt=prompt, shots=shots)
     return found
 
 
@@ -108,51 +114,48 @@ def completed(
     """
     shelves: list[list[Suggestion]] = [[], [], [], []]
     for item in suggestions:
-        shelves[_SHELF[item.kind]].append(item)
+        shelves[SHELF[item.kind]].append(item)
     offered = {(s.kind, s.name) for s in suggestions}
     core = shipped_catalogue(CORE)
     for kind, name in sorted(catalogue_uses(example.flow) - offered):
-        if _known(kind, name, catalogue) and (not _known(kind, name, core) or rng.random() < platform):
-            shelf = shelves[_SHELF[kind]]
+        if exists((kind, name), catalogue) and (not exists((kind, name), core) or rng.random() < platform):
+            shelf = shelves[SHELF[kind]]
             shelf.insert(rng.randint(0, len(shelf)), Suggestion(kind=kind, name=name))  # type: ignore[arg-type]
     return [item for shelf in shelves for item in shelf]
 
 
-def _known(kind: str, name: str, catalogue: Catalogue) -> bool:
-    if kind == "column":
-        table, _, column = name.rpartition(".")
-        return table in catalogue.tables and column in catalogue.tables[table].columns
-    shelf: dict[str, Mapping[str, object]] = {
-        "trigger": catalogue.triggers,
-        "action": catalogue.actions,
-        "subflow": catalogue.subflows,
-        "table": catalogue.tables,
-    }
-    return name in shelf[kind]
-
-
 def invented_pairs(
-    seed: int, mix: Mix, per_environment: int = 24, offers: Sequence[int] = (4, 6, 8, 8, 10, 12), shots: int = 0
-) -> Iterator[list[Pair]]:
+    seed: int, mix: Mix, per_environment: int = 24, offers: Sequence[int] = (4, 6, 8, 8, 10, 12), shots: int = 0,
+    drafts: float = 0.0,
+) -> Iterator[list[Pair]]:  # fmt: skip
     """Endless training material for the seed model: the pairs of one invented environment after another, each with
     one of `offers` as its k for the retriever, its suggestions completed and sometimes in no order as in `pairs`; with
-    `shots`, each prompt begins with up to so many examples of the same environment.
+    `shots`, each prompt begins with up to so many examples of the same environment. The share `drafts` (0..1) shows a
+    draft (see `blends`).
     """
     number = 0
     while True:
         rng = random.Random(f"{seed}|{number}")
         catalogue = invent_catalogue(seed * 1_000_003 + number)
         examples = list(generate(catalogue, per_environment, seed, mix=mix))
-        offered = []
+        examples = [_bare(example) if rng.random() < BARE else example for example in examples]
+        shown, near = [], []
         for example in examples:
             found = retrieve("lexical", example.requirement, catalogue, rng.choice(list(offers)))
-            offered.append(_as_in_training(found, example, catalogue, rng))
-        shown = [Shot(*both) for both in zip(examples, offered, strict=True)]
+            draft = blended(example.flow, rng.choice(examples).flow, rng) if rng.random() < drafts else None
+            found = found if draft is None else with_steps_of(draft, found)
+            shown.append(Shot(example, _as_in_training(found, example, catalogue, rng)))
+            near.append([] if draft is None else [Shot(example.with_flow(draft))])
         yield [
-            pair(shot.example, catalogue, shot.suggestions, shots=_others(shown, n, shots, rng))
-            for n, shot in enumerate(shown)
-        ]
+            pair(shot.example, catalogue, shot.suggestions, prompt="drafted", shots=draft) if draft
+            else pair(shot.example, catalogue, shot.suggestions, shots=_others(shown, n, shots, rng))
+            for n, (shot, draft) in enumerate(zip(shown, near, strict=True))
+        ]  # fmt: skip
         number += 1
+
+
+def _bare(example: Example) -> Example:
+    return example.with_flow(example.flow.without_annotations())
 
 
 def _others(shown: Sequence[Shot], place: int, most: int, rng: random.Random) -> list[Shot]:
@@ -162,5 +165,4 @@ def _others(shown: Sequence[Shot], place: int, most: int, rng: random.Random) ->
 
 def _shuffled(suggestions: Sequence[Suggestion], rng: random.Random) -> list[Suggestion]:
     """Each shelf in another order."""
-    mixed = rng.sample(list(suggestions), len(suggestions))
-    return sorted(mixed, key=lambda item: _SHELF[item.kind])
+    return in_shelves(rng.sample(list(suggestions), len(suggestions)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
+from flowstudy.systems.drafts import drafted
 from flowstudy.systems.offers import suggest_all
 from flowstudy.systems.prompts import Stage, render
 from flowstudy.systems.readers import read_flow
@@ -29,18 +30,21 @@ def answers(model: Any, tokenizer: Any, prompts: Sequence[str], most: int = 512)
 
 class Judge:
     """Validation examples with their prompts: the whole flow for the strategy `whole`, the outline for `decomposed`.
-    With no examples it judges nothing."""
+    A prompt with drafts takes them from the examples `shown`. With no examples it judges nothing."""
 
     def __init__(
         self, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], *, k: int, retriever: str, prompt: str,
-        strategy: Strategy = "whole", rankers: Mapping[str, Ranker] | None = None,
+        strategy: Strategy = "whole", rankers: Mapping[str, Ranker] | None = None, shown: Sequence[Example] = (),
     ) -> None:  # fmt: skip
         self.examples = list(examples)
         self.stage: Stage = "whole" if strategy == "whole" else "outline"
         spec = SystemSpec(name="slm", model="slm/train", prompt=prompt, strategy=strategy)
         offers = suggest_all(retriever, self.examples, catalogues, k, rankers=rankers)
-        self.tasks = [Task(spec, e.id, e.requirement, offers[e.id], (), catalogues[e.domain]) for e in self.examples]
-        self.asked = [render(spec, self.stage, t.requirement, t.suggestions, t.catalogue) for t in self.tasks]
+        self.tasks = []
+        for example in self.examples:
+            seen = drafted(prompt, example, offers[example.id], shown, catalogues[example.domain])
+            self.tasks.append(Task(spec, example.id, example.requirement, *seen, catalogues[example.domain]))
+        self.asked = [render(spec, self.stage, t.requirement, t.suggestions, t.catalogue, t.shots) for t in self.tasks]
 
     def score(self, model: Any, tokenizer: Any) -> float | None:
         """Mean FlowSim, 0..1, of the flow with inputs or of the outline, an answer that is no flow counting 0; None

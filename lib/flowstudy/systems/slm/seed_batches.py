@@ -75,8 +75,9 @@ class Batches:
             return [encode_drill(self.tokenizer, drill, longest) for drill in drills]
         few = kind == "shots"
         mix = Mix(sizes=(1, 4)) if few else _mix(share, self.rng)
-        pairs = next(invented_pairs(seed, mix, offers=offers[:1] if few else offers, shots=3 if few else 0))
-        rows = [encode(self.tokenizer, pair) for pair in pairs]
+        drafts = 0.0 if few else self.plan.drafts
+        found = invented_pairs(seed, mix, offers=offers[:1] if few else offers, shots=3 if few else 0, drafts=drafts)
+        rows = [encode(self.tokenizer, pair) for pair in next(found)]
         return [(ids, [-100] * prompt + ids[prompt:]) for ids, prompt in rows if len(ids) <= longest]
 
 

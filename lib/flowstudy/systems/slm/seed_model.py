@@ -14,7 +14,8 @@ class SeedPlan:
     """What to train and for how long.
 
     `tokens` is the size of one update of one process, `longest` the longest row in it, `shots` the share of updates
-    whose prompts have shots, `drills` the share of updates that are drills (a third of it in the last quarter).
+    whose prompts have shots, `drafts` the share of other prompts with a draft, `drills` the share of updates that are
+    drills (a third of it in the last quarter).
     """
 
     hidden: int = 160
@@ -26,6 +27,7 @@ class SeedPlan:
     tokens: int = 3072
     longest: int = 1280
     shots: float = 0.15
+    drafts: float = 0.5
     rate: float = 0.01
     rate_small: float = 0.002
     prompt_loss: float = 0.3
@@ -48,7 +50,6 @@ def new_model(tokenizer: Any, plan: SeedPlan) -> Any:
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
-    config._attn_implementation = "eager"  # for short rows on a CPU faster than the fused kernel
     model = LlamaForCausalLM(config)
     _lean_to_copying(model, plan)
     _count_in_waves(model, tokenizer, plan)

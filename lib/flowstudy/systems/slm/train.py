@@ -63,12 +63,13 @@ def fine_tune(
         raise TrainingError("training split: expected at least one example, got none; write or generate some")
     shelves = dict(catalogues or catalogues_for([*examples, *validation]))
     found = pairs(examples, shelves, seed=recipe.seed, **asking._asdict())
-    judge = Judge(validation[: recipe.judged], shelves, **asking._asdict())
+    judge = Judge(validation[: recipe.judged], shelves, shown=examples, **asking._asdict())
     with fresh_process() as fresh:
         loaded, report = _fit(base, found, judge, out, recipe)
         report.cost_usd = None if usd_per_hour is None else round(report.seconds / 3600 * usd_per_hour, 6)
         whole = asking._replace(strategy="whole")
-        checks = pairs((validation or examples)[: recipe.reloads], shelves, complete=False, **whole._asdict())
+        some = (validation or examples)[: recipe.reloads]
+        checks = pairs(some, shelves, complete=False, shown=examples, **whole._asdict())
         _check_reload(fresh, loaded, checks, report)
         report.write(out / "report.json")
     return report

@@ -1,0 +1,118 @@
+"""A draft is the nearest example's flow in the prompt's own numbers, the same in training and in use."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowstudy.corpus.environments import shipped_catalogue
+from flowstudy.corpus.synthesis import Mix, generate
+from flowstudy.flows.outline import to_outline
+from flowstudy.flows.schema import Component, Flow, Trigger, structure_faults
+from flowstudy.systems.drafts import drafted
+from flowstudy.systems.pointers import resolve
+from flowstudy.systems.predict import plan
+from flowstudy.systems.prompts import render
+from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.retrieval import retrieve
+from flowstudy.systems.slm.blends import blended
+from flowstudy.systems.slm.data import pairs
+from flowstudy.systems.slm.guide import read_offers
+from flowstudy.systems.slm.judge import Judge
+from flowstudy.systems.slm.template import render_messages
+
+HR = shipped_catalogue("hr")
+SPEC = SystemSpec(name="s", model="slm/tuned", prompt="drafted", shots=1, suggestions=4)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return [e.model_copy(update={"domain": "hr"}) for e in generate(HR, 24, seed=3, mix=Mix(sizes=(2, 6)))]
+
+
+def draft_in(prompt):
+    return prompt.partition("\nDraft:\n")[2].removesuffix("\nFlow:\n")
+
+
+def test_the_draft_is_the_nearest_example_in_the_prompts_own_numbers(corpus):
+    for example in corpus:
+        offered = retrieve("lexical", example, HR, 4)
+        suggestions, shots = drafted("drafted", example, offered, corpus, HR)
+        assert [s.example.id == example.id for s in shots] == [False], "an example is not its own draft"
+        messages = render(SPEC, "whole", example.requirement, suggestions, HR, shots).messages
+        text = draft_in(render_messages(messages))
+        assert "action " not in text and "subflow " not in text, "every step of a draft can be pointed at"
+        told = resolve(text, suggestions, example.requirement, HR)
+        assert told == to_outline(shots[0].example.flow.skeleton())
+        assert [s for s in suggestions if s in offered] == offered, "what the retriever says keeps its order"
+        assert len({(s.kind, s.name) for s in suggestions}) == len(suggestions)
+
+
+def test_a_model_is_trained_with_the_prompts_that_it_is_asked_with(corpus):
+    """A prompt that differs between training and use is the commonest way to lose what was learnt."""
+    train, asked = corpus[:16], corpus[16:]
+    shelves = {"hr": HR}
+    tasks = plan(SPEC, asked, train, shelves)
+    prompts = [
+        render_messages(render(SPEC, "whole", *task[2:4], task.catalogue, task.shots).messages) for task in tasks
+    ]
+    trained = pairs(asked, shelves, k=4, prompt="drafted", complete=False, shown=train)
+    judged = Judge(asked, shelves, k=4, retriever="lexical", prompt="drafted", shown=train).asked
+    assert prompts == [made.prompt for made in trained] == [render_messages(one.messages) for one in judged]
+    assert all(draft_in(prompt) for prompt in prompts)
+
+
+def test_without_a_neighbour_or_a_shot_the_prompt_is_the_plain_one(corpus):
+    """A neighbour whose steps this catalogue lacks would teach the model to invent."""
+    strange = corpus[0].with_flow(
+        Flow(trigger=Trigger(type="unheard_of"), components=[Component(definition="x", order=1)])
+    )
+    alone = [strange.model_copy(update={"id": "strange"})]
+    shelves, plain = {"hr": HR}, pairs(corpus[:4], {"hr": HR}, k=4, complete=False)
+    for train, shots in ((alone, 1), ([], 1), (corpus, 0)):
+        tasks = plan(SPEC.model_copy(update={"shots": shots}), corpus[:4], train, shelves)
+        texts = [render_messages(render(SPEC, "whole", *t[2:4], t.catalogue, t.shots).messages) for t in tasks]
+        assert texts == [made.prompt for made in plain]
+
+
+def test_another_draft_is_another_prediction(corpus):
+    (near,) = drafted("drafted", corpus[0], [], corpus, HR)[1]
+    others = [e for e in corpus if e.id != near.example.id]
+    keys = [plan(SPEC, corpus[:1], train, {"hr": HR})[0].key for train in (corpus, others, [])]
+    assert len(set(keys)) == 3
+
+
+EXAMPLES = list(generate(HR, 24, seed=5, mix=Mix(sizes=(2, 14))))
+
+
+@given(st.integers(0, 10**6))
+def test_a_blend_is_a_well_formed_outline_made_of_both_flows(seed):
+    rng = random.Random(seed)
+    one, other = rng.sample(EXAMPLES, 2)
+    blend = blended(one.flow, other.flow, rng)
+    assert structure_faults(blend) == [] and blend == blend.skeleton()
+    known = {c.key for flow in (one.flow, other.flow) for c in flow.components}
+    assert {c.key for c in blend.components} <= known
+
+
+def test_blends_reach_from_the_flow_itself_to_another(corpus):
+    one, other = corpus[0].flow, corpus[1].flow
+    blends = [blended(one, other, random.Random(seed)) for seed in range(60)]
+    assert one.skeleton() in blends and other.skeleton() in blends and len({b.to_json() for b in blends}) > 10
+
+
+def test_a_draft_does_not_change_what_may_be_pointed_at(corpus):
+    """Guided decoding reads suggestions and words from the prompt; a draft must not be taken for either."""
+    from tests.systems.test_slm_guide import VOCABULARY
+
+    from flowstudy.systems.slm.guide import Guide
+
+    shelves = {"hr": HR}
+    for task in plan(SPEC, corpus[:8], corpus, shelves):
+        prompt = render_messages(render(SPEC, "whole", *task[2:4], task.catalogue, task.shots).messages)
+        bare = render_messages(render(SPEC, "whole", *task[2:4], task.catalogue).messages)
+        with_draft, without = Guide(prompt, VOCABULARY), Guide(bare, VOCABULARY)
+        assert draft_in(prompt) and with_draft.active
+        assert (with_draft.offers, with_draft.words) == (without.offers, without.words)
+        assert len(read_offers(prompt)) == len(task.suggestions)
