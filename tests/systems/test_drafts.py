@@ -10,11 +10,11 @@ from flowstudy.corpus.environments import shipped_catalogue
 from flowstudy.corpus.synthesis import Mix, generate
 from flowstudy.flows.outline import to_outline
 from flowstudy.flows.schema import Component, Flow, Trigger, structure_faults
-from flowstudy.systems.drafts import drafted
+from flowstudy.systems.drafts import drafted, reciprocal_ranks
 from flowstudy.systems.pointers import resolve
 from flowstudy.systems.predict import plan
 from flowstudy.systems.prompts import render
-from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.records import Suggestion, SystemSpec
 from flowstudy.systems.retrieval import retrieve
 from flowstudy.systems.slm.blends import blended
 from flowstudy.systems.slm.data import pairs
@@ -77,10 +77,29 @@ def test_without_a_neighbour_or_a_shot_the_prompt_is_the_plain_one(corpus):
 
 
 def test_another_draft_is_another_prediction(corpus):
-    (near,) = drafted("drafted", corpus[0], [], corpus, HR)[1]
-    others = [e for e in corpus if e.id != near.example.id]
-    keys = [plan(SPEC, corpus[:1], train, {"hr": HR})[0].key for train in (corpus, others, [])]
-    assert len(set(keys)) == 3
+    """The key says what the model saw, so that no answer to another prompt is taken from the journal."""
+    (task,) = plan(SPEC, corpus[:1], corpus, {"hr": HR})
+    others = [e for e in corpus if e.id != task.shots[0].example.id]
+    keys = {plan(SPEC, corpus[:1], train, {"hr": HR})[0].key for train in (others, [])}
+    assert len(keys | {task.key}) == 3
+
+
+def test_of_close_examples_the_one_with_suggested_steps_is_taken(corpus):
+    """Two training examples are as close; what the retriever is sure of decides, the oracle's equals count alike."""
+    asked = corpus[0]
+    steps = [c.key for c in asked.flow.components if c.category == "action"]
+    other = next(name for name in HR.actions if name not in steps)
+    twins = [
+        asked.with_flow(Flow(trigger=asked.flow.trigger, components=[Component(definition=name, order=1)]))
+        for name in (other, "send_email")
+    ]
+    twins = [e.model_copy(update={"id": f"twin{n}"}) for n, e in enumerate(twins)]
+    for sure, taken in (("send_email", "twin1"), (other, "twin0")):
+        offered = [Suggestion(kind="action", name=sure, score=2.0), Suggestion(kind="action", name="add_comment")]
+        for order in (twins, twins[::-1]):
+            assert drafted("drafted", asked, offered, order, HR)[1][0].example.id == taken
+    equal = reciprocal_ranks([Suggestion(kind="action", name=name) for name in ("a", "b", "c")])
+    assert set(equal.values()) == {1.0}
 
 
 EXAMPLES = list(generate(HR, 24, seed=5, mix=Mix(sizes=(2, 14))))

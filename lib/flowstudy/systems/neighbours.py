@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from flowstudy.corpus.example import Example
@@ -19,11 +20,12 @@ class ExampleIndex:
 
     def nearest(self, requirement: str, k: int, exclude: str | None = None) -> list[Example]:
         """The k closest examples, closest first; fewer when there are fewer. `exclude` is an example id left out."""
-        if k <= 0:
-            return []
-        ranked = (self.examples[place] for place, _ in self._index.ranked(words(requirement)))
-        kept = (example for example in ranked if example.id != exclude)
-        return [example for example, _ in zip(kept, range(k), strict=False)]
+        return [example for example, _ in self.scored(requirement, k, exclude)]
+
+    def scored(self, requirement: str, k: int, exclude: str | None = None) -> list[tuple[Example, float]]:
+        """The k closest examples, each with its BM25 score, 0 and up; see `nearest`."""
+        ranked = ((self.examples[place], score) for place, score in self._index.ranked(words(requirement)))
+        return list(islice(((example, score) for example, score in ranked if example.id != exclude), max(0, k)))
 
 
 _KEPT: Final[dict[tuple[int, ...], ExampleIndex]] = {}

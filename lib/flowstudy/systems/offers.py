@@ -17,13 +17,6 @@ from flowstudy.systems.uses import makings_hash
 
 SUGGESTIONS_SCHEMA: Final = "flowstudy/suggestions/1"
 Offers = dict[str, list[Suggestion]]
-#: The order in which a prompt shows what is suggested.
-SHELF: Final = {"trigger": 0, "action": 1, "subflow": 1, "table": 2, "column": 3}
-
-
-def in_shelves(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
-    """Triggers, steps, tables, columns; each shelf in the order that it had."""
-    return sorted(suggestions, key=lambda item: SHELF[item.kind])
 
 
 def suggest_all(

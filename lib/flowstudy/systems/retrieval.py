@@ -25,6 +25,8 @@ KINDS: Final = ("trigger", "action", "subflow", "table", "column")
 #: How often the label of a table counts in its text.
 LABEL_WEIGHT: Final = 8
 SHELVES: Final = (("trigger",), ("action", "subflow"), ("table",), ("column",))
+#: The number of the shelf of each kind.
+SHELF: Final = {kind: number for number, shelf in enumerate(SHELVES) for kind in shelf}
 
 
 class RetrieverError(ValueError):
@@ -180,8 +182,12 @@ def _oracle(example: Example, catalogue: Catalogue, k: int, seed: int) -> list[S
     offered += [Suggestion(kind=kind, name=name) for kind, name in sorted(used - names)]  # type: ignore[arg-type]
     shuffled = random.Random(hashlib.sha256(f"{seed}|{example.id}".encode()).digest())
     shuffled.shuffle(offered)
-    place = {kind: number for number, shelf in enumerate(SHELVES) for kind in shelf}
-    return [s.model_copy(update={"score": 0.0}) for s in sorted(offered, key=lambda s: place[s.kind])]
+    return [s.model_copy(update={"score": 0.0}) for s in in_shelves(offered)]
+
+
+def in_shelves(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
+    """Triggers, steps, tables, columns; each shelf in the order that it had."""
+    return sorted(suggestions, key=lambda item: SHELF[item.kind])
 
 
 def needed(example: Example, catalogue: Catalogue) -> set[tuple[str, str]]:

@@ -11,10 +11,10 @@ from flowstudy.corpus.example import Example
 from flowstudy.corpus.synthesis import Mix, generate, invent_catalogue
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.drafts import drafted, with_steps_of
-from flowstudy.systems.offers import SHELF, in_shelves, suggest_all
+from flowstudy.systems.offers import suggest_all
 from flowstudy.systems.prompts import Shot, render, stage_answer
 from flowstudy.systems.records import Strategy, Suggestion, SystemSpec
-from flowstudy.systems.retrieval import Ranker, retrieve
+from flowstudy.systems.retrieval import SHELF, Ranker, in_shelves, retrieve
 from flowstudy.systems.slm.blends import blended
 from flowstudy.systems.slm.template import render_messages
 from flowstudy.systems.uses import catalogue_uses, exists
