@@ -14,6 +14,7 @@ from flowstudy.systems.drafts import drafted, reciprocal_ranks
 from flowstudy.systems.pointers import resolve
 from flowstudy.systems.predict import plan
 from flowstudy.systems.prompts import render
+from flowstudy.systems.readiness import readiness
 from flowstudy.systems.records import Suggestion, SystemSpec
 from flowstudy.systems.retrieval import retrieve
 from flowstudy.systems.slm.blends import blended
@@ -135,3 +136,19 @@ def test_a_draft_does_not_change_what_may_be_pointed_at(corpus):
         assert draft_in(prompt) and with_draft.active
         assert (with_draft.offers, with_draft.words) == (without.offers, without.words)
         assert len(read_offers(prompt)) == len(task.suggestions)
+
+
+def test_a_prompt_file_of_ones_own_may_show_drafts_to_a_large_model(corpus, tmp_path):
+    (tmp_path / "mine.md").write_text(
+        "---\nreads: json\ndrafts: true\n---\n## whole / user\n{{ requirement }}\nDraft: {{ draft }}\n"
+    )
+    spec = SPEC.model_copy(update={"model": "openai/gpt-4o", "prompt": str(tmp_path / "mine.md")})
+    (task,) = plan(spec, corpus[:1], corpus, {"hr": HR})
+    text = render(spec, "whole", *task[2:4], task.catalogue, task.shots).messages[0]["content"]
+    assert Flow.model_validate_json(text.partition("Draft: ")[2]) == task.shots[0].example.flow.skeleton()
+
+
+def test_more_than_one_draft_is_refused_before_anything_is_asked():
+    """Three shots asked for and one shown would be a difference that nobody sees."""
+    found = readiness(SPEC.model_copy(update={"model": "openai/gpt-4o", "shots": 3}))
+    assert not found.ready and "3 are asked for" in found.reason and "shots: 1" in found.fix

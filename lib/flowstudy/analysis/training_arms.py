@@ -89,8 +89,12 @@ def _trained(name: str, value: Any, size: int) -> str:
         return f"{size:,} examples" + (f" ({value:,} asked for)" if value not in (None, size) else "")
     if name == "without":
         return f"no {value.replace('_', ' ')} in training" if value else "all labels"
-    known = {("retriever", "none"): "trained without suggestions", ("strategy", "decomposed"): "outline, then inputs",
-             ("strategy", "whole"): "whole flow at once"}  # fmt: skip
+    known = {
+        ("retriever", "none"): "trained without suggestions",
+        ("strategy", "decomposed"): "outline, then inputs",
+        ("strategy", "whole"): "whole flow at once",
+        ("prompt", "drafted"): "trained and asked with a draft",
+    }
     return known.get((name, value), f"{name} {value}")
 
 

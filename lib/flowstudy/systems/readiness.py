@@ -63,6 +63,9 @@ def readiness(
     if spec.decoding != "free" and prompt.reads != "json":
         return NotReady(f"decoding {spec.decoding} needs a prompt that asks for JSON, {prompt.name} does not",
                         'set decoding="free"')  # fmt: skip
+    if prompt.drafts and spec.shots > 1:
+        reason = f"prompt {prompt.name} shows one training example, as a draft, and {spec.shots} are asked for"
+        return NotReady(reason, f"set shots: 1 for system {spec.name}, or 0 for no draft")
     base = wire.base_of(family, spec.api_base)
     if base is not None and (problem := _not_an_address(base)):
         return NotReady(problem, f"write the base URL of system {spec.name} as http://host:port/v1")

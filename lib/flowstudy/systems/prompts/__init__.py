@@ -130,10 +130,10 @@ def render(
     clean = requirement.encode("utf-8", "replace").decode("utf-8")
     values: dict[str, Any] = {
         "requirement": clean, "catalogue": catalogue, "suggestions": suggestions, "flow": flow,
-        "faults": faults,
-        "shots": [] if prompt.drafts else shown_shots(prompt.reads, stage, shots, catalogue, step),
+        "faults": faults, "shots": [] if prompt.drafts else shown_shots(prompt.reads, stage, shots, catalogue, step),
         "offers": offering.lines(suggestions, catalogue),
         "outline": to_outline(flow) if flow is not None else "",
+        "draft": _draft_text(prompt, shots, suggestions, clean, catalogue),
         "step_line": offering.step_line(step, catalogue) if step is not None else "",
         "step_place": f"component {step.order}" if isinstance(step, Component) else "the trigger",
         "annotation": step.annotation if isinstance(step, Component) else None,
@@ -144,14 +144,26 @@ def render(
         values["numbered"] = pointers.number_words(clean)
         values["suggestion_lines"] = pointers.suggestion_lines(suggestions, catalogue, clean)
         values["pointed"] = pointers.point(flow, suggestions, clean, catalogue) if flow is not None else ""
-        near = shots[-1].example.flow.skeleton() if prompt.drafts and shots else None
-        values["draft"] = pointers.point(near, suggestions, clean, catalogue) if near is not None else ""
     for (name, role), text in prompt.sections.items():
         if role == "text":
             values[name] = _fill(text, values)
     roles = [role for role in ("system", "user") if (stage, role) in prompt.sections]
     messages = [{"role": role, "content": _fill(prompt.sections[stage, role], values)} for role in roles]
     return Rendered([m for m in messages if m["content"]], prompt.name, prompt.hash, prompt.reads)
+
+
+def _draft_text(
+    prompt: Prompt, shots: Sequence[Shot], suggestions: Sequence[Suggestion], requirement: str, catalogue: Catalogue
+) -> str:
+    """The steps of the last shot as the prompt has its answers written; empty without shots, or drafts."""
+    if not prompt.drafts or not shots:
+        return ""
+    flow = shots[-1].example.flow.skeleton()
+    if prompt.reads != "pointed":
+        return to_outline(flow) if prompt.reads == "outline" else flow.to_json()
+    from flowstudy.systems import pointers
+
+    return pointers.point(flow, suggestions, requirement, catalogue)
 
 
 def shown_shots(
