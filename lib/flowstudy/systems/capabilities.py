@@ -94,8 +94,8 @@ def family_of(model: str) -> Family | None:
 
 
 def suited(model: str) -> dict[str, Any]:
-    """Settings of a model that is named without any: the small local ones write pointers, one that thinks gets the
-    prompt for it and room to think.
+    """Settings of a model that is named without any: the small local ones write pointers, the tuned ones beside a draft;
+    one that thinks gets the prompt for it and room to think.
 
     >>> suited("openai/gpt-5-mini"), suited("openai/gpt-4o")
     ({'prompt': 'reasoning', 'max_tokens': 8192}, {})
@@ -104,7 +104,8 @@ def suited(model: str) -> dict[str, Any]:
     if family is None:
         return {}
     if model.startswith("slm/"):
-        return {"prompt": "pointed", "shots": 0, "max_tokens": 640}
+        tuned = model != "slm/seed"
+        return {"prompt": "drafted" if tuned else "pointed", "shots": int(tuned), "max_tokens": 640}
     return {"prompt": "reasoning", "max_tokens": 8192} if family.thinks else {}
 
 
