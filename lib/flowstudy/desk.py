@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,10 +81,17 @@ def open_desk(
     queue = sample_items(
         predictions, examples.values(), catalogues, scores=scores, sampling=sampling, items=items, seed=seed, tags=tags
     )
-    for first in queue[:1]:  # FlowSim is loaded here, not while somebody waits for the tagger
-        explain_answer(first.prediction, first.example, first.catalogue)
-    gc.freeze()  # what is loaded stays: looking through it for garbage would make somebody wait for 0.1 s now and then
+    warm_up(queue)
     return Desk(store, known, examples, catalogues, predictions, scores, tags, queue, sampling)
+
+
+def warm_up(queue: Sequence[Item]) -> None:
+    """Load what the tagger needs, so that nobody waits for it then, and keep the garbage collector from looking through
+    it now and then, which takes 0.1 s."""
+    import_module("ipywidgets")
+    for first in queue[:1]:
+        explain_answer(first.prediction, first.example, first.catalogue)
+    gc.freeze()
 
 
 def sign_in(desk: Desk, *, blind: bool = False) -> Any:

@@ -27,9 +27,10 @@ from flowstudy.review.tags import Tag, TagStore
 from flowstudy.systems.records import Prediction
 
 PAGE = """
-import gc, json, time
+import json, time
 from pathlib import Path
 from flowstudy.corpus.example import Example
+from flowstudy.desk import warm_up
 from flowstudy.review.sampling import Item
 from flowstudy.review.session import Session
 from flowstudy.review.tagger import Tagger
@@ -37,8 +38,7 @@ from flowstudy.review.tags import TagStore
 from flowstudy.systems.records import Prediction
 lines = [json.loads(line) for line in Path("items.jsonl").read_text().splitlines()]
 items = [Item(Example.model_validate(e), Prediction.model_validate(p), None, 0.5) for e, p in lines]
-Session(items, TagStore("warm.sqlite"), "warm").explained()  # the kernel of FlowSim is loaded and
-gc.freeze()  # left alone by the garbage collector, as `open_desk` does it
+TagStore("other.sqlite").current(), warm_up(items)  # a store was read and all is loaded, as after `open_desk`
 """
 OPEN = "Tagger(Session(items, TagStore('tags.sqlite'), 'ana'))"
 WATCH = """
@@ -102,10 +102,12 @@ def in_the_browser() -> None:
             page.click(".jp-Notebook .jp-CodeCell >> nth=0")
             page.keyboard.press("Shift+Enter")
             page.wait_for_selector('.jp-InputPrompt:has-text("[1]:")', timeout=120_000)
+            page.wait_for_timeout(1000)  # as somebody who reads before running the next cell
             page.keyboard.press("Shift+Enter")
             page.wait_for_selector(".fs-tagger .fs-pair", timeout=60_000)
             page.wait_for_function("window.times.length >= 1")
             first = page.evaluate("window.times.pop()")
+            page.wait_for_selector(".fs-definitions")
             page.evaluate("window.times = []")
             page.click(".fs-asked")
             for number in range(1, 12):

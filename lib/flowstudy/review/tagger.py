@@ -13,9 +13,6 @@ from importlib import resources
 from types import TracebackType
 from typing import Any, Final
 
-import ipywidgets as w
-from ipywidgets.widgets.widget_string import HTMLStyle
-
 from flowstudy.review.item_view import definitions_html, item_html
 from flowstudy.review.session import Session
 
@@ -38,6 +35,9 @@ class Tagger:
     """
 
     def __init__(self, session: Session, *, blind: bool = False) -> None:
+        import ipywidgets as w
+        from ipywidgets.widgets.widget_string import HTMLStyle
+
         self.session, self.blind, self._all_inputs, self._quiet = session, blind, False, False
         self._plain, self._text = w.Layout(width="auto"), HTMLStyle()  # shared: fewer parts for the browser to build
         self.bar, self.view, self.error = self._html(), self._html(), self._html()
@@ -76,11 +76,15 @@ class Tagger:
 
     @cached_property
     def _row(self) -> Any:
+        import ipywidgets as w
+
         return w.Layout(flex_flow="row wrap", align_items="center")
 
     @cached_property
     def note(self) -> Any:
         """The field for a note."""
+        import ipywidgets as w
+
         words = "Note (/), kept when you leave the field"
         note = w.Textarea(self.session.note, placeholder=words, rows=2, continuous_update=False)
         note.layout = w.Layout(width="100%")
@@ -90,6 +94,8 @@ class Tagger:
     @cached_property
     def jump(self) -> Any:
         """The field for the number of an answer."""
+        import ipywidgets as w
+
         place, last = self.session.position + 1, len(self.session.items)
         jump = w.BoundedIntText(place, min=1, max=last, layout=w.Layout(width="76px"))
         jump.observe(self._on_jump, "value")
@@ -149,6 +155,8 @@ class Tagger:
 
     def _below(self) -> list[Any]:
         """What stands below the answer."""
+        import ipywidgets as w
+
         labels = {
             "confirm": ("Confirm  ⏎", "primary"), "skip": ("Skip  s", ""), "undo": ("Undo  u", ""), "back": ("←", ""),
             "forward": ("→", ""), "inputs": ("All inputs  f", ""),
@@ -163,9 +171,13 @@ class Tagger:
         return [acts, self._choice_groups(), self.note, help_, keys]
 
     def _html(self, text: str = "") -> Any:
+        import ipywidgets as w
+
         return w.HTML(text, layout=self._plain, style=self._text)
 
     def _choice_groups(self) -> Any:
+        import ipywidgets as w
+
         groups, taxonomy, look = [], self.session.taxonomy, dict[str, Any](layout=self._plain)
         for key, group in taxonomy.groups.items():
             buttons = [self.choices[name] for name in taxonomy.of_group(key)]
@@ -176,6 +188,8 @@ class Tagger:
         return w.HBox(groups, layout=self._row, **_styled("fs-groups"))
 
     def _choice_buttons(self) -> dict[str, Any]:
+        import ipywidgets as w
+
         buttons, look = {}, {"layout": self._plain, **_styled("fs-choice")}
         for name, category in self.session.taxonomy.categories.items():
             words = f"{category.key} · {category.title}" if category.key else category.title
@@ -187,6 +201,8 @@ class Tagger:
         return buttons
 
     def _action(self, name: str, words: str, look: str) -> Any:
+        import ipywidgets as w
+
         button = w.Button(description=words, button_style=look, layout=self._plain, **_styled("fs-act"))
         button.on_click(lambda _: self._guarded(getattr(self, f"_{name}")))
         return button

@@ -94,7 +94,7 @@ def family_of(model: str) -> Family | None:
 
 
 def suited(model: str) -> dict[str, Any]:
-    """Settings of a model that is named without any: the small local ones write pointers, the tuned ones beside a draft;
+    """Settings of a model that is named without any: the small local ones write pointers, tuned ones beside a draft;
     one that thinks gets the prompt for it and room to think.
 
     >>> suited("openai/gpt-5-mini"), suited("openai/gpt-4o")

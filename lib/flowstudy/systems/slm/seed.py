@@ -1,4 +1,4 @@
-"""Train the seed model from nothing: `python -m flowstudy.systems.slm.seed --minutes 60` (or `make seed-slm`).
+"""Train the seed model from nothing: `python -m flowstudy.systems.slm.seed --minutes 120` (or `make seed-slm`).
 
 A small Llama learns to read a requirement, to copy and to use suggestions, on synthetic examples of invented
 environments. It is a base to fine-tune and a demonstration, not a language model. A killed run goes on from its last

@@ -52,7 +52,7 @@ class Batches:
 
     def next(self, share: float) -> Rows:
         """The rows of one update when `share` (0..1) of the time has passed."""
-        draw, drills = self.rng.random(), self.plan.drills * (1 if share < 0.75 else 1 / 3)
+        draw, drills = self.rng.random(), self.plan.drills * (1 if share < 0.2 else 0.25)
         kind = "drills" if draw < drills else ("shots" if draw < drills + (1 - drills) * self.plan.shots else "single")
         pool = self.pools[kind]
         for _ in range(50):

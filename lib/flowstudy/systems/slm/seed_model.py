@@ -15,7 +15,7 @@ class SeedPlan:
 
     `tokens` is the size of one update of one process, `longest` the longest row in it, `shots` the share of updates
     whose prompts have shots, `drafts` the share of other prompts with a draft, `drills` the share of updates that are
-    drills (a third of it in the last quarter).
+    drills (a quarter of it after the first fifth of the time).
     """
 
     hidden: int = 160
@@ -26,15 +26,15 @@ class SeedPlan:
     context: int = 3072
     tokens: int = 3072
     longest: int = 1280
-    shots: float = 0.15
-    drafts: float = 0.5
+    shots: float = 0.12
+    drafts: float = 0.55
     rate: float = 0.01
     rate_small: float = 0.002
-    prompt_loss: float = 0.3
+    prompt_loss: float = 0.1
     copying: float = 0.7
     waves: bool = True
     drills: float = 0.6
-    minutes: float = 60.0
+    minutes: float = 120.0
     decay: float = 0.6
     seed: int = 0
 
