@@ -66,8 +66,8 @@ corpus-check: env  ## check a corpus: CORPUS=file.jsonl, or the shipped one
 bench: env  ## time FlowSim against zss and apted
 	@$(BIN)/python -m tests.benchmarks.flowsim
 
-seed-slm: env  ## train the shipped seed model again (long)
-	@$(BIN)/python -m flowstudy.systems.slm.seed
+seed-slm: env  ## train the shipped seed model again: two hours in two processes (PROCESSES=1 on a GPU)
+	@$(BIN)/torchrun --nproc-per-node $(or $(PROCESSES),2) -m flowstudy.systems.slm.seed
 
 import: env  ## turn another platform's workflow files into a corpus: SOURCE=folder TO=folder
 	@$(CLI) import '$(SOURCE)' --to '$(TO)'

@@ -43,7 +43,7 @@ def _update(matrix: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
         state["momentum"] = torch.zeros_like(matrix)
     average = state["momentum"].mul_(group["momentum"]).add_(matrix.grad)
     wanted = matrix.grad.add(average, alpha=group["momentum"])
-    update = orthogonal(wanted.bfloat16() if fast_bf16() else wanted).float()
+    update = orthogonal(wanted.bfloat16() if wanted.is_cuda or fast_bf16() else wanted).float()
     scale = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
     matrix.mul_(1 - group["lr"] * group["decay"]).add_(update, alpha=-group["lr"] * scale)
 

@@ -4,7 +4,7 @@ A small Llama learns to read a requirement, to copy and to use suggestions, on s
 environments. It is a base to fine-tune and a demonstration, not a language model. A killed run goes on from its last
 checkpoint; the learning rate falls to zero in the last part of the time. `torchrun --nproc-per-node 2 -m
 flowstudy.systems.slm.seed` trains in two processes that average their gradients: on a CPU two threads of one process
-gain little.
+gain little. A GPU is used where there is one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def train_seed(folder: str | Path, plan: SeedPlan | None = None, *, log_every: i
     team = Team.join()
     torch.manual_seed(plan.seed)
     tokenizer = seed_tokenizer(out, plan, team)
-    model = new_model(tokenizer, plan)
+    model = new_model(tokenizer, plan).to("cuda" if torch.cuda.is_available() else "cpu")
     optimizers = _optimizers(model, plan)
     state = _resume(out, model, optimizers)
     batches = Batches(tokenizer, plan, team.rank, int(state["step"]))
@@ -99,9 +99,10 @@ def _forward(
     import torch
 
     width = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
-    marks = torch.tensor([row + [-100] * (width - len(row)) for row in labels])[:, 1:]
-    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bf16()):
+    device = model.device
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
+    marks = torch.tensor([row + [-100] * (width - len(row)) for row in labels], device=device)[:, 1:]
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or fast_bf16()):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
     hidden = hidden.float()
     wanted = marks != -100
@@ -109,7 +110,7 @@ def _forward(
     loss = torch.nn.functional.cross_entropy(logits, marks[wanted], reduction="sum") / max(1, int(wanted.sum()))
     whole = loss
     if prompt_loss:
-        other = ~wanted & (torch.rand(wanted.shape) < 0.3) & (ids[:, 1:] != 0)
+        other = ~wanted & (torch.rand(wanted.shape, device=device) < 0.3) & (ids[:, 1:] != 0)
         guesses = model.lm_head(hidden[other])
         total = torch.nn.functional.cross_entropy(guesses, ids[:, 1:][other], reduction="sum")
         whole = loss + prompt_loss * total / max(1, int(other.sum()))
@@ -165,7 +166,7 @@ def _resume(out: Path, model: Any, optimizers: list[Any]) -> dict[str, Any]:
     if not path.exists():
         return {"step": 0, "tokens": 0, "used_s": 0.0}
     try:
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, map_location=model.device, weights_only=True)
         model.load_state_dict(saved["model"])
         for optimizer, values in zip(optimizers, saved["optimizers"], strict=True):
             bases = [group["base"] for group in optimizer.param_groups]
