@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from flowstudy.corpus.environments import shipped_catalogue
 from flowstudy.corpus.synthesis import Mix, generate
+from flowstudy.corpus.written import shipped_corpus
 from flowstudy.flows.outline import to_outline
 from flowstudy.flows.schema import Component, Flow, Trigger, structure_faults
 from flowstudy.systems.drafts import drafted, reciprocal_ranks
@@ -24,23 +25,28 @@ from flowstudy.systems.slm.judge import Judge
 from flowstudy.systems.slm.template import render_messages
 
 HR = shipped_catalogue("hr")
-SPEC = SystemSpec(name="s", model="slm/tuned", prompt="drafted", shots=1, suggestions=4)
+SPEC = SystemSpec(name="s", model="slm/tuned", prompt="drafted", shots=1, suggestions=8)
 
 
 @pytest.fixture(scope="module")
 def corpus():
-    return [e.model_copy(update={"domain": "hr"}) for e in generate(HR, 24, seed=3, mix=Mix(sizes=(2, 6)))]
+    return [e for e in shipped_corpus() if e.domain == "hr" and e.split == "train"][:48]
 
 
 def draft_in(prompt):
     return prompt.partition("\nDraft:\n")[2].removesuffix("\nFlow:\n")
 
 
-def test_the_draft_is_the_nearest_example_in_the_prompts_own_numbers(corpus):
+def test_the_draft_is_a_near_example_in_the_prompts_own_numbers(corpus):
+    seen = 0
     for example in corpus:
-        offered = retrieve("lexical", example, HR, 4)
+        offered = retrieve("lexical", example, HR, 8)
         suggestions, shots = drafted("drafted", example, offered, corpus, HR)
-        assert [s.example.id == example.id for s in shots] == [False], "an example is not its own draft"
+        if not shots:
+            assert suggestions == offered
+            continue
+        seen += 1
+        assert shots[0].example.id != example.id, "an example is not its own draft"
         messages = render(SPEC, "whole", example.requirement, suggestions, HR, shots).messages
         text = draft_in(render_messages(messages))
         assert "action " not in text and "subflow " not in text, "every step of a draft can be pointed at"
@@ -48,20 +54,22 @@ def test_the_draft_is_the_nearest_example_in_the_prompts_own_numbers(corpus):
         assert told == to_outline(shots[0].example.flow.skeleton())
         assert [s for s in suggestions if s in offered] == offered, "what the retriever says keeps its order"
         assert len({(s.kind, s.name) for s in suggestions}) == len(suggestions)
+    assert seen > len(corpus) / 4
 
 
 def test_a_model_is_trained_with_the_prompts_that_it_is_asked_with(corpus):
     """A prompt that differs between training and use is the commonest way to lose what was learnt."""
-    train, asked = corpus[:16], corpus[16:]
+    train, asked = corpus[:36], corpus[36:]
     shelves = {"hr": HR}
     tasks = plan(SPEC, asked, train, shelves)
     prompts = [
         render_messages(render(SPEC, "whole", *task[2:4], task.catalogue, task.shots).messages) for task in tasks
     ]
-    trained = pairs(asked, shelves, k=4, prompt="drafted", complete=False, shown=train)
-    judged = Judge(asked, shelves, k=4, retriever="lexical", prompt="drafted", shown=train).asked
+    trained = pairs(asked, shelves, k=8, prompt="drafted", complete=False, shown=train)
+    judged = Judge(asked, shelves, k=8, retriever="lexical", prompt="drafted", shown=train).asked
     assert prompts == [made.prompt for made in trained] == [render_messages(one.messages) for one in judged]
-    assert all(draft_in(prompt) for prompt in prompts)
+    drafts = [bool(draft_in(prompt)) for prompt in prompts]
+    assert True in drafts and drafts == [bool(task.shots) for task in tasks]
 
 
 def test_without_a_neighbour_or_a_shot_the_prompt_is_the_plain_one(corpus):
@@ -70,8 +78,9 @@ def test_without_a_neighbour_or_a_shot_the_prompt_is_the_plain_one(corpus):
         Flow(trigger=Trigger(type="unheard_of"), components=[Component(definition="x", order=1)])
     )
     alone = [strange.model_copy(update={"id": "strange"})]
-    shelves, plain = {"hr": HR}, pairs(corpus[:4], {"hr": HR}, k=4, complete=False)
-    for train, shots in ((alone, 1), ([], 1), (corpus, 0)):
+    elsewhere = [e.model_copy(update={"domain": "another"}) for e in corpus]
+    shelves, plain = {"hr": HR}, pairs(corpus[:4], {"hr": HR}, k=8, complete=False)
+    for train, shots in ((alone, 1), (elsewhere, 1), ([], 1), (corpus, 0)):
         tasks = plan(SPEC.model_copy(update={"shots": shots}), corpus[:4], train, shelves)
         texts = [render_messages(render(SPEC, "whole", *t[2:4], t.catalogue, t.shots).messages) for t in tasks]
         assert texts == [made.prompt for made in plain]
@@ -79,10 +88,11 @@ def test_without_a_neighbour_or_a_shot_the_prompt_is_the_plain_one(corpus):
 
 def test_another_draft_is_another_prediction(corpus):
     """The key says what the model saw, so that no answer to another prompt is taken from the journal."""
-    (task,) = plan(SPEC, corpus[:1], corpus, {"hr": HR})
+    task = next(task for task in plan(SPEC, corpus, corpus, {"hr": HR}) if task.shots)
+    asked = [example for example in corpus if example.id == task.example]
     others = [e for e in corpus if e.id != task.shots[0].example.id]
-    keys = {plan(SPEC, corpus[:1], train, {"hr": HR})[0].key for train in (others, [])}
-    assert len(keys | {task.key}) == 3
+    with_another, without = (plan(SPEC, asked, train, {"hr": HR})[0] for train in (others, []))
+    assert len({task.key, with_another.key, without.key}) == 3 or not with_another.shots
 
 
 def test_of_close_examples_the_one_with_suggested_steps_is_taken(corpus):
@@ -95,8 +105,10 @@ def test_of_close_examples_the_one_with_suggested_steps_is_taken(corpus):
         for name in (other, "send_email")
     ]
     twins = [e.model_copy(update={"id": f"twin{n}"}) for n, e in enumerate(twins)]
+    trigger = Suggestion(kind="trigger", name=asked.flow.trigger.type)
     for sure, taken in (("send_email", "twin1"), (other, "twin0")):
-        offered = [Suggestion(kind="action", name=sure, score=2.0), Suggestion(kind="action", name="add_comment")]
+        offered = [trigger, Suggestion(kind="action", name=sure, score=2.0)]
+        offered += [Suggestion(kind="action", name="add_comment")]
         for order in (twins, twins[::-1]):
             assert drafted("drafted", asked, offered, order, HR)[1][0].example.id == taken
     equal = reciprocal_ranks([Suggestion(kind="action", name=name) for name in ("a", "b", "c")])
@@ -128,8 +140,9 @@ def test_a_draft_does_not_change_what_may_be_pointed_at(corpus):
 
     from flowstudy.systems.slm.guide import Guide
 
-    shelves = {"hr": HR}
-    for task in plan(SPEC, corpus[:8], corpus, shelves):
+    tasks = [task for task in plan(SPEC, corpus, corpus, {"hr": HR}) if task.shots]
+    assert tasks
+    for task in tasks:
         prompt = render_messages(render(SPEC, "whole", *task[2:4], task.catalogue, task.shots).messages)
         bare = render_messages(render(SPEC, "whole", *task[2:4], task.catalogue).messages)
         with_draft, without = Guide(prompt, VOCABULARY), Guide(bare, VOCABULARY)
@@ -143,7 +156,7 @@ def test_a_prompt_file_of_ones_own_may_show_drafts_to_a_large_model(corpus, tmp_
         "---\nreads: json\ndrafts: true\n---\n## whole / user\n{{ requirement }}\nDraft: {{ draft }}\n"
     )
     spec = SPEC.model_copy(update={"model": "openai/gpt-4o", "prompt": str(tmp_path / "mine.md")})
-    (task,) = plan(spec, corpus[:1], corpus, {"hr": HR})
+    task = next(task for task in plan(spec, corpus, corpus, {"hr": HR}) if task.shots)
     text = render(spec, "whole", *task[2:4], task.catalogue, task.shots).messages[0]["content"]
     assert Flow.model_validate_json(text.partition("Draft: ")[2]) == task.shots[0].example.flow.skeleton()
 

@@ -208,6 +208,37 @@ def test_answers_that_end_early_leave_the_others_alone(examples):
     assert [c.text for c in together] == [generator.generate([prompt], 80)[0].text for prompt in prompts]
 
 
+@pytest.mark.parametrize("window", [None, 8])
+def test_any_kind_of_attention_is_answered_in_batches(tiny, window):
+    """A model that forgets what is more than eight tokens back keeps another cache: its keys cannot be moved about."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    from flowstudy.systems.slm.tokenizer import load_tokenizer
+
+    tokenizer = load_tokenizer(tiny)
+    config = MistralConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, sliding_window=window, max_position_embeddings=512,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, initializer_range=0.3,
+    )  # fmt: skip
+    generator = Generator.of(MistralForCausalLM(config).eval(), tokenizer)
+    prompts = ["Requirement: a\nFlow:\n", "Requirement: when a record is created send mail\nFlow:\n" * 3, "Flow:\n"]
+    together = generator.generate(prompts, 24, guided=False)
+    alone = [generator.generate([prompt], 24, guided=False)[0] for prompt in prompts]
+    assert [c.text for c in together] == [c.text for c in alone]
+    if window is None:
+        for answer, one in zip(together, transformers_own(generator, prompts, 24), strict=True):
+            assert answer.text == one
+
+
+def transformers_own(generator, prompts, most):
+    """The answers of the library's own loop, one by one."""
+    for prompt in prompts:
+        ids = generator.tokenizer(prompt, return_tensors="pt")
+        found = generator.model.generate(**ids, max_new_tokens=most, do_sample=False)[0, ids["input_ids"].shape[1] :]
+        yield generator.tokenizer.decode(found, skip_special_tokens=True)
+
+
 def test_a_prompt_longer_than_the_context_and_a_broken_folder_are_errors(tiny, tmp_path):
     with pytest.raises(ModelError, match="expected fewer than 1024 tokens"):
         Generator(tiny).generate(["word " * 2000])

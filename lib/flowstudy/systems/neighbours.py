@@ -22,10 +22,13 @@ class ExampleIndex:
         """The k closest examples, closest first; fewer when there are fewer. `exclude` is an example id left out."""
         return [example for example, _ in self.scored(requirement, k, exclude)]
 
-    def scored(self, requirement: str, k: int, exclude: str | None = None) -> list[tuple[Example, float]]:
-        """The k closest examples, each with its BM25 score, 0 and up; see `nearest`."""
+    def scored(
+        self, requirement: str, k: int, exclude: str | None = None, domain: str | None = None
+    ) -> list[tuple[Example, float]]:
+        """The k closest examples, of one domain if it is named, each with its BM25 score, 0 and up; see `nearest`."""
         ranked = ((self.examples[place], score) for place, score in self._index.ranked(words(requirement)))
-        return list(islice(((example, score) for example, score in ranked if example.id != exclude), max(0, k)))
+        kept = ((e, score) for e, score in ranked if e.id != exclude and domain in (None, e.domain))
+        return list(islice(kept, max(0, k)))
 
 
 _KEPT: Final[dict[tuple[int, ...], ExampleIndex]] = {}
