@@ -44,10 +44,10 @@ def drafted(
     suggested = {name: sum(surest.get(step, 0.0) for step in own) / max(1, len(own)) for name, own in steps.items()}
     fit = [(near, close) for near, close in found if all(exists(use, catalogue) for use in steps[near.id])]
     most = max((close for _, close in fit), default=0.0) or 1.0
-    for chosen, _ in sorted(fit, key=lambda pair: -pair[1] / most - suggested[pair[0].id])[:1]:
-        if suggested[chosen.id] >= ENOUGH:
-            return with_steps_of(chosen.flow, suggestions), [Shot(chosen)]
-    return suggestions, []
+    best = max(fit, key=lambda pair: pair[1] / most + suggested[pair[0].id], default=None)
+    if best is None or suggested[best[0].id] < ENOUGH:
+        return suggestions, []
+    return with_steps_of(best[0].flow, suggestions), [Shot(best[0])]
 
 
 def reciprocal_ranks(suggestions: Sequence[Suggestion]) -> dict[Use, float]:

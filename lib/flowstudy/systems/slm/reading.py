@@ -106,10 +106,10 @@ def _next(model: Any, ids: Any, mask: Any, places: Any, cache: Any) -> Any:
 
 
 def _left_padded(part: Any, width: int, dim: int) -> Any:
-    shape = list(part.shape)
-    shape[dim] = width - shape[dim]
     import torch
 
+    shape = list(part.shape)
+    shape[dim] = width - shape[dim]
     return torch.cat([part.new_zeros(shape), part], dim=dim)
 
 
