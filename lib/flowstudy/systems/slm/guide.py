@@ -30,8 +30,8 @@ class Offer(NamedTuple):
 
 
 class Vocabulary:
-    """The ids of all pointers of a tokenizer, by kind and number, and the other way round; of the digits; and for each
-    digit all that is neither this digit nor the end."""
+    """The ids of all pointers of a tokenizer, by kind and number, and the other way round; of the digits; for each digit
+    all that is neither this digit nor the end nor indentation; and all that is not this digit."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.ids = {kind: self._ids(tokenizer, [f"<{kind}{n}>" for n in range(most)]) for kind, most in _MOST.items()}
@@ -41,6 +41,7 @@ class Vocabulary:
         free = {tokenizer.eos_token_id, *self._blanks(tokenizer)} if self.complete else set()
         ids = range(len(tokenizer)) if self.complete else ()
         self.all_but = [np.array([i for i in ids if i != digit and i not in free]) for digit in self.digits]
+        self.others = [np.array([i for i in ids if i != digit]) for digit in self.digits]
 
     @staticmethod
     def _ids(tokenizer: Any, tokens: list[str]) -> list[int]:
@@ -100,7 +101,8 @@ class Guide:
             return _NONE
         number = self._number_left()
         if number and self.counted:
-            return self.vocabulary.all_but[int(number[0])]
+            begun = self.vocabulary.others if self.number else self.vocabulary.all_but
+            return begun[int(number[0])]
         inputs = len(self.head.inputs) if self.head else 0
         state = (self.fresh, self.lines == 0, bool(self.number), self.input, inputs, self.choices, max(self.first, 0))
         if state not in self._seen:
