@@ -30,8 +30,8 @@ class Offer(NamedTuple):
 
 
 class Vocabulary:
-    """The ids of all pointers of a tokenizer, by kind and number, and the other way round; of the digits; for each digit
-    all that is neither this digit nor the end nor indentation; and all that is not this digit."""
+    """The ids of all pointers of a tokenizer, by kind and number, and the other way round; of the digits; for each
+    digit all that is neither this digit nor the end nor indentation; and all that is not this digit."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.ids = {kind: self._ids(tokenizer, [f"<{kind}{n}>" for n in range(most)]) for kind, most in _MOST.items()}
