@@ -49,6 +49,7 @@ class FineTune(_Section):
     method: str = Field(default="full", pattern="^(full|lora|qlora)$")
     engine: str = Field(default="auto", pattern="^(auto|unsloth|trl)$")
     epochs: float = Field(default=2.0, gt=0)
+    synthetic: bool = False
     learning_rate: float | None = None
     max_minutes: float = Field(default=5.0, gt=0)
     gpus: int = Field(default=0, ge=0)
