@@ -9,7 +9,7 @@ from flowstudy.corpus.synthesis import generate
 from flowstudy.systems.pointers import PointerError, resolve
 from flowstudy.systems.retrieval import retrieve
 from flowstudy.systems.slm.data import completed, pair
-from flowstudy.systems.slm.guide import Guide, Vocabulary, read_offers
+from flowstudy.systems.slm.guide import ALIKE, Guide, Vocabulary, read_offers
 from flowstudy.systems.slm.tokenizer import pointer_tokens
 
 
@@ -90,10 +90,28 @@ def test_steps_count_one_two_three_and_nothing_else_begins_a_line():
             begins = {0, ord(" "), ord(digit)}
             assert free == (begins if place == 0 else {ord(digit)}), "the end, more indentation, or the whole number"
             guide.wrote(ord(digit), digit)
-        assert set(map(ord, "0123456789")) <= set(guide.blocked()), "the number has ended"
+        assert set(map(ord, "0123456789.{x")) <= set(guide.blocked()), "the number has ended, a step begins"
+        assert {ord(" "), VOCABULARY.ids["w"][0]}.isdisjoint(guide.blocked())
         for token in (" ", "I", "F", " ", "7", "7", "\n"):
             assert ord(token) not in guide.blocked(), "digits elsewhere are free"
             guide.wrote(ord(token), token)
+
+
+def test_an_answer_that_goes_round_in_circles_ends():
+    """Else it fills its room, ends in the middle of a line, and nothing of it can be read."""
+    *_, made = next(prompts())
+    guide = Guide(made.prompt, VOCABULARY)
+
+    def write(text):
+        for token in tokens(text):
+            guide.wrote(PointerTokenizer.known.get(token, ord(token[0])), token)
+
+    write("<s0>\n")
+    for number in range(1, 2 * ALIKE + 1, 2):
+        write(f"{number} IF\n  {number + 1} <s1><i0>a\n")
+        assert not guide.circling, "as often as a flow may have a line, and flow logic as often as it likes"
+    write(f"{2 * ALIKE + 1} <s1><i0>a\n")
+    assert set(VOCABULARY.ids["s"]) | set(range(1, 256)) <= set(guide.blocked()) and 0 not in guide.blocked()
 
 
 def test_offers_are_read_with_their_inputs_and_choices():
