@@ -29,6 +29,7 @@ def open_lab(browser, server, folder, width=1500):
     page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
     try:
         page.wait_for_selector(".fs-tagger .fs-pair, .fs-tagger .fs-raw", timeout=90_000)
+        page.wait_for_selector(".fs-tagger .fs-definitions", timeout=30_000)  # the keys come with what stands below
     finally:
         shoot(page, "lab-opened")
     return page
@@ -153,6 +154,7 @@ def sign_in(browser, server, name):
     page.fill('input[placeholder="Your name"]', name)
     page.click('button:has-text("Start tagging")')
     page.wait_for_selector(".fs-tagger .fs-pair, .fs-tagger .fs-raw", timeout=60_000)
+    page.wait_for_selector(".fs-tagger .fs-definitions", timeout=30_000)
     page.click(".fs-asked")
     return page
 
