@@ -1,6 +1,6 @@
 """Time answers one by one and in batches, the same prompts in one run: `python -m tests.benchmarks.generation`.
 
-Measured on two cores with the seed model (2026-11-26, 128 prompts, most 160 new tokens), tokens/s: prompts of 183 tokens
+Measured on two cores with the seed model (2026-11-26, 128 prompts, most 160 tokens), tokens/s: prompts of 183 tokens
 309 one by one, 2.9 times as many in batches of 8, 5.1 of 32, 5.8 all at once; prompts of 461 tokens, as the study asks,
 228 one by one, then 2.5, 3.9 and 4.2 times. Reading a prompt takes as long in a batch. On a card: not run.
 
