@@ -1,8 +1,9 @@
 """Constrained decoding for pointed outlines: a pointer that points at nothing is never written, nor a wrong number.
 
 What exists is read from the prompt itself: the numbered suggestions with their inputs and choices, and the numbered
-words. Steps count 1, 2, 3, ..., each followed by what it does. An answer that goes round in circles ends (see `ALIKE`).
-Works for a tokenizer that has every pointer and every digit as one token; others are not guided.
+words. Steps count 1, 2, 3, ..., each followed by what it does. Flow logic stands where it may (see `nesting`). An
+answer that goes round in circles ends (see `ALIKE`). Works for a tokenizer that has every pointer and every digit as
+one token; others are not guided.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flowstudy.flows.schema import FOLLOWS, INSIDE
 from flowstudy.systems.pointers import MAX_CHOICES, MAX_INPUTS, MAX_SUGGESTIONS, MAX_WORDS
+from flowstudy.systems.slm.nesting import Nesting
 
 _ITEM: Final = re.compile(r"<([sic])(\d+)>(?:<w\d+>)*(?: (trigger|action|subflow|table|column)\b)?")
 _BLOCK: Final = re.compile(r"((?:^<s\d+>.*\n)*)^Requirement: ((?:(?!^Requirement: ).*\n)*?)^Flow:\n?\Z", re.MULTILINE)
+#: A line of a step: its indentation, number and words, and how it begins.
+_STEP: Final = re.compile(r"( *)(?:\d+ ?)?(?:<w\d+>)* *(\S+)")
 _NONE: Final = np.zeros(0, dtype=np.int64)
 #: How often a flow may have the same line, inputs included: none of 716 hand-written examples has one more than three
 #: times, and of 200 synthetic flows of 20 to 60 steps two have one four times.
@@ -52,6 +57,8 @@ class Vocabulary:
         self.no_head = np.array([i for i in ids if i not in after])
         self.all_but_end = np.array([i for i in ids if i != tokenizer.eos_token_id])
         self.others = [np.array([i for i in ids if i != digit]) for digit in self.digits]
+        found = {name: self._ids(tokenizer, [name]) for name in {*FOLLOWS, *INSIDE}}
+        self.logic = {name: ids[0] for name, ids in found.items() if ids}
 
     @staticmethod
     def _ids(tokenizer: Any, tokens: list[str]) -> list[int]:
@@ -79,8 +86,8 @@ class Guide:
         self.active = bool(match) and vocabulary.complete
         self.lines = self.steps = 0
         self.counted = self.circling = False
-        self._line, self._written = "", Counter[str]()
-        self._seen: dict[tuple[bool | int, ...], npt.NDArray[np.int64]] = {}
+        self._line, self._written, self._nesting = "", Counter[str](), Nesting()
+        self._seen: dict[tuple[bool | int | frozenset[str], ...], npt.NDArray[np.int64]] = {}
         self._new_line()
 
     def _new_line(self) -> None:
@@ -94,7 +101,8 @@ class Guide:
         self._line += text
         if "\n" in text:
             self.lines += 1
-            self._count_line()
+            line, _, self._line = self._line.rpartition("\n")
+            self._count(line)
             self._new_line()
         elif kind == "s" and number < len(self.offers):
             offer = self.offers[number]
@@ -112,14 +120,16 @@ class Guide:
             self.fresh = False
         self.first = number if kind == "w" and self.first < 0 else -1
 
-    def _count_line(self) -> None:
-        line = self._line.strip().lstrip("0123456789 ")
-        self._written[line] += "<i" in line or "=" in line
-        self.circling = self.circling or self._written[line] > ALIKE
-        self._line = ""
+    def _count(self, line: str) -> None:
+        if (step := _STEP.match(line)) is not None:
+            self._nesting.add(len(step[1]), step[2])
+        text = line.strip().lstrip("0123456789 ")
+        self._written[text] += "<i" in text or "=" in text
+        self.circling = self.circling or self._written[text] > ALIKE
 
     def blocked(self) -> npt.NDArray[np.int64]:
-        """Ids of the pointers that would point at nothing, or at the wrong kind of thing, and of wrong digits, here."""
+        """Ids of pointers that would point at nothing or at the wrong kind of thing, of wrong digits, and of flow logic
+        that may not stand here."""
         if not self.active:
             return _NONE
         if self.circling:
@@ -130,15 +140,17 @@ class Guide:
             return begun[int(number[0])]
         inputs = len(self.head.inputs) if self.head else 0
         numbered = self.fresh and self._line[-1:].isdigit()
+        indent = len(self._line) - len(self._line.lstrip(" "))
+        refused = self._nesting.refused(indent) if self.fresh else frozenset()
         state = (
             self.fresh, self.lines == 0, bool(self.number), numbered, self.input, inputs, self.choices,
-            max(self.first, 0),
+            max(self.first, 0), refused,
         )  # fmt: skip
         if state not in self._seen:
-            self._seen[state] = np.array(self._blocked(inputs, numbered), dtype=np.int64)
+            self._seen[state] = np.array(self._blocked(inputs, numbered, refused), dtype=np.int64)
         return self._seen[state]
 
-    def _blocked(self, inputs: int, numbered: bool) -> list[int]:
+    def _blocked(self, inputs: int, numbered: bool, refused: frozenset[str]) -> list[int]:
         ids = self.vocabulary.ids
         return [
             *(i for n, i in enumerate(ids["s"]) if not self._fits(n)),
@@ -149,6 +161,7 @@ class Guide:
             *ids["c"][self.choices :],
             *(self.vocabulary.digits if self.fresh and self.number else ()),
             *(self.vocabulary.no_head if numbered else ()),
+            *(self.vocabulary.logic[name] for name in refused if name in self.vocabulary.logic),
         ]
 
     def _number_left(self) -> str:
