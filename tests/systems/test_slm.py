@@ -13,10 +13,13 @@ from flowstudy.systems.pointers import resolve_flow
 from flowstudy.systems.readers import read_flow, read_inputs
 from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.retrieval import retrieve
-from flowstudy.systems.slm.data import Pair, completed, pair, pairs, stage_pairs
+from flowstudy.systems.slm import SEED_MODEL
+from flowstudy.systems.slm.data import Pair, completed, invented_pairs, pair, pairs, stage_pairs
 from flowstudy.systems.slm.energy import EnergyMeter
 from flowstudy.systems.slm.prepare import TrainingError, prepare
+from flowstudy.systems.slm.seed_batches import labelled
 from flowstudy.systems.slm.template import render_messages, template_hash
+from flowstudy.systems.slm.tokenizer import load_tokenizer
 from flowstudy.systems.tasks import Task
 from flowstudy.systems.uses import catalogue_uses
 
@@ -94,6 +97,20 @@ def test_only_the_answer_counts():
     assert ready.rows[0]["input_ids"][0] == 0 and ready.rows[0]["input_ids"][-1] == 1
     assert ready.trainable == (3, 4 if len(ready.rows) % 2 else 3, 4) and ready.truncated == 0
     assert ready.sample == "ask>>>yes<end><<<"
+
+
+def test_in_seed_training_the_answers_of_shots_count_too_and_nothing_else():
+    """Without the shots' answers, three quarters of a long prompt would be read and teach nothing."""
+    tokenizer, seen = load_tokenizer(SEED_MODEL), set()
+    for pair_ in next(invented_pairs(3, Mix(sizes=(1, 3)), per_environment=8, offers=(4,), shots=3)):
+        ids, labels = labelled(tokenizer, pair_)
+        shown = pair_.prompt.split("\nFlow:\n")[1:-1]
+        answers = [*(text.partition("\n\n")[0] for text in shown), pair_.completion]
+        wanted = [token for text in answers for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
+        assert [label for label in labels if label != -100] == [*wanted, tokenizer.eos_token_id]
+        assert all(label in (-100, token) for label, token in zip(labels, ids, strict=True))
+        seen.add(len(answers))
+    assert seen == {2, 3, 4}
 
 
 def test_cut_answers_are_counted():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ from flowstudy.systems.slm.seed_team import Team
 
 #: Environments that no training run uses; what is measured on them is measured on the unseen.
 HELD_OUT: Final = 999
+#: The answer of a shot in a prompt.
+_SHOWN: Final = re.compile(r"(?<=\nFlow:\n).+?(?=\n\n)", re.DOTALL)
 
 
 def _mix(share: float, rng: random.Random) -> Mix:
@@ -73,12 +76,25 @@ class Batches:
         if kind == "drills":
             drills = next(invented_drills(seed, Mix(sizes=(1, 4)), offers, 24))
             return [encode_drill(self.tokenizer, drill, longest) for drill in drills]
-        few = kind == "shots"
-        mix = Mix(sizes=(1, 4)) if few else _mix(share, self.rng)
-        drafts = 0.0 if few else self.plan.drafts
-        found = invented_pairs(seed, mix, offers=offers[:1] if few else offers, shots=3 if few else 0, drafts=drafts)
-        rows = [encode(self.tokenizer, pair) for pair in next(found)]
-        return [(ids, [-100] * prompt + ids[prompt:]) for ids, prompt in rows if len(ids) <= longest]
+        if kind == "shots":
+            longest = self.plan.longest_shots
+            found = invented_pairs(seed, Mix(sizes=(1, 6)), offers=offers, shots=3)
+        else:
+            found = invented_pairs(seed, _mix(share, self.rng), offers=offers, drafts=self.plan.drafts)
+        return [row for row in (labelled(self.tokenizer, pair) for pair in next(found)) if len(row[0]) <= longest]
+
+
+def labelled(tokenizer: Any, pair: Pair) -> tuple[list[int], list[int]]:
+    """Token ids and labels of a pair. The answers of its shots count as well: each is an answer to what stands before
+    it, so that a long prompt teaches as much for its length as a short one."""
+    ids, prompt = encode(tokenizer, pair)
+    labels = [-100] * prompt + ids[prompt:]
+    places = tokenizer(pair.prompt, return_offsets_mapping=True)["offset_mapping"]
+    shown = [match.span() for match in _SHOWN.finditer(pair.prompt)]
+    for place, (start, end) in enumerate(places):
+        if start < end and any(first < end <= last for first, last in shown):
+            labels[place] = ids[place]
+    return ids, labels
 
 
 def held_out_batch(tokenizer: Any, count: int = 48) -> list[tuple[list[int], int]]:

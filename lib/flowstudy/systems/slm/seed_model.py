@@ -13,9 +13,9 @@ from typing import Any
 class SeedPlan:
     """What to train and for how long.
 
-    `tokens` is the size of one update of one process, `longest` the longest row in it, `shots` the share of updates
-    whose prompts have shots, `drafts` the share of other prompts with a draft, `drills` the share of updates that are
-    drills (a quarter of it after the first fifth of the time).
+    `tokens` is the size of one update of one process, `longest` the longest row in it (with shots, `longest_shots`),
+    `shots` the share of updates whose prompts have shots, `drafts` the share of other prompts with a draft, `drills`
+    the share of updates that are drills (a quarter of it after the first fifth of the time).
     """
 
     hidden: int = 160
@@ -26,7 +26,8 @@ class SeedPlan:
     context: int = 3072
     tokens: int = 3072
     longest: int = 1280
-    shots: float = 0.12
+    longest_shots: int = 2304
+    shots: float = 0.3
     drafts: float = 0.55
     rate: float = 0.01
     rate_small: float = 0.002
