@@ -20,7 +20,7 @@ from flowstudy.sweep import Cell, expand, members, not_run
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.estimate import estimate
-from flowstudy.systems.hybrid import hybrid_parts, split_parts
+from flowstudy.systems.mixed import hybrid_parts, split_parts
 from flowstudy.systems.predict import plan
 from flowstudy.systems.records import SystemSpec
 

@@ -16,7 +16,7 @@ from rapidfuzz import process
 from flowstudy.dependencies import library_files, notebook_source
 from flowstudy.matrix import Matrix
 from flowstudy.systems.baselines import BASELINES
-from flowstudy.systems.hybrid import parts_of
+from flowstudy.systems.mixed import parts_of
 from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import RetrieverName, SystemSpec
 from flowstudy.systems.roster import system_of

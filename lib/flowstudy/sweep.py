@@ -20,7 +20,7 @@ from flowstudy.matrix import AXES, Matrix, Values
 from flowstudy.sharing import Member
 from flowstudy.study import NOTEBOOKS, Study, StudyError, choose_systems, with_parts
 from flowstudy.systems.baselines import BASELINES
-from flowstudy.systems.hybrid import parts_of
+from flowstudy.systems.mixed import parts_of
 from flowstudy.systems.readiness import readiness
 from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.slm.variants import PREFIX

@@ -11,7 +11,7 @@ from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.policies import POLICY_COLUMNS, apply_all, beside_parts, policy_scores, policy_table, quality_of
 from flowstudy.analysis.scores import score_predictions
 from flowstudy.corpus import catalogues_for, shipped_corpus
-from flowstudy.systems.hybrid import POLICIES
+from flowstudy.systems.mixed import POLICIES
 from flowstudy.systems.records import Call, Prediction, SystemSpec
 
 MONEY = Assumptions(host_usd_per_hour=3.6, utilisation=0.5)

@@ -7,16 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.corpus import catalogues_for, shipped_corpus
-from flowstudy.systems.hybrid import (
-    POLICIES,
-    apply_hybrids,
-    apply_policy,
-    choose_gate,
-    confidence,
-    hybrid_parts,
-    hybrid_predictions,
-    pair_up,
-)
+from flowstudy.systems.gates import choose_gate, confidence, pair_up
+from flowstudy.systems.hybrid import apply_hybrids, apply_policy, hybrid_predictions
+from flowstudy.systems.mixed import POLICIES, hybrid_parts
 from flowstudy.systems.records import Call, Prediction, SystemSpec
 from flowstudy.systems.roster import journal_of, read_predictions, roster, write_predictions
 

@@ -7,7 +7,7 @@ from loopback import FLOW, Reply
 
 from flowstudy.flows.schema import Flow
 from flowstudy.systems import Policy, SystemSpec, plan, read_predictions
-from flowstudy.systems.hybrid import hybrid_parts, split_parts
+from flowstudy.systems.mixed import hybrid_parts, split_parts
 from flowstudy.systems.records import Call, Prediction
 from flowstudy.systems.roster import roster
 from flowstudy.systems.split import fill, lend, run_split

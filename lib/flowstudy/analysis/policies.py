@@ -20,7 +20,9 @@ from flowstudy.analysis.scores import COLUMNS, USAGE, Value, usage
 from flowstudy.analysis.statistics import RESAMPLES, holm, mean_interval
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
-from flowstudy.systems.hybrid import JUDGED, POLICIES, Hybrid, apply_policy, hybrid_parts, pair_up, parts_of
+from flowstudy.systems.gates import pair_up
+from flowstudy.systems.hybrid import JUDGED, Hybrid, apply_policy
+from flowstudy.systems.mixed import POLICIES, hybrid_parts, parts_of
 from flowstudy.systems.records import Prediction, SystemSpec
 
 _MONEY: Final = (

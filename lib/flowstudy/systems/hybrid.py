@@ -13,71 +13,19 @@ import hashlib
 import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
+from flowstudy.systems.gates import Gate, Pair, Pairing, Quality, choose_gate, gain, pair_up
+from flowstudy.systems.mixed import POLICIES, PolicyName, hybrid_parts
 from flowstudy.systems.records import Call, Prediction, SystemSpec
 
-PolicyName = Literal["always-first", "always-second", "cascade", "best-of-two", "random", "oracle"]
-POLICIES: Final[tuple[PolicyName, ...]] = get_args(PolicyName)
-#: The policies that a system may be: the other ones are what they are compared with.
-SYSTEMS: Final[tuple[PolicyName, ...]] = ("cascade", "best-of-two")
-#: (system, example, repeat) to a score from 0 to 1.
-Quality = Mapping[tuple[str, str, int], float]
 #: Splits on which a policy is judged; the threshold comes from `validation`.
 JUDGED: Final = frozenset({"test", "ood"})
-#: Fewer validation examples than this choose no threshold.
-LEAST: Final = 10
-_PREFIX: Final = "hybrid/"
-_SPLIT: Final = "split"
-
-
-class Pair(NamedTuple):
-    """What both systems answered to the same request.
-
-    `confidence` is the mean log-probability of the first answer (NaN when no call reports it), `faults` what the
-    validator finds in either answer: faults against the catalogue, infinity without a flow.
-    """
-
-    first: Prediction
-    second: Prediction
-    split: str
-    confidence: float
-    faults: tuple[float, float]
-
-
-class Pairing(NamedTuple):
-    """The pairs, by example and repeat; `left_out` counts answers of the first system that have no partner."""
-
-    pairs: list[Pair]
-    left_out: int
-    names: tuple[str, str]
-
-
-class Gate(NamedTuple):
-    """When the second system is asked. No flow always escalates; `validator` escalates any catalogue fault;
-    `threshold` escalates a mean log-probability below it (-inf never, inf always, NaN not chosen)."""
-
-    validator: bool
-    threshold: float
-    reason: str = ""
-
-    def escalates(self, pair: Pair) -> bool:
-        """Whether the first answer is not good enough."""
-        refused = pair.first.flow is None or (self.validator and pair.faults[0] > 0)
-        return refused or pair.confidence < self.threshold or self.threshold == math.inf
-
-    def __str__(self) -> str:
-        rules = ["no flow", *(["a catalogue fault"] if self.validator else [])]
-        if self.threshold == math.inf:
-            return "always"
-        if math.isfinite(self.threshold):
-            rules.append(f"mean log-probability below {self.threshold:.3f}".replace("-", "−").replace("log−", "log-"))
-        return f"{', '.join(rules[:-1])} or {rules[-1]}" if len(rules) > 1 else rules[0]
 
 
 class Route(NamedTuple):
@@ -148,80 +96,6 @@ def hybrid_predictions(
     return done.predictions, done.report
 
 
-def pair_up(
-    first: Sequence[Prediction],
-    second: Sequence[Prediction],
-    examples: Iterable[Example],
-    catalogues: Mapping[str, Catalogue],
-) -> Pairing:
-    """Answers of two systems to the same examples; what is no answer (provider error, budget) takes no part.
-
-    A system with fewer repeats than the first lends them again in turn. Examples that `examples` does not hold are
-    ignored; without a catalogue for its domain an answer has no faults.
-    """
-    corpus = {example.id: example for example in examples}
-    partners: dict[str, list[Prediction]] = {}
-    for other in sorted(second, key=lambda p: p.repeat):
-        if other.is_answer:
-            partners.setdefault(other.example, []).append(other)
-    known = sorted((p for p in first if p.example in corpus and p.is_answer), key=lambda p: (p.example, p.repeat))
-    pairs = []
-    for one in known:
-        if one.example in partners:
-            other = partners[one.example][one.repeat % len(partners[one.example])]
-            example = corpus[one.example]
-            faults = tuple(_faults(p, catalogues.get(example.domain)) for p in (one, other))
-            pairs.append(Pair(one, other, example.split, confidence(one), (faults[0], faults[1])))
-    names = (first[0].system if first else "", second[0].system if second else "")
-    return Pairing(pairs, len(known) - len(pairs), names)
-
-
-def confidence(prediction: Prediction) -> float:
-    """Mean log-probability per token over the calls that report it; NaN when none does."""
-    known = [(c.mean_logprob, c.completion_tokens or 1) for c in prediction.calls if c.mean_logprob is not None]
-    total = sum(tokens for _, tokens in known)
-    return sum(mean * tokens for mean, tokens in known) / total if known else math.nan
-
-
-def _faults(prediction: Prediction, catalogue: Catalogue | None) -> float:
-    if prediction.flow is None:
-        return math.inf
-    return float(len(catalogue.check(prediction.flow, prediction.example))) if catalogue else 0.0
-
-
-def choose_gate(pairs: Iterable[Pair], quality: Quality, toll: float = 0.0) -> Gate:
-    """The gate with the best mean quality on the validation pairs, less `toll` for each escalated request.
-
-    Every threshold between two seen log-probabilities is tried, with and without the catalogue's validator; the one
-    that escalates less wins a tie. Below 10 scored validation examples nothing is tried: no flow and catalogue faults
-    escalate, and the reason says so.
-    """
-    tried = [pair for pair in pairs if pair.split == "validation" and not math.isnan(_gain(pair, quality))]
-    examples = {pair.first.example for pair in tried}
-    if len(examples) < LEAST:
-        return Gate(True, math.nan, f"no threshold chosen: {len(examples)} validation examples, {LEAST} are the least")
-    gains = np.array([_gain(pair, quality) for pair in tried]) - toll
-    levels = np.array([pair.confidence for pair in tried])
-    seen = np.unique(levels[np.isfinite(levels)])
-    thresholds = np.array([-math.inf, *(seen[1:] + seen[:-1]) / 2, math.inf])
-    found: list[tuple[float, float, bool, float]] = []
-    for validator in (True, False):
-        refused = np.array([Gate(validator, math.nan).escalates(pair) for pair in tried])
-        for threshold in map(float, thresholds):
-            marks = refused | (levels < threshold) | (threshold == math.inf)
-            found.append((round(float(marks @ gains) / len(tried), 9), -float(marks.mean()), validator, threshold))
-    _, _, validator, threshold = max(found, key=lambda rank: (*rank[:3], -rank[3]))
-    return Gate(validator, threshold, "" if seen.size else f"{tried[0].first.system} reports no log-probabilities")
-
-
-def _gain(pair: Pair, quality: Quality) -> float:
-    return _score(pair.second, quality) - _score(pair.first, quality)
-
-
-def _score(prediction: Prediction, quality: Quality) -> float:
-    return quality.get((prediction.system, prediction.example, prediction.repeat), math.nan)
-
-
 def apply_policy(
     policy: PolicyName, pairing: Pairing, quality: Quality, *, name: str | None = None, seed: int = 0, toll: float = 0.0
 ) -> Hybrid:
@@ -268,7 +142,7 @@ def _routers(seed: int, quality: Quality) -> dict[str, Callable[[list[Pair], Gat
         "cascade": lambda pairs, gate: [cascade(pair, gate) for pair in pairs],
         "best-of-two": lambda pairs, gate: [Route(p, int(p.faults[1] < p.faults[0]), (0, 1)) for p in pairs],
         "random": lambda pairs, gate: [one(m, p) for m, p in zip(_drawn(pairs, gate, seed), pairs, strict=True)],
-        "oracle": lambda pairs, gate: [one(_gain(pair, quality) > 0, pair) for pair in pairs],
+        "oracle": lambda pairs, gate: [one(gain(pair, quality) > 0, pair) for pair in pairs],
     }
 
 
@@ -282,41 +156,6 @@ def _drawn(pairs: Sequence[Pair], gate: Gate, seed: int) -> npt.NDArray[np.bool_
         rng = np.random.default_rng([seed, zlib.crc32(split.encode())])
         marks[rng.permutation(places)[: int(escalated[places].sum())]] = True
     return marks
-
-
-def hybrid_parts(spec: SystemSpec) -> tuple[PolicyName, str, str] | None:
-    """Policy, first and second system of a specification whose model is `hybrid/<policy>/<first>+<second>`.
-
-    None for any other system, a split among them. Raises ValueError naming the system whose model is no such thing.
-    """
-    parts = _parts(spec)
-    return None if parts is None or parts[0] == _SPLIT else parts  # type: ignore[return-value]
-
-
-def split_parts(spec: SystemSpec) -> tuple[str, str] | None:
-    """Who writes the outline and who the inputs, of a model `hybrid/split/<outline>+<inputs>`; None for any other."""
-    parts = _parts(spec)
-    return parts[1:] if parts is not None and parts[0] == _SPLIT else None
-
-
-def parts_of(spec: SystemSpec) -> tuple[str, ...]:
-    """The two systems that a hybrid, routed or split, is made from; none for any other."""
-    return (_parts(spec) or ("",))[1:]
-
-
-def _parts(spec: SystemSpec) -> tuple[str, str, str] | None:
-    if not spec.model.startswith(_PREFIX):
-        return None
-    head, _, both = spec.model.removeprefix(_PREFIX).partition("/")
-    first, _, second = both.partition("+")
-    policy = next((name for name in (*SYSTEMS, _SPLIT) if name == head), None)
-    if policy is None or not first or not second or first == second:
-        kinds = "|".join((*SYSTEMS, _SPLIT))
-        raise ValueError(
-            f"system {spec.name}: expected a model hybrid/<{kinds}>/<first>+<second> with the names of two other "
-            f"systems, got {spec.model!r}"
-        )
-    return policy, first, second
 
 
 def apply_hybrids(

@@ -12,8 +12,8 @@ from typing import Any, Final
 import pandas as pd
 
 from flowstudy.systems.capabilities import suited
-from flowstudy.systems.hybrid import hybrid_parts, split_parts
 from flowstudy.systems.journal import journal_file, read_predictions
+from flowstudy.systems.mixed import hybrid_parts, split_parts
 from flowstudy.systems.readiness import NotReady, Ready, readiness
 from flowstudy.systems.records import Call, Prediction, SystemSpec
 from flowstudy.systems.secrets import looks_like_key, redact

@@ -17,7 +17,7 @@ from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.outline import to_outline
 from flowstudy.flows.schema import Component, Flow
-from flowstudy.systems.hybrid import split_parts
+from flowstudy.systems.mixed import split_parts
 from flowstudy.systems.offers import Offers
 from flowstudy.systems.predict import run_system
 from flowstudy.systems.records import Prediction, SystemSpec
