@@ -29,10 +29,9 @@ class Reading:
         """Read token rows, shortest first; `room` is how many tokens each answer may take."""
         import torch
 
-        groups = _alike(rows) if _plain(model) else [rows]
-        parts = [_read(model, group, pad) for group in groups]
-        if len(parts) == 1 and not _plain(model):
-            return parts[0]
+        if not _plain(model):
+            return _read(model, rows, pad)
+        parts = [_read(model, group, pad) for group in _alike(rows)]
         width = max(part.mask.shape[1] for part in parts)
         mask = torch.cat([_left_padded(part.mask, width, 1) for part in parts])
         layers = [_side_by_side([part.cache.layers[n] for part in parts], width, room)
