@@ -30,9 +30,17 @@ def test_canonical_json_is_ok_and_unchanged(flow: Flow) -> None:
 
 @given(flows(max_steps=3))
 def test_an_outline_is_read_like_json(flow: Flow) -> None:
+    """Whatever it begins with: a flow without trigger is one, and a reference in it is no JSON."""
     outline = to_outline(flow)
-    if flow.trigger is not None:
+    if outline:
         assert parse_flow(outline).flow == flow
+
+
+def test_an_outline_of_steps_alone_may_hold_references() -> None:
+    text = "action send_email | to = {{trigger.record.opened_by}}\nIF | condition = {{step.1.sent}}\n  WAIT"
+    assert [c.definition for c in parse_flow(text).flow.components] == ["send_email", "IF", "WAIT"]
+    assert parse_flow(f"IF you agree, take this: {TEXT}").repairs == ("prose_removed",), "prose is not an outline"
+    assert parse_flow("action send_email | to {{x}}").error.startswith("outline line 1"), "and says what is wrong"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from flowstudy.flows.json_text import load_json
 from flowstudy.flows.normalise import MAX_COMPONENTS, NotAFlow, normalise
 from flowstudy.flows.outline import OutlineError, from_outline
-from flowstudy.flows.schema import Flow, structure_faults
+from flowstudy.flows.schema import FLOW_LOGIC, Flow, structure_faults
 
 MAX_CHARS: Final = 20_000_000
 MAX_DEPTH: Final = 100
@@ -35,6 +35,12 @@ REPAIRS: Final = {
     "blocks_dropped": "blocks that named no open flow logic were moved to the nearest level that exists",
     "reordered": "components were sorted by their order",
 }
+
+#: How an outline begins; what follows may hold braces, as JSON does.
+_OUTLINE: Final = re.compile(
+    r"\s*(?:```[a-z]*\n)?(?:(?:trigger|action|subflow|flowlogic) |(?:inputs|outputs) := "
+    rf"|(?:{'|'.join(sorted(FLOW_LOGIC))})\b)"
+)
 
 ParseStatus = Literal["ok", "repaired", "invalid_output"]
 
@@ -62,20 +68,20 @@ def parse_flow(text: Any) -> ParsedFlow:
     >>> parse_flow("I cannot help with that.").error
     'no JSON object and no outline in the text'
     """
-    repairs: list[str] = []
     if isinstance(text, dict | list):
-        value: Any = text
-    elif not isinstance(text, str):
+        return parse_value(text)
+    if not isinstance(text, str):
         return _invalid(f"expected text, got {type(text).__name__}")
-    elif len(text) > MAX_CHARS:
+    if len(text) > MAX_CHARS:
         return _invalid(f"expected at most {MAX_CHARS} characters, got {len(text)}")
-    else:
-        if "{" not in text or text.lstrip().startswith("trigger "):
-            return _parse_outline(text)
-        try:
-            value = load_json(text, repairs)
-        except (ValueError, RecursionError) as error:
-            return _invalid(_reason(error))
+    outline = _parse_outline(text) if "{" not in text or _OUTLINE.match(text) else None
+    if outline is not None and (outline.flow is not None or "{" not in text):
+        return outline
+    repairs: list[str] = []
+    try:
+        value = load_json(text, repairs)
+    except (ValueError, RecursionError) as error:
+        return outline or _invalid(_reason(error))
     return parse_value(value, repairs)
 
 
@@ -135,8 +141,7 @@ def _parse_outline(text: str) -> ParsedFlow:
     try:
         flow = from_outline(body)
     except OutlineError as error:
-        looks_like_outline = re.match(r"\s*(```[a-z]*\n)?(trigger|action|subflow) ", text)
-        return _invalid(str(error) if looks_like_outline else "no JSON object and no outline in the text")
+        return _invalid(str(error) if _OUTLINE.match(text) else "no JSON object and no outline in the text")
     except ValidationError as error:
         return _invalid(_reason(error))
     if flow.trigger is None and not flow.components:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from flowstudy.flows.outline import from_outline
 from flowstudy.flows.parse import ParsedFlow, parse_flow
 from flowstudy.flows.schema import Component, Flow, Input, Trigger
 from flowstudy.systems.prompts import Reads
@@ -32,7 +31,7 @@ def read_flow(text: str, reads: Reads, task: Task) -> ParsedFlow:
 def read_inputs(text: str, reads: Reads, step: Component | Trigger, task: Task) -> list[Input] | None:
     """The inputs in the answer for one step; None when there are none to be read. Null values are left out."""
     if reads != "json":
-        flow = _step(text, reads, task)
+        flow = read_flow(text, reads, task).flow or Flow()
         parts = [flow.trigger] if isinstance(step, Trigger) else flow.components[:1]
         return parts[0].inputs if parts and parts[0] is not None else None
     value = _json_object(text)
@@ -45,22 +44,6 @@ def read_inputs(text: str, reads: Reads, step: Component | Trigger, task: Task) 
     if not isinstance(inner, dict):
         return None
     return [Input(name=name, value=given) for name, given in inner.items() if given is not None]
-
-
-def _step(text: str, reads: Reads, task: Task) -> Flow:
-    """A flow of one step, empty when none can be read. A line of flow logic alone does not look like an outline to the
-    parser of whole flows, so it is read as one."""
-    parsed = read_flow(text, reads, task)
-    if parsed.flow is not None:
-        return parsed.flow
-    from flowstudy.systems import pointers
-
-    try:
-        if reads == "pointed":
-            return pointers.resolve_flow(text, task.suggestions, task.requirement, task.catalogue)
-        return from_outline(text)
-    except ValueError:
-        return Flow()
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
