@@ -29,7 +29,7 @@ def suggest_all(
     path: str | Path | None = None,
     rankers: Mapping[str, Ranker] | None = None,
 ) -> Offers:
-    """Suggestions by example id. `catalogues` (and `rankers`, for `trained`) are by domain.
+    """Suggestions by example id. `catalogues` (and `rankers`, for `trained` and `oracle`) are by domain.
 
     With `path` they are stored as JSON Lines and read back when examples, catalogues, arguments and rankers are the
     same. Raises ValueError naming the example whose domain has no catalogue.
@@ -37,7 +37,7 @@ def suggest_all(
     for example in examples:
         if example.domain not in catalogues:
             raise ValueError(f"example {example.id}: expected a domain of {sorted(catalogues)}, got {example.domain!r}")
-    by_domain = rankers if rankers is not None and retriever == "trained" else {}
+    by_domain = rankers if rankers is not None and retriever in ("trained", "oracle") else {}
     head = {"schema": SUGGESTIONS_SCHEMA, "retriever": retriever, "k": k, "seed": seed, "examples": len(examples)}
     head["rankers"] = sorted({ranker.fingerprint() for ranker in by_domain.values()})
 

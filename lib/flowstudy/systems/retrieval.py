@@ -1,7 +1,7 @@
 """Suggestions: which catalogue entries a system is offered for a requirement.
 
-`none` offers nothing, `lexical` ranks by BM25 over names, labels, descriptions and choices, `oracle` offers what the
-references use among distractors (the upper bound of any retriever), `trained` ranks by embeddings trained in the run.
+`none` offers nothing, `lexical` ranks by BM25 over names, labels, descriptions and choices, `trained` ranks by
+embeddings trained in the run, `oracle` adds to what they offer all else that the references use (perfect recall).
 
 With `k` suggestions, k steps (actions and subflows together), k columns, k/2 triggers and k/3 tables (rounded up) are
 offered, in the order triggers, steps, tables, columns; within a kind the closest comes first.
@@ -130,7 +130,8 @@ def retrieve(
     """What the retriever called `name` offers for one requirement; see the module for how many of each kind.
 
     `requirement` may be an Example; `oracle` needs one, for its references. `ranker` is the trained ranker that
-    `trained` needs. Deterministic for the same arguments. Raises RetrieverError for an unknown or unavailable one.
+    `trained` needs, and that `oracle` completes; without one it completes `lexical`. Deterministic for the same
+    arguments. Raises RetrieverError for an unknown or unavailable one.
     """
     if name == "none" or k <= 0:
         return []
@@ -141,7 +142,8 @@ def retrieve(
     if name == "oracle":
         if not isinstance(requirement, Example):
             raise RetrieverError("retriever oracle: expected an Example with references, got a text; use `lexical`")
-        return _oracle(requirement, catalogue, k, seed)
+        usual = retrieve("lexical" if ranker is None else "trained", text, catalogue, k, ranker=ranker)
+        return _oracle(usual, requirement, catalogue, seed)
     if name == "trained":
         if ranker is None:
             raise RetrieverError(
@@ -171,18 +173,25 @@ def _suggest(entry: Entry, score: float) -> Suggestion:
     return Suggestion(kind=entry.kind, name=entry.name, score=round(float(score), 4))  # type: ignore[arg-type]
 
 
-def _oracle(example: Example, catalogue: Catalogue, k: int, seed: int) -> list[Suggestion]:
-    """What the references use, filled up with the lexically closest distractors, in a seeded order, without scores."""
-    used = needed(example, catalogue)
-    found, lexical = _lexical(catalogue)
-    close = lexical.scores(example.requirement)
-    scores = [score + 1e6 * ((entry.kind, entry.name) in used) for entry, score in zip(found, close, strict=True)]
-    offered = _top(found, scores, k)
-    names = {(s.kind, s.name) for s in offered}
-    offered += [Suggestion(kind=kind, name=name) for kind, name in sorted(used - names)]  # type: ignore[arg-type]
-    shuffled = random.Random(hashlib.sha256(f"{seed}|{example.id}".encode()).digest())
-    shuffled.shuffle(offered)
-    return [s.model_copy(update={"score": 0.0}) for s in in_shelves(offered)]
+def _oracle(usual: Sequence[Suggestion], example: Example, catalogue: Catalogue, seed: int) -> list[Suggestion]:
+    """The usual suggestions and what the references need beside them, without scores: what was missing is all that
+    differs, and neither place nor score tells it from the others."""
+    lacking = sorted(needed(example, catalogue) - {(s.kind, s.name) for s in usual})
+    rng = random.Random(hashlib.sha256(f"{seed}|{example.id}".encode()).digest())
+    return [s.model_copy(update={"score": 0.0}) for s in with_missing(usual, lacking, rng)]
+
+
+def with_missing(
+    suggestions: Sequence[Suggestion], missing: Iterable[tuple[str, str]], rng: random.Random
+) -> list[Suggestion]:  # fmt: skip
+    """The suggestions in their order with the `missing` entries (kind, name), each in a random place of its shelf."""
+    shelves: list[list[Suggestion]] = [[] for _ in SHELVES]
+    for item in suggestions:
+        shelves[SHELF[item.kind]].append(item)
+    for kind, name in missing:
+        shelf = shelves[SHELF[kind]]
+        shelf.insert(rng.randint(0, len(shelf)), Suggestion(kind=kind, name=name))  # type: ignore[arg-type]
+    return [item for shelf in shelves for item in shelf]
 
 
 def in_shelves(suggestions: Sequence[Suggestion]) -> list[Suggestion]:

@@ -14,7 +14,7 @@ from flowstudy.systems.drafts import drafted, with_steps_of
 from flowstudy.systems.offers import suggest_all
 from flowstudy.systems.prompts import Shot, render, stage_answer
 from flowstudy.systems.records import Strategy, Suggestion, SystemSpec
-from flowstudy.systems.retrieval import SHELF, Ranker, in_shelves, retrieve
+from flowstudy.systems.retrieval import Ranker, in_shelves, retrieve, with_missing
 from flowstudy.systems.slm.blends import blended
 from flowstudy.systems.slm.template import render_messages
 from flowstudy.systems.uses import catalogue_uses, exists
@@ -23,7 +23,7 @@ from flowstudy.systems.uses import catalogue_uses, exists
 PLATFORM: Final = 0.35
 #: How many invented examples have no annotations, as many hand-written ones.
 BARE: Final = 0.4
-#: How often suggestions are shown in no order, as the oracle's are: a model that learns to trust the first is misled.
+#: How often suggestions are shown in no order: a model that learns to trust the first alone is misled when it is wrong.
 UNSORTED: Final = 1 / 6
 
 
@@ -112,16 +112,12 @@ def completed(
     Entries of the platform core are added only with the chance `platform` (0..1): a retriever often misses them, they
     are the same everywhere, and so the model learns to spell them.
     """
-    shelves: list[list[Suggestion]] = [[], [], [], []]
-    for item in suggestions:
-        shelves[SHELF[item.kind]].append(item)
-    offered = {(s.kind, s.name) for s in suggestions}
-    core = shipped_catalogue(CORE)
-    for kind, name in sorted(catalogue_uses(example.flow) - offered):
-        if exists((kind, name), catalogue) and (not exists((kind, name), core) or rng.random() < platform):
-            shelf = shelves[SHELF[kind]]
-            shelf.insert(rng.randint(0, len(shelf)), Suggestion(kind=kind, name=name))  # type: ignore[arg-type]
-    return [item for shelf in shelves for item in shelf]
+    offered, core = {(s.kind, s.name) for s in suggestions}, shipped_catalogue(CORE)
+    missing = (
+        use for use in sorted(catalogue_uses(example.flow) - offered)
+        if exists(use, catalogue) and (not exists(use, core) or rng.random() < platform)
+    )  # fmt: skip
+    return with_missing(suggestions, missing, rng)
 
 
 def invented_pairs(
