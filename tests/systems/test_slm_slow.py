@@ -80,8 +80,14 @@ def test_the_same_call_goes_on_from_the_last_checkpoint(tiny, examples, tmp_path
         with pytest.raises(Killed):
             tune(tiny, examples, tmp_path, steps=4)
     monkeypatch.setattr(train, "_check_reload", lambda *_: None)
+    curve = tmp_path / "curve.jsonl"
+    lines = [json.loads(line) for line in curve.read_text().splitlines()]
+    lines[-1]["seconds"] = 1000.0
+    curve.write_text("".join(json.dumps(line) + "\n" for line in lines))
     report = tune(tiny, examples, tmp_path, steps=8)
     assert report.resumed_from == 4 and report.steps == 8
+    assert 1000 < report.seconds < 1100, "what was spent before the kill was paid as well"
+    assert report.tokens_per_s > report.tokens / report.seconds, "the speed is that of the last sitting"
     assert (tmp_path / "model" / "adapter_config.json").exists()
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.flows.schema import Component, Flow
 from flowstudy.systems import RankerModel, recall_at_k, retrieve, run_rankers, suggest_all, train_ranker
+from flowstudy.systems.ranker_training import average_precision
 from flowstudy.systems.slm.data import pair, pairs
 
 WORDS = {"alpha": "invoice", "beta": "laptop", "gamma": "holiday", "delta": "visitor", "omega": "printer"}
@@ -80,10 +82,39 @@ def test_a_small_model_learns_from_the_suggestions_that_it_will_see(world, tmp_p
     catalogue, examples = world
     catalogues = {"d": catalogue}
     rankers = run_rankers(["trained"], tmp_path, examples, catalogues, k=2, seed=3)
-    (made,) = pairs(examples[:1], catalogues, k=2, retriever="trained", rankers=rankers)
-    offered = suggest_all("trained", examples[:1], catalogues, k=2, rankers=rankers)[examples[0].id]
-    assert made.prompt == pair(examples[0], catalogue, offered).prompt
-    assert made.prompt != pairs(examples[:1], catalogues, k=2)[0].prompt
+    (made,) = pairs(examples[3:4], catalogues, k=2, retriever="trained", rankers=rankers)
+    offered = suggest_all("trained", examples[3:4], catalogues, k=2, rankers=rankers)[examples[3].id]
+    assert made.prompt == pair(examples[3], catalogue, offered).prompt
+    assert made.prompt != pairs(examples[3:4], catalogues, k=2)[0].prompt
+
+
+def test_what_is_offered_for_a_training_requirement_is_not_learned_from_it():
+    """Each requirement speaks of its step in a word of its own: only who has seen the answer can know it."""
+    names = [f"do_{n}" for n in range(40)]
+    catalogue = Catalogue(name="d", actions={name: StepDef() for name in names})
+    examples = [
+        Example(id=f"e{n}", requirement=f"thing{n}x matters{n}y", domain="d", split="train",
+                references=[Flow(components=[Component(definition=name, order=1)])])
+        for n, name in enumerate(names)
+    ]  # fmt: skip
+    model = train_ranker(examples, {"d": catalogue}, dims=16, epochs=20, batch=4, rate=0.03, k=1)
+    model.dense[:], model.near[:] = 1.0, 0.0
+    ranker = {"d": model.ranker(catalogue)}
+    honest = recall_at_k(
+        suggest_all("trained", examples, {"d": catalogue}, 1, rankers=ranker), examples, {"d": catalogue}
+    )
+    reworded = [e.model_copy(update={"requirement": f"{e.requirement}."}) for e in examples]
+    offers = suggest_all("trained", reworded, {"d": catalogue}, 1, rankers=ranker)
+    learned = recall_at_k(offers, reworded, {"d": catalogue})
+    assert honest["step"] < 0.2 and learned["step"] > 0.8
+
+
+def test_average_precision_of_known_rankings():
+    wanted = np.array([1.0, 0.0, 1.0, 0.0])
+    assert average_precision(np.array([4.0, 1.0, 3.0, 2.0]), wanted, 4) == 1.0
+    assert average_precision(np.array([4.0, 3.0, 2.0, 1.0]), wanted, 4) == pytest.approx((1 + 2 / 3) / 2)
+    assert average_precision(np.array([1.0, 4.0, 2.0, 3.0]), wanted, 2) == 0.0
+    assert average_precision(np.array([4.0, 1.0, 3.0, 2.0]), wanted, 1) == 1.0, "no more than `most` can be found"
 
 
 def test_validation_never_makes_it_worse_than_bm25_there(world):

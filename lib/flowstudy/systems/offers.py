@@ -15,7 +15,7 @@ from flowstudy.systems.records import Suggestion
 from flowstudy.systems.retrieval import Ranker, retrieve
 from flowstudy.systems.uses import makings_hash
 
-SUGGESTIONS_SCHEMA: Final = "flowstudy/suggestions/1"
+SUGGESTIONS_SCHEMA: Final = "flowstudy/suggestions/2"
 Offers = dict[str, list[Suggestion]]
 
 

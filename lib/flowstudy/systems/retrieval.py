@@ -1,7 +1,8 @@
 """Suggestions: which catalogue entries a system is offered for a requirement.
 
 `none` offers nothing, `lexical` ranks by BM25 over names, labels, descriptions and choices, `trained` ranks by
-embeddings trained in the run, `oracle` adds to what they offer all else that the references use (perfect recall).
+embeddings trained in the run and by what like training examples needed, `oracle` adds to what they offer all else that
+the references use (perfect recall).
 
 With `k` suggestions, k steps (actions and subflows together), k columns, k/2 triggers and k/3 tables (rounded up) are
 offered, in the order triggers, steps, tables, columns; within a kind the closest comes first.
@@ -174,23 +175,26 @@ def _suggest(entry: Entry, score: float) -> Suggestion:
 
 
 def _oracle(usual: Sequence[Suggestion], example: Example, catalogue: Catalogue, seed: int) -> list[Suggestion]:
-    """The usual suggestions and what the references need beside them, without scores: what was missing is all that
-    differs, and neither place nor score tells it from the others."""
+    """The usual suggestions and what the references need beside them: what was missing is all that differs, and neither
+    place nor score tells it from the others."""
     lacking = sorted(needed(example, catalogue) - {(s.kind, s.name) for s in usual})
     rng = random.Random(hashlib.sha256(f"{seed}|{example.id}".encode()).digest())
-    return [s.model_copy(update={"score": 0.0}) for s in with_missing(usual, lacking, rng)]
+    return with_missing(usual, lacking, rng)
 
 
 def with_missing(
     suggestions: Sequence[Suggestion], missing: Iterable[tuple[str, str]], rng: random.Random
 ) -> list[Suggestion]:  # fmt: skip
-    """The suggestions in their order with the `missing` entries (kind, name), each in a random place of its shelf."""
+    """The suggestions in their order with the `missing` entries (kind, name), each in a random place of its shelf and
+    with the score of what stood there."""
     shelves: list[list[Suggestion]] = [[] for _ in SHELVES]
     for item in suggestions:
         shelves[SHELF[item.kind]].append(item)
     for kind, name in missing:
         shelf = shelves[SHELF[kind]]
-        shelf.insert(rng.randint(0, len(shelf)), Suggestion(kind=kind, name=name))  # type: ignore[arg-type]
+        place = rng.randint(0, len(shelf))
+        score = shelf[min(place, len(shelf) - 1)].score if shelf else 0.0
+        shelf.insert(place, Suggestion(kind=kind, name=name, score=score))  # type: ignore[arg-type]
     return [item for shelf in shelves for item in shelf]
 
 

@@ -3,10 +3,12 @@ PARALLEL. Follows the rules of `flows.schema.structure_faults`, line by line."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from flowstudy.flows.schema import FLOW_LOGIC, FOLLOWS, INSIDE
 
 #: The block around the steps that no flow logic encloses.
-_TOP = 0
+_TOP: Final = 0
 
 
 class Nesting:

@@ -17,8 +17,9 @@ class TrainingReport:
     """What was trained, on what, how long, and how well.
 
     `validation` holds (step, FlowSim), with inputs for the strategy `whole` and of the outline for `decomposed`.
-    `energy_wh` and `cost_usd` are None where no counter can be read and no price per hour was given; `batch` says how
-    an update was put together, and that memory ran out where it did.
+    `seconds`, `tokens` and `cost_usd` count all sittings of a run that was resumed, `tokens_per_s` and `energy_wh` the
+    last. `energy_wh` and `cost_usd` are None where no counter can be read and no price per hour was given; `batch` says
+    how an update was put together, and that memory ran out where it did.
     """
 
     model_dir: str

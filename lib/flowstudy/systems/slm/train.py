@@ -6,7 +6,6 @@ model is loaded again in a fresh process and must give the same answers.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,11 +115,10 @@ def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: A
     trainer.remove_callback(PrinterCallback)
     last = _last_checkpoint(out)
     report.resumed_from = int(last.name.rpartition("-")[2]) if last else 0
-    started = time.monotonic()
     try:
         with progress(f"fine-tuning with {report.engine}", settings.max_steps - report.resumed_from) as watch.tick:
             trainer.train(resume_from_checkpoint=str(last) if last else None)
-        report.seconds = round(time.monotonic() - started, 1)
+        report.seconds, here_s = watch.seconds(), watch.seconds() - watch.before_s
         report.steps = int(trainer.state.global_step)
         report.energy_wh = meter.used_wh()
         # training in bfloat16 wraps the forward pass; what is judged and saved must answer without it
@@ -132,8 +130,9 @@ def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: A
         raise _told(error, out, last) from error
     size = settings.per_device_train_batch_size * settings.gradient_accumulation_steps
     mean = sum(len(row["input_ids"]) for row in ready.rows) / len(ready.rows)
-    report.tokens = int((report.steps - report.resumed_from) * size * mean)
-    report.tokens_per_s = round(report.tokens / max(report.seconds - watch.judging_s, 1e-9), 1)
+    report.tokens = int(report.steps * size * mean)
+    here = report.tokens - int(report.resumed_from * size * mean)
+    report.tokens_per_s = round(here / max(here_s - watch.judging_s, 1e-9), 1)
     return True
 
 

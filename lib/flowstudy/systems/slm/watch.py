@@ -63,8 +63,10 @@ class Watch:
     ) -> None:  # fmt: skip
         self.loaded, self.judge, self.out, self.report = loaded, judge, out, report
         self.every, self.patience = every, patience
-        self.until = time.monotonic() + max_minutes * 60
+        self.started = time.monotonic()
+        self.until = self.started + max_minutes * 60
         self.best, self.tired, self.judging_s, self.saved_at = -1.0, 0, 0.0, -1
+        self.before_s = 0.0
         self.tick: Tick | None = None
         self._read_curve()
 
@@ -74,12 +76,17 @@ class Watch:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
         self.report.validation = [(x["step"], x["flowsim"]) for x in lines if "flowsim" in x]
         self.best = max((score for _, score in self.report.validation), default=-1.0)
+        self.before_s = max((x.get("seconds", 0.0) for x in lines), default=0.0)
 
     def began(self, step: int) -> None:
         """A run from the beginning starts a new curve."""
         if step == 0:
             (self.out / "curve.jsonl").write_text("", encoding="utf-8")
-            self.report.validation, self.best = [], -1.0
+            self.report.validation, self.best, self.before_s = [], -1.0, 0.0
+
+    def seconds(self) -> float:
+        """How long training has taken, sittings that were cut short included as far as the curve tells."""
+        return round(self.before_s + time.monotonic() - self.started, 1)
 
     def logged(self, step: int, logs: dict[str, Any]) -> None:
         """Write the loss to the curve."""
@@ -146,7 +153,7 @@ class Watch:
 
     def _line(self, line: dict[str, Any]) -> None:
         with (self.out / "curve.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({**line, "seconds": self.seconds()}) + "\n")
 
 
 def _peak_bytes() -> int:
