@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowstudy.systems.near_use import NEAREST, NearUse
+from flowstudy.systems.near_use import NearUse
+from flowstudy.systems.votes import NEAREST
 
 APPROVE, MAIL, PRINT = ("action", "approve"), ("action", "mail"), ("action", "print")
 TEXTS = ["approve the laptop order", "approve the phone order", "mail the invoice to Ann", "mail the invoice to Bob"]
@@ -29,9 +30,9 @@ def test_like_requirements_need_like_steps():
 
 def test_a_training_example_has_no_vote_on_itself():
     near = of([*TEXTS, "print the badge"], [*NEEDS, [PRINT]])
-    assert near.votes("print the badge")[-1] == 0.0 and "print the badge" in near
+    assert near.votes.of("print the badge")[-1] == 0.0 and "print the badge" in near.votes
     assert rates(near, "print the badge")[2] < 0.1 < rates(near, "print the badges")[2]
-    assert of(TEXTS[:1], NEEDS[:1]).votes(TEXTS[0]).sum() == 0.0, "nobody is left to vote"
+    assert of(TEXTS[:1], NEEDS[:1]).votes.of(TEXTS[0]).sum() == 0.0, "nobody is left to vote"
 
 
 def test_what_an_environment_does_not_have_is_not_held_against_it():
@@ -50,7 +51,7 @@ def test_what_an_environment_does_not_have_is_not_held_against_it():
     st.lists(st.text(alphabet="abcde ", max_size=12), min_size=1, max_size=60), st.text(alphabet="abcdef ", max_size=9)
 )
 def test_votes_are_shares_of_at_most_so_many(texts, requirement):
-    votes = of(texts, [[MAIL]] * len(texts)).votes(requirement)
+    votes = of(texts, [[MAIL]] * len(texts)).votes.of(requirement)
     assert (votes >= 0).all() and np.count_nonzero(votes) <= NEAREST
     assert np.isclose(votes.sum(), 1.0) or set(texts) == {requirement}
 

@@ -214,6 +214,27 @@ def test_answers_that_end_early_leave_the_others_alone(examples):
     assert [c.text for c in together] == [generator.generate([prompt], 80)[0].text for prompt in prompts]
 
 
+def test_a_prompt_asked_often_is_read_once_and_each_answer_has_its_own_dice(tiny, monkeypatch):
+    """What is drawn depends on the seed alone, not on what else is in the batch; without a temperature all agree."""
+    from flowstudy.systems.slm.reading import Reading
+
+    read, whole = [], Reading.of
+
+    def counted(model, rows, *more):
+        read.append(len(rows))
+        return whole(model, rows, *more)
+
+    monkeypatch.setattr(Reading, "of", counted)
+    generator = Generator(tiny)
+    prompts, seeds = ["Requirement: a\nFlow:\n"] * 5 + ["Requirement: b c\nFlow:\n"], [3, 1, 4, 1, 5, 9]
+    together = generator.generate(prompts, 12, temperature=1.0, seed=seeds)
+    assert read == [2]
+    alone = [generator.generate([p], 12, temperature=1.0, seed=s)[0] for p, s in zip(prompts, seeds, strict=True)]
+    assert [c.text for c in together] == [c.text for c in alone]
+    assert together[1].text == together[3].text and len({c.text for c in together[:5]}) == 4
+    assert len({c.text for c in generator.generate(prompts[:5], 12, seed=seeds[:5])}) == 1
+
+
 @pytest.mark.parametrize("window", [None, 8])
 def test_any_kind_of_attention_is_answered_in_batches(tiny, window):
     """A model that forgets what is more than eight tokens back keeps another cache: its keys cannot be moved about."""

@@ -37,15 +37,16 @@ class Family(NamedTuple):
     cap: int = 32
     timeout_s: float = 120.0
 
-    def in_flight(self, wanted: int | None) -> int:
+    def in_flight(self, wanted: int | None, candidates: int = 1) -> int:
         """Calls at a time when `wanted` are asked for (None: as many as the family takes).
 
         A model in this process takes a whole batch where there is a GPU. On two cores that would not pay: of the seed
-        model, 32 answers at a time take a sixth less CPU time than 8, and five times as long each.
+        model, 32 answers at a time take a sixth less CPU time than 8, and five times as long each. The `candidates` of
+        one request do pay, since their prompt is read once.
         """
         if wanted is None or (self.in_process and has_gpu()):
             return self.cap
-        return max(1, min(wanted, self.cap))
+        return max(1, min(wanted * (candidates if self.in_process else 1), self.cap))
 
     def limit_s(self, wanted: float | None) -> float:
         """Wall-clock limit of one attempt when `wanted` seconds are asked for; a batch has that of the family."""

@@ -40,6 +40,7 @@ class Client:
         max_in_flight: int | None = None,
         timeout_s: float | None = None,
         seed: int = 0,
+        candidates: int = 1,
     ) -> None:
         family = family_of(model)
         if family is None:
@@ -51,7 +52,7 @@ class Client:
         free = family.local or self.price is None or self.price.output is None
         self.cache, self.budget = cache, None if free else budget
         self.policy, self.timeout_s = policy or Policy(), family.limit_s(timeout_s)
-        self.limiter = Limiter(family.in_flight(max_in_flight))
+        self.limiter = Limiter(family.in_flight(max_in_flight, candidates))
         self.fingerprint = wire.model_fingerprint(model)
         self._meter, self._dice, self._warm = Meter(), random.Random(seed), asyncio.Lock()
         self._no_access: str | None = None

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from flowstudy.systems.uses import Use
-from flowstudy.systems.words import words
+from flowstudy.systems.votes import Votes, marks
 
-#: How many training examples vote, and how much more one with more common words counts: exp(SHARPNESS x Jaccard).
-NEAREST, SHARPNESS = 40, 12.0
 #: What the use in all training examples weighs against the votes, which are 1 together.
 CAUTION: Final = 0.02
 #: Added to a rate before its logarithm, so that what nobody needed is unlikely, not ruled out.
@@ -36,29 +34,12 @@ class NearUse:
         offered: Mapping[str, Sequence[Use]],
     ) -> None:
         self._state = [list(requirements), list(domains), [sorted(need) for need in needs], dict(offered)]
-        self._places: dict[str, list[int]] = {}
-        for place, requirement in enumerate(requirements):
-            self._places.setdefault(requirement, []).append(place)
-        bags = [set(words(requirement)) for requirement in requirements]
-        self._words = {word: n for n, word in enumerate(sorted(set().union(*bags)))}
-        self._bags, self._sizes = _marks(bags, self._words), np.array([len(bag) for bag in bags])
+        self.votes = Votes(requirements)
         self._uses = {use: n for n, use in enumerate(sorted({use for need in needs for use in need}))}
-        self._needs = _marks(needs, self._uses)
+        self._needs = marks(needs, self._uses)
         self._domains = {domain: n for n, domain in enumerate(sorted(offered))}
-        self._homes = _marks([[domain] for domain in domains], self._domains)
+        self._homes = marks([[domain] for domain in domains], self._domains)
         self._offered = {domain: set(uses) for domain, uses in offered.items()}
-
-    def __contains__(self, requirement: str) -> bool:
-        return requirement in self._places
-
-    def votes(self, requirement: str) -> np.ndarray:
-        """What each training example counts, 1 together; 0 for all but the nearest and for those of this very text."""
-        bag = set(words(requirement))
-        shared = (_marks([bag], self._words) @ self._bags.T).toarray()[0]
-        counts = np.exp(SHARPNESS * shared / np.maximum(1, len(bag) + self._sizes - shared))
-        counts[self._places.get(requirement, [])] = 0.0
-        counts[np.argsort(-counts, kind="stable")[NEAREST:]] = 0.0
-        return np.asarray(counts / (counts.sum() or 1.0))
 
     def log_rates(self, uses: Sequence[Use], log_use: np.ndarray) -> Callable[[str], np.ndarray]:
         """For the entries of one environment: a function that gives, for a requirement, the logarithm of the share of
@@ -69,7 +50,7 @@ class NearUse:
         expected = CAUTION * np.exp(log_use)
 
         def of(requirement: str) -> np.ndarray:
-            votes = self.votes(requirement)
+            votes = self.votes.of(requirement)
             needed, could = np.append(votes @ self._needs, 0.0)[columns], votes @ self._homes @ offered
             return np.asarray(np.log((needed + expected) / (could + CAUTION) + FLOOR))
 
@@ -85,12 +66,3 @@ class NearUse:
         requirements, domains, needs, offered = json.loads(text)
         shelves = {domain: [(kind, name) for kind, name in uses] for domain, uses in offered.items()}
         return cls(requirements, domains, [[(kind, name) for kind, name in need] for need in needs], shelves)
-
-
-def _marks(rows: Sequence[Any], columns: Mapping[Any, int]) -> Any:
-    """A sparse matrix with a 1 for everything that a row has; what has no column is left out."""
-    from scipy import sparse
-
-    places = [(n, columns[item]) for n, row in enumerate(rows) for item in row if item in columns]
-    at = np.array(places, dtype=int).reshape(-1, 2)
-    return sparse.csr_array((np.ones(len(at)), (at[:, 0], at[:, 1])), shape=(len(rows), len(columns)))

@@ -15,6 +15,7 @@ from flowstudy.flows.schema import Component, Flow, Trigger
 from flowstudy.systems import prompts, schemas
 from flowstudy.systems.background import wait_for
 from flowstudy.systems.calls import Reply, Request
+from flowstudy.systems.consensus import choose
 from flowstudy.systems.llm import Client
 from flowstudy.systems.prompts import Rendered, Stage
 from flowstudy.systems.prompts.offering import step_definition
@@ -43,13 +44,20 @@ async def answer_async(task: Task, client: Client) -> Prediction:
     """Ask, read and repair. Never raises for what a model or provider does: the status says it.
 
     `refused` and `truncated` follow the provider's finish reason; `provider_error` and `budget_stop` are no answers.
+    Of several candidates one is taken (see `consensus`), each with a seed of its own.
     """
-    return await _Run(task, client).predict()
+    many = task.spec.candidates
+    if many == 1:
+        return await _Run(task, client, task.repeat).predict()
+    draws = [_Run(task, client, task.repeat * many + n).predict() for n in range(many)]
+    return choose(await asyncio.gather(*draws), task.near)
 
 
 class _Run:
-    def __init__(self, task: Task, client: Client) -> None:
-        self.task, self.client = task, client
+    """One answer; `draw` is which of the answers to the same question, and goes into its seed."""
+
+    def __init__(self, task: Task, client: Client, draw: int) -> None:
+        self.task, self.client, self.draw = task, client, draw
         self.calls: list[Call] = []
         self.repairs: list[str] = []
         self.text = ""
@@ -183,8 +191,8 @@ class _Run:
         return schemas.response_format(name, schema)
 
     async def _ask(self, stage: str, rendered: Rendered, form: dict[str, Any] | None) -> Reply:
-        params = call_params(self.task.spec, self.task.repeat, form)
-        request = Request(stage, rendered.messages, params, rendered.prompt_hash, self.task.repeat)
+        params = call_params(self.task.spec, self.draw, form)
+        request = Request(stage, rendered.messages, params, rendered.prompt_hash, self.draw)
         reply = await self.client.complete(request)
         self.calls.append(reply.call)
         if reply.outcome != "ok":
@@ -193,10 +201,10 @@ class _Run:
         return reply
 
 
-def call_params(spec: SystemSpec, repeat: int, form: dict[str, Any] | None) -> dict[str, Any]:
+def call_params(spec: SystemSpec, draw: int, form: dict[str, Any] | None) -> dict[str, Any]:
     """The parameters that a system asks for; what its model takes of them is decided in `capabilities`."""
     params: dict[str, Any] = {"temperature": spec.temperature, "max_tokens": spec.max_tokens}
-    params["seed"] = spec.seed + repeat
+    params["seed"] = spec.seed + draw
     if form is not None:
         params["response_format"] = form
     if spec.reasoning_effort is not None:

@@ -19,6 +19,7 @@ from flowstudy.systems.baselines import BASELINES, baseline, baseline_prediction
 from flowstudy.systems.budget import Budget
 from flowstudy.systems.calls import CallCache
 from flowstudy.systems.capabilities import family_of
+from flowstudy.systems.consensus import flows_near
 from flowstudy.systems.drafts import drafted
 from flowstudy.systems.estimate import Estimate, estimate, keep_estimate
 from flowstudy.systems.journal import Journal, read_predictions
@@ -33,6 +34,7 @@ from flowstudy.systems.retries import Policy
 from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.tasks import Task
 from flowstudy.systems.uses import catalogue_hash
+from flowstudy.systems.votes import Votes
 
 
 def run_system(
@@ -100,16 +102,19 @@ def plan(
     is_model = spec.model not in BASELINES
     hashes = {name: catalogue_hash(catalogue) for name, catalogue in catalogues.items()}
     system = _system_state(spec, train)
-    tasks = []
+    tasks, voters = [], Votes([example.requirement for example in train]) if spec.candidates > 1 else None
     for example in examples:
         offered = offers[example.id]
         shown = shown_to(spec, example, offered, train, catalogues, rankers) if is_model else (offered, [])
         task = Task(spec, example.id, example.requirement, *shown, catalogues[example.domain])
+        if voters is not None:
+            task = task._replace(near=flows_near(train, voters.of(example.requirement)))
         parts: list[Any] = [system, hashes[example.domain], example.id, example.requirement, _dump(task.suggestions)]
         if spec.decoding == "schema":
             parts.append(schemas.flow_schema(task.suggestions, task.catalogue))
         parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions)]
                   for shot in task.shots]  # fmt: skip
+        parts += [[flow.to_json(), weight] for flow, weight in task.near]
         tasks += [task._replace(repeat=n, key=_hash([*parts, n])) for n in range(spec.repeats)]
     return tasks
 
@@ -201,7 +206,8 @@ def _run_model(
         limit = budget
         if limit is None and max_cost_usd is not None:
             limit = Budget(max_cost_usd, spent_usd=cache.spent_usd)
-        client = Client(spec.model, api_base=spec.api_base, cache=cache, budget=limit, seed=spec.seed, **options)
+        options |= {"cache": cache, "budget": limit, "candidates": spec.candidates}
+        client = Client(spec.model, api_base=spec.api_base, seed=spec.seed, **options)
         wait_for(_answer_all(client, todo, journal, tick))
 
 

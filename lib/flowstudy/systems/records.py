@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flowstudy.flows.schema import Flow
 
@@ -34,7 +34,8 @@ class Call(_Record):
 
     `latency_s` is that of the last attempt; `wait_s` is what passed before it (failed attempts and pauses).
     `machine_s` is the call's share of the time of a machine of one's own. `key` finds the call in the call journal;
-    `answered_by` is the model that the provider says has answered (often a dated version).
+    `answered_by` is the model that the provider says has answered (often a dated version). `candidate` is the place
+    of the candidate that it belongs to, 0 where only one answer was asked for.
     """
 
     stage: str
@@ -52,6 +53,7 @@ class Call(_Record):
     answered_by: str | None = None
     mean_logprob: float | None = None
     machine_s: float | None = None
+    candidate: int = 0
     key: str = ""
     error: str | None = None
 
@@ -67,7 +69,8 @@ class Prediction(_Record):
     """One system's answer to one example, one repeat.
 
     `text` is the raw output of the last stage (or of the failing one), `outline` the flow as an outline,
-    `error` says why there is no flow.
+    `error` says why there is no flow. Of several candidates it is the chosen one, with the calls of all;
+    `agreement` is then how much that one agreed with the others (see `systems.consensus`).
     """
 
     schema_version: str = Field(default=PREDICTION_SCHEMA, alias="schema")
@@ -82,6 +85,7 @@ class Prediction(_Record):
     suggestions: list[Suggestion] = Field(default_factory=list)
     calls: list[Call] = Field(default_factory=list)
     error: str | None = None
+    agreement: float | None = None
     key: str = ""
     started_at: str = ""
 
@@ -97,10 +101,15 @@ class Prediction(_Record):
 
     @property
     def latency_s(self) -> float | None:
-        """Seconds of model time over all calls, waits left out; None when not measured, and when an answer came from
-        the journal: what is left would be too short."""
-        times = [None if call.cache_hit else call.latency_s for call in self.calls]
-        return None if not times or any(time is None for time in times) else float(sum(time or 0.0 for time in times))
+        """Seconds of model time over all calls, waits left out, of candidates those of the slowest; None when not
+        measured, and when an answer came from the journal: what is left would be too short."""
+        times: dict[str, dict[int, float]] = {}
+        for call in self.calls:
+            if call.cache_hit or call.latency_s is None:
+                return None
+            own = times.setdefault(call.model, {})
+            own[call.candidate] = own.get(call.candidate, 0.0) + call.latency_s
+        return sum(max(own.values()) for own in times.values()) if times else None
 
 
 class SystemSpec(_Record):
@@ -110,6 +119,8 @@ class SystemSpec(_Record):
     `self_repair` sends the validation errors of an answer back once. `reasoning_effort` and `logprobs` are asked for
     where the model takes them. `suggestions` is the k of the retriever. `without` names a feature of examples
     (`implicit_step`): training examples that have it are not looked at, which shows what labelling them is worth.
+    `candidates` above 1: each prediction is asked for so many times, and the answer that agrees best with the others
+    and with what was built for similar requirements is taken (see `systems.consensus`).
     """
 
     name: str
@@ -129,3 +140,13 @@ class SystemSpec(_Record):
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
     logprobs: bool = False
     without: str = ""
+    candidates: int = Field(default=1, ge=1, le=64)
+
+    @model_validator(mode="after")
+    def _candidates_differ(self) -> SystemSpec:
+        if self.candidates > 1 and self.temperature == 0:
+            raise ValueError(
+                f"system {self.name}: expected a temperature above 0 for {self.candidates} candidates, got 0; "
+                "all answers would be the same: set `temperature: 0.7`"
+            )
+        return self

@@ -87,7 +87,7 @@ class RankerModel:
 
     def fold(self, requirement: str) -> int:
         """Which of `vectors` ranks a requirement: the one that has not learned from it, the first for a new one."""
-        return fold_of(requirement) if requirement in self.memory else 0
+        return fold_of(requirement) if requirement in self.memory.votes else 0
 
     def ranker(self, catalogue: Catalogue) -> TrainedRanker:
         """The ranker of one environment, which may be one that training never saw."""

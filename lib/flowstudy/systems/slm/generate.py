@@ -8,6 +8,7 @@ folder, or a name that the Hugging Face cache already has.
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -66,12 +67,14 @@ class Generator:
         self._pointers, self._texts = Vocabulary(tokenizer), dict[int, str]()
 
     def generate(
-        self, prompts: Sequence[str], max_new_tokens: int = 512, *, temperature: float = 0.0, seed: int = 0,
+        self, prompts: Sequence[str], max_new_tokens: int = 512, *, temperature: float = 0.0,
+        seed: int | Sequence[int] = 0,
         guided: bool = True, schema: str | None = None,
     ) -> list[Completion]:  # fmt: skip
-        """One answer for each rendered prompt, in the same order. `guided`: pointers that point at nothing are not
-        written (see `guide`); prompts without numbered suggestions are not concerned. `schema`: a JSON schema that
-        every answer follows (see `grammar`), as far as `max_new_tokens` reach.
+        """One answer for each rendered prompt, in the same order. A prompt that is given several times is read once;
+        above a `temperature` of 0, its answers differ when each has its own `seed`. `guided`: pointers that point at
+        nothing are not written (see `guide`); prompts without numbered suggestions are not concerned. `schema`: a JSON
+        schema that every answer follows (see `grammar`), as far as `max_new_tokens` reach.
 
         Raises ModelError naming the prompt (by place) that does not leave room for an answer, and GrammarError for a
         schema or tokenizer that cannot be used.
@@ -80,12 +83,14 @@ class Generator:
         for place, ids in enumerate(encoded):
             if len(ids) >= self.context:
                 raise ModelError(f"prompt {place}: {too_long(len(ids), self.context)}")
-        order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
+        seeds = [seed] * len(prompts) if isinstance(seed, int) else list(seed)
+        order = sorted(range(len(encoded)), key=lambda place: (len(encoded[place]), encoded[place]))
         answers: dict[int, Completion] = {}
         while order:
             batch = self._take(order, encoded, max_new_tokens)
             guides = self._guides([prompts[place] for place in batch], guided, schema)
-            found = self._batch([encoded[place] for place in batch], guides, max_new_tokens, temperature, seed)
+            dice = [random.Random(seeds[place]) for place in batch] if temperature > 0 else []
+            found = self._batch([encoded[place] for place in batch], guides, max_new_tokens, temperature, dice)
             answers.update(zip(batch, found, strict=True))
         return [answers[place] for place in range(len(encoded))]
 
@@ -103,18 +108,20 @@ class Generator:
         return taken
 
     def _batch(
-        self, rows: list[list[int]], guides: list[Guide] | list[SchemaGuide], most: int, temperature: float, seed: int
-    ) -> list[Completion]:
+        self, rows: list[list[int]], guides: list[Guide] | list[SchemaGuide], most: int, temperature: float,
+        dice: list[random.Random],
+    ) -> list[Completion]:  # fmt: skip
         import torch
 
         room = min(most, self.context - max(map(len, rows)))
-        dice = torch.Generator(device=self.model.device).manual_seed(seed)
-        answers = [_Answer(guides[row] if guides else None) for row in range(len(rows))]
+        answers = [
+            _Answer(guides[row] if guides else None, dice[row] if dice else None) for row in range(len(rows))
+        ]  # fmt: skip
         live = answers
         with torch.inference_mode():
-            reading = Reading.of(self.model, rows, self.tokenizer.pad_token_id or 0, room)
+            reading = self._read(rows, room)
             for turn in range(room):
-                chosen, chances = _choose(reading.logits, [answer.guide for answer in live], temperature, dice)
+                chosen, chances = _choose(reading.logits, live, temperature)
                 for answer, token, chance in zip(live, chosen.tolist(), chances.tolist(), strict=True):
                     if not answer.ended:
                         answer.add(token, chance, self._text_of(token), ended=token in self._end)
@@ -126,6 +133,14 @@ class Generator:
                     reading.keep(going)
                 reading.write(chosen)
         return [self._completion(*parts) for parts in zip(rows, answers, strict=True)]
+
+    def _read(self, rows: list[list[int]], room: int) -> Reading:
+        """Read every prompt once, and lay it beside itself as often as it is to be answered."""
+        different = {tuple(row): place for place, row in enumerate(dict.fromkeys(map(tuple, rows)))}
+        reading = Reading.of(self.model, list(different), self.tokenizer.pad_token_id or 0, room)
+        if len(different) < len(rows):
+            reading.keep([different[tuple(row)] for row in rows])
+        return reading
 
     def _text_of(self, token: int) -> str:
         if token not in self._texts:
@@ -140,10 +155,11 @@ class Generator:
 
 
 class _Answer:
-    """An answer that is being written: its tokens with their log-probabilities, and whether it has ended."""
+    """An answer that is being written: its tokens with their log-probabilities, and whether it has ended. `dice` are
+    its own, so that it does not depend on what else is in the batch."""
 
-    def __init__(self, guide: Guide | SchemaGuide | None) -> None:
-        self.guide, self.ended = guide, False
+    def __init__(self, guide: Guide | SchemaGuide | None, dice: random.Random | None) -> None:
+        self.guide, self.dice, self.ended = guide, dice, False
         self.tokens: list[int] = []
         self.chances: list[float] = []
 
@@ -155,13 +171,13 @@ class _Answer:
             self.guide.wrote(token, text)
 
 
-def _choose(logits: Any, guides: Sequence[Guide | SchemaGuide | None], temperature: float, dice: Any) -> Any:
-    """The next token of every row and its log-probability, both (rows,)."""
+def _choose(logits: Any, answers: Sequence[_Answer], temperature: float) -> Any:
+    """The next token of every answer and its log-probability, both (rows,)."""
     import torch
 
     spread = torch.log_softmax(logits.float(), dim=-1)
-    allowed = _without(spread, guides)
-    chosen = allowed.argmax(-1) if temperature <= 0 else _sample(allowed, temperature, dice)
+    allowed = _without(spread, [answer.guide for answer in answers])
+    chosen = allowed.argmax(-1) if temperature <= 0 else _sample(allowed, temperature, answers)
     return chosen, spread.gather(-1, chosen[:, None])[:, 0]
 
 
@@ -180,10 +196,14 @@ def _without(spread: Any, guides: Sequence[Guide | SchemaGuide | None]) -> Any:
     return allowed
 
 
-def _sample(spread: Any, temperature: float, dice: Any) -> Any:
+def _sample(spread: Any, temperature: float, answers: Sequence[_Answer]) -> Any:
+    """One draw of each answer's own dice, looked up in the summed probabilities."""
     import torch
 
-    return torch.multinomial((spread / temperature).softmax(-1), 1, generator=dice)[:, 0]
+    draws = [answer.dice.random() if answer.dice else 0.5 for answer in answers]
+    summed = (spread.double() / temperature).softmax(-1).cumsum(-1)
+    at = torch.tensor(draws, dtype=summed.dtype, device=summed.device)[:, None] * summed[:, -1:]
+    return torch.searchsorted(summed, at, right=True)[:, 0].clamp(max=summed.shape[-1] - 1)
 
 
 def _ends(model: Any, tokenizer: Any) -> frozenset[int]:

@@ -24,12 +24,13 @@ _SERVED: Final[dict[str, _Server]] = {}
 _LOCK: Final = threading.Lock()
 
 
-#: Most new tokens, temperature, seed, and the JSON schema of the answer if there is one.
-Settings = tuple[int, float, int, str | None]
+#: Most new tokens, temperature, and the JSON schema of the answer if there is one.
+Settings = tuple[int, float, str | None]
 
 
 class _Job(NamedTuple):
     prompt: str
+    seed: int
     settings: Settings
     answer: Future[Completion]
 
@@ -45,8 +46,8 @@ class _Server:
         self._thread = threading.Thread(target=self._work, name=f"slm {folder.name}", daemon=True)
         self._thread.start()
 
-    def ask(self, prompt: str, settings: Settings) -> Future[Completion]:
-        job = _Job(prompt, settings, Future())
+    def ask(self, prompt: str, seed: int, settings: Settings) -> Future[Completion]:
+        job = _Job(prompt, seed, settings, Future())
         self._jobs.put(job)
         return job.answer
 
@@ -83,9 +84,9 @@ class _Server:
         for settings in dict.fromkeys(job.settings for job in batch):
             group = [job for job in batch if job.settings == settings and job.answer.set_running_or_notify_cancel()]
             fits = [job for job in group if not _too_long(generator, job)]
-            most, temperature, seed, schema = settings
-            asked = [job.prompt for job in fits]
-            found = generator.generate(asked, most, temperature=temperature, seed=seed, schema=schema)
+            most, temperature, schema = settings
+            asked, seeds = [job.prompt for job in fits], [job.seed for job in fits]
+            found = generator.generate(asked, most, temperature=temperature, seed=seeds, schema=schema)
             for job, completion in zip(fits, found, strict=True):
                 job.answer.set_result(completion)
 
@@ -160,8 +161,8 @@ def _handler(litellm: Any) -> Any:
                 raise CustomLLMError(status_code=404, message=f"model slm/{model}: expected a served one ({known})")
             most, temperature, seed = (params.get(name) for name in ("max_tokens", "temperature", "seed"))
             schema = schema_of(params.get("response_format"))
-            settings = (int(most or 512), float(temperature or 0.0), int(seed or 0), schema)
-            return settings, server.ask(render_messages(messages), settings)
+            settings = (int(most or 512), float(temperature or 0.0), schema)
+            return settings, server.ask(render_messages(messages), int(seed or 0), settings)
 
         @staticmethod
         def _result(result: Completion | BaseException) -> Completion:

@@ -1,0 +1,46 @@
+"""Training examples that vote on a requirement: those most like it, each with what its likeness counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from flowstudy.systems.words import words
+
+#: How many training examples vote, and how much more one with more common words counts: exp(SHARPNESS x Jaccard).
+NEAREST, SHARPNESS = 40, 12.0
+
+
+class Votes:
+    """The requirements of training examples, by their words."""
+
+    def __init__(self, requirements: Sequence[str]) -> None:
+        bags = [set(words(requirement)) for requirement in requirements]
+        self._words = {word: n for n, word in enumerate(sorted(set().union(*bags)))}
+        self._bags, self._sizes = marks(bags, self._words), np.array([len(bag) for bag in bags], dtype=float)
+        self._places: dict[str, list[int]] = {}
+        for place, requirement in enumerate(requirements):
+            self._places.setdefault(requirement, []).append(place)
+
+    def __contains__(self, requirement: str) -> bool:
+        return requirement in self._places
+
+    def of(self, requirement: str) -> np.ndarray:
+        """What each training example counts, 1 together; 0 for all but the nearest and for those of this very text."""
+        bag = set(words(requirement))
+        shared = (marks([bag], self._words) @ self._bags.T).toarray()[0]
+        counts = np.exp(SHARPNESS * shared / np.maximum(1, len(bag) + self._sizes - shared))
+        counts[self._places.get(requirement, [])] = 0.0
+        counts[np.argsort(-counts, kind="stable")[NEAREST:]] = 0.0
+        return np.asarray(counts / (counts.sum() or 1.0))
+
+
+def marks(rows: Sequence[Any], columns: Mapping[Any, int]) -> Any:
+    """A sparse matrix with a 1 for everything that a row has; what has no column is left out."""
+    from scipy import sparse
+
+    places = [(n, columns[item]) for n, row in enumerate(rows) for item in row if item in columns]
+    at = np.array(places, dtype=int).reshape(-1, 2)
+    return sparse.csr_array((np.ones(len(at)), (at[:, 0], at[:, 1])), shape=(len(rows), len(columns)))
