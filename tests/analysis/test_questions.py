@@ -45,6 +45,14 @@ def test_arms_differ_in_one_setting_only():
     assert side_arms(SPECS) == {"t-none", "t-oracle"}
 
 
+def test_one_answer_stands_aside_for_several_of_the_same_system():
+    """Several need a temperature, one does not: that is no second setting."""
+    many = SystemSpec(name="many", model="slm/tuned", retriever="trained", candidates=8, temperature=0.7)
+    assert arms([*SPECS, many], "candidates") == [{"1": "t", "8": "many"}]
+    assert side_arms([*SPECS[:1], many]) == {"t"}
+    assert arms([*SPECS, many], "retriever") == arms(SPECS, "retriever")
+
+
 def test_a_perfect_retriever_gives_what_it_gives(scores_of):
     # No noise: every example of the oracle arm is 0.05 higher, and of the bare arm 0.1 lower.
     scores = scores_of({"t": 0.5, "t-none": 0.4, "t-oracle": 0.55, "llm": 0.5}, noise=0)

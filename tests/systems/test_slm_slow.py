@@ -9,7 +9,8 @@ import pytest
 from flowstudy.corpus.environments import shipped_catalogue
 from flowstudy.corpus.synthesis import Mix, generate
 from flowstudy.systems import wire
-from flowstudy.systems.slm.generate import Generator, ModelError, fingerprint
+from flowstudy.systems.slm.generate import Generator
+from flowstudy.systems.slm.loading import ModelError, fingerprint
 from flowstudy.systems.slm.prepare import TrainingError
 from flowstudy.systems.slm.recipe import Asking, Recipe
 

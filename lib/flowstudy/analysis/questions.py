@@ -1,8 +1,9 @@
 """The questions of the published study (arXiv 2505.24189), each a paired contrast of two systems on the same examples.
 
-An arm is a system that differs from another one in a single setting: the retriever, the strategy, or which training
-examples it may look at. `arm_table` compares the arms of every such group, `lead_by_slice` says where the lead of one
-system over another comes from, `beside_published` puts our figures next to those of the paper.
+An arm is a system that differs from another one in a single setting: the retriever, the strategy, which training
+examples it may look at, or among how many answers it chooses. `arm_table` compares the arms of every such group,
+`lead_by_slice` says where the lead of one system over another comes from, `beside_published` puts our figures next to
+those of the paper.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from flowstudy.analysis.statistics import RESAMPLES, holm
 from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.slm.variants import asks_variant
 
-Field = Literal["retriever", "strategy", "without"]
+Field = Literal["retriever", "strategy", "without", "candidates"]
 #: What is compared: the setting, the arms to measure the others against (the first that answered is the base of its
 #: group), and the order to show them in.
 FIELDS: Final[dict[Field, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "retriever": (("trained", "lexical", "none"), ("none", "lexical", "trained", "oracle")),
     "strategy": (("whole",), ("whole", "decomposed")),
     "without": (("",), ("", "implicit_step", "implicit_condition", "enterprise_step")),
+    "candidates": (("1",), ("1",)),
 }
 #: Slices of the published study first: feature of the example -> what it is called.
 SLICES: Final = {
@@ -66,18 +68,21 @@ PUBLISHED: Final = {
 
 
 def arms(specs: Iterable[SystemSpec], field: Field) -> list[dict[str, str]]:
-    """Groups of systems that are the same but for `field`: value of the field -> name; at least two in each."""
+    """Groups of systems that are the same but for `field`: value of the field -> name; at least two in each. Several
+    candidates need a temperature, which one answer does not."""
     groups: dict[str, dict[str, str]] = {}
     for spec in specs:
-        rest = spec.model_dump_json(exclude={"name", field})
+        rest = spec.model_dump_json(exclude={"name", field, *(["temperature"] if field == "candidates" else [])})
         groups.setdefault(rest, {}).setdefault(str(getattr(spec, field)), spec.name)
     return [group for group in groups.values() if len(group) > 1]
 
 
 def side_arms(specs: Sequence[SystemSpec]) -> set[str]:
-    """Systems that only answer a question about retrieval, labels or training: they take no part in what to use.
+    """Systems that only answer a question about retrieval, labels, candidates or training: they take no part in what
+    to use.
 
-    Of the arms of a group one takes part: the one that looks at all labels, else the first that the study names. Aside
+    Of the arms of a group one takes part: the one that looks at all labels, or has most candidates, else the first that
+    the study names. Aside
     stand also every system with the retriever `oracle`, which looks at the reference, every one that asks a variant of
     `slm/tuned`, and one that is another system under a second name.
     """
@@ -88,6 +93,8 @@ def side_arms(specs: Sequence[SystemSpec]) -> set[str]:
         for group in arms(specs, field):
             stays = group.get("") or next(name for arm, name in group.items() if arm != "oracle")
             aside |= set(group.values()) - {stays}
+    for group in arms(specs, "candidates"):
+        aside |= set(group.values()) - {group[max(group, key=int)]}
     return aside
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from flowstudy.systems.slm.generate import ModelError, load_model
+from flowstudy.systems.slm.loading import ModelError, load_model
 
 Form = Literal["merged", "gguf"]
 GGUF_QUANTISATION: Final = "q8_0"

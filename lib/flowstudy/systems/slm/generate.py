@@ -1,13 +1,11 @@
 """Greedy (or sampled) generation with plain transformers (and peft for adapters): batched, sorted by length, cached
 (see `reading`).
 
-Log-probabilities are of the model's own distribution, also when sampling. Nothing is downloaded here: a model is a
-folder, or a name that the Hugging Face cache already has.
+Log-probabilities are of the model's own distribution, also when sampling.
 """
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +15,8 @@ import numpy as np
 
 from flowstudy.systems.slm.grammar import SchemaGuide
 from flowstudy.systems.slm.guide import Guide, Vocabulary
+from flowstudy.systems.slm.loading import ModelError, check_template, load_model
 from flowstudy.systems.slm.reading import Reading, tokens_in_memory
-from flowstudy.systems.slm.template import template_hash
 
 #: The share of a batch that must have ended before it goes on without them: leaving them out copies all that was read.
 ENDED: Final = 0.3
@@ -34,10 +32,6 @@ class Completion(NamedTuple):
     tokens: int
     mean_logprob: float | None
     logprobs: list[float]
-
-
-class ModelError(ValueError):
-    """A model folder that cannot be used; the message names it and says what is wrong."""
 
 
 def too_long(size: int, context: int) -> str:
@@ -211,56 +205,3 @@ def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     many = configured if isinstance(configured, list) else [configured]
     return frozenset(t for t in (*many, tokenizer.eos_token_id) if t is not None)
-
-
-def load_model(folder: str | Path, *, device: str | None = None) -> tuple[Any, Any]:
-    """Model and tokenizer of a folder, adapters on top of their base. float32 on a CPU, bfloat16 on a GPU.
-
-    Raises ModelError naming the folder when files are missing, cut short or of another shape.
-    """
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
-    from flowstudy.systems.slm.tokenizer import load_tokenizer
-
-    folder = Path(folder)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    try:
-        adapter = folder / "adapter_config.json"
-        if adapter.exists():
-            from peft import PeftModel
-
-            config = json.loads(adapter.read_text(encoding="utf-8"))
-            name = config["base_model_name_or_path"]
-            base = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, local_files_only=True)
-            model: Any = PeftModel.from_pretrained(base, str(folder))
-        else:
-            model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
-        tokenizer = load_tokenizer(folder)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"model {folder}: expected a saved model or adapter, got: {str(error)[:300]}") from None
-    return model.to(device).eval(), tokenizer
-
-
-def check_template(folder: Path) -> None:
-    """Raise ModelError when a tuned model was trained with another template than the one that asks it now."""
-    path = folder / "flowstudy.json"
-    if not path.exists():
-        return
-    trained = json.loads(path.read_text(encoding="utf-8")).get("template_hash")
-    if trained != template_hash():
-        wanted = template_hash()[:12]
-        raise ModelError(f"model {folder}: expected template {wanted}, got {str(trained)[:12]}; fine-tune again")
-
-
-def fingerprint(folder: str | Path) -> str:
-    """SHA-256 over the weights, configs and tokenizer of a model folder, for keys and manifests."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for path in sorted(Path(folder).glob("*")):
-        if path.suffix in (".safetensors", ".json") and path.name not in ("training.json",):
-            digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from flowstudy.systems import wire
-from flowstudy.systems.slm.generate import Completion, Generator, ModelError, fingerprint, too_long
+from flowstudy.systems.slm.generate import Completion, Generator, too_long
 from flowstudy.systems.slm.grammar import GrammarError, schema_of
+from flowstudy.systems.slm.loading import ModelError, fingerprint
 from flowstudy.systems.slm.template import render_messages
 
 PROVIDER: Final = "slm"
