@@ -26,13 +26,16 @@ from flowstudy.systems.slm.data import pairs
 from flowstudy.systems.slm.generate import Generator
 
 
-def measure(generator: Generator, prompts: Sequence[str], size: int, most: int) -> dict[str, float]:
-    """Tokens per second when `size` prompts are given at a time."""
+def measure(generator: Generator, prompts: Sequence[str], size: int, most: int, candidates: int) -> dict[str, float]:
+    """Tokens per second when `size` answers are asked for at a time, `candidates` of each prompt."""
     started, tokens = time.perf_counter(), 0
-    for first in range(0, len(prompts), size):
-        tokens += sum(answer.tokens for answer in generator.generate(prompts[first : first + size], most))
+    asked = [(prompt, seed) for prompt in prompts for seed in range(candidates)]
+    warmth = 0.0 if candidates == 1 else 0.7
+    for first in range(0, len(asked), size):
+        texts, seeds = zip(*asked[first : first + size], strict=True)
+        tokens += sum(answer.tokens for answer in generator.generate(texts, most, temperature=warmth, seed=seeds))
     seconds = time.perf_counter() - started
-    return {"at_a_time": size, "answers": len(prompts), "tokens": tokens, "seconds": round(seconds, 1),
+    return {"at_a_time": size, "answers": len(asked), "tokens": tokens, "seconds": round(seconds, 1),
             "tokens_per_s": round(tokens / seconds, 1)}  # fmt: skip
 
 
@@ -45,11 +48,12 @@ def main() -> None:
     options = parser.parse_args()
     examples = [e for e in shipped_corpus() if e.split == "train"][: options.prompts]
     generator = Generator(options.model)
-    for suggestions in (1, 8):
+    for suggestions, candidates in ((1, 1), (8, 1), (8, 12)):
         found = pairs(examples, catalogues_for(examples), k=suggestions, complete=False)
-        prompts = [pair.prompt for pair in found]
+        prompts = [pair.prompt for pair in found][:: 1 if candidates == 1 else 8]
         generator.generate(prompts[:2], 8)
-        table = pd.DataFrame([measure(generator, prompts, size, options.most) for size in (1, 8, 32, len(prompts))])
+        sizes = (1, 8, 32, len(prompts)) if candidates == 1 else (1, candidates, 64)
+        table = pd.DataFrame([measure(generator, prompts, size, options.most, candidates) for size in sizes])
         table.insert(
             0, "prompt_tokens", round(sum(len(generator.tokenizer(p)["input_ids"]) for p in prompts) / len(prompts))
         )
