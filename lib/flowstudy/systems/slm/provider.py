@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -67,11 +66,12 @@ class _Server:
                     return
 
     def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
-        """Everything that waits, or comes within `gather_s` seconds; True when the server is to stop after it."""
-        batch, until = [first], time.monotonic() + self.gather_s
+        """Everything that waits, and comes while no pause is as long as `gather_s` seconds; True when the server is to
+        stop after it."""
+        batch = [first]
         while len(batch) < self.most:
             try:
-                job = self._jobs.get(timeout=max(0.0, until - time.monotonic()))
+                job = self._jobs.get(timeout=self.gather_s)
             except queue.Empty:
                 break
             if job is None:
@@ -105,8 +105,8 @@ def serve(
 ) -> str:
     """Register a model folder as `slm/<name>` in this process; returns that LiteLLM name.
 
-    Serving a name again replaces it. `gather_s` is how long a request waits for company. Raises ModelError when the
-    folder holds no model; the weights are loaded with the first request.
+    Serving a name again replaces it. `gather_s` is how long a request waits for company, and that for more. Raises
+    ModelError when the folder holds no model; the weights are loaded with the first request.
     """
     folder = Path(model_dir)
     if not any((folder / file).exists() for file in ("config.json", "adapter_config.json")):
