@@ -1,13 +1,15 @@
 """Time answers one by one and in batches, the same prompts in one run: `python -m tests.benchmarks.generation`.
 
-Measured on two cores with the seed model (2026-11-26, 128 prompts, most 160 tokens), tokens/s: prompts of 183 tokens
-309 one by one, 2.9 times as many in batches of 8, 5.1 of 32, 5.8 all at once; prompts of 461 tokens, as the study asks,
-228 one by one, then 2.5, 3.9 and 4.2 times. Reading a prompt takes as long in a batch. Writing is bound by memory: 32
-answers to prompts of 470 tokens read 123 MB of keys and values for each token, in 6 of the step's 11 ms, which is what
-the machine can read (20 GB/s); in bfloat16 that took 0.8 of the time, not used. On a card: not run.
+Measured on two cores with the seed model (2026-11-26, most 160 tokens), tokens/s. 128 prompts of 183 tokens: 295 one
+by one, 2.8 times as many in batches of 8, 5.5 of 32, 6.7 all at once. 128 prompts of 461 tokens, one answer each: 260
+one by one, then 2.1, 3.2 and 3.5 times (with the seed model before, 3.9 and 4.2). Several answers to each, as the
+default study asks for (eight), since their prompt is read once: 16 prompts, 12 answers each, 254 one by one, 4.7 times
+a prompt at a time, 6.6 times in batches of 64. Reading a prompt takes as long in a batch. Writing is bound by memory:
+32 answers to prompts of 470 tokens read 123 MB of keys and values for each token, in 6 of the step's 11 ms, which is
+what the machine can read (20 GB/s); in bfloat16 that took 0.8 of the time, not used. On a card: not run.
 
 The model is the seed model, or the folder named by `--model`; prompts are those of hand-written training examples, with
-one suggestion of each kind (short) and with eight, as the study asks.
+one suggestion of each kind (short) and with eight, as the study asks; an eighth of them for several answers each.
 """
 
 from __future__ import annotations
