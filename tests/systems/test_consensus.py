@@ -13,6 +13,8 @@ from flowstudy.flows.schema import Component, Flow
 from flowstudy.metrics import flow_similarity
 from flowstudy.systems import Policy, SystemSpec, run_system
 from flowstudy.systems.consensus import NEAR, choose, flows_near, most_agreed
+from flowstudy.systems.estimate import estimate
+from flowstudy.systems.predict import plan
 from flowstudy.systems.records import Call, Prediction
 
 FAST = Policy(attempts=1, base_s=0.01)
@@ -103,3 +105,16 @@ def test_a_system_of_candidates_asks_so_often_and_resumes_without_paying_twice(
 def test_candidates_at_temperature_zero_are_refused():
     with pytest.raises(ValueError, match=r"system s: expected a temperature above 0 for 3 candidates, got 0"):
         SystemSpec(name="s", model="openai/gpt-4o", candidates=3)
+
+
+def test_candidates_are_estimated_before_the_first_call(examples, train, catalogue):
+    """A run that is shown and limited by its estimate must know that it asks so many times."""
+    one = SystemSpec(name="one", model="openai/gpt-4o", shots=0, suggestions=2, temperature=0.7)
+    many = one.model_copy(update={"candidates": 3})
+    small, large = (estimate(spec, plan(spec, examples, train, {"office": catalogue})) for spec in (one, many))
+    assert (large.calls, large.predictions) == (3 * small.calls, small.predictions)
+    assert large.cost_usd == pytest.approx(3 * small.cost_usd, rel=0.01)
+    assert large.worst_usd == pytest.approx(3 * small.worst_usd, rel=0.01)
+    assert {task.key for task in plan(one, examples, train, {"office": catalogue})}.isdisjoint(
+        task.key for task in plan(many, examples, train, {"office": catalogue})
+    )
