@@ -82,9 +82,8 @@ def side_arms(specs: Sequence[SystemSpec]) -> set[str]:
     to use.
 
     Of the arms of a group one takes part: the one that looks at all labels, or has most candidates, else the first that
-    the study names. Aside
-    stand also every system with the retriever `oracle`, which looks at the reference, every one that asks a variant of
-    `slm/tuned`, and one that is another system under a second name.
+    the study names. Aside stand also every system with the retriever `oracle`, which looks at the reference, every one
+    that asks a variant of `slm/tuned`, and one that is another system under a second name.
     """
     aside = {spec.name for spec in specs if spec.retriever == "oracle" or asks_variant(spec)}
     names: dict[str, str] = {}

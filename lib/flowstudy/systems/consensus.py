@@ -8,6 +8,7 @@ examples with similar requirements were answered with is a second expectation, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -41,8 +42,10 @@ def choose(answers: Sequence[Prediction], near: Sequence[tuple[Flow, float]]) ->
 def most_agreed(flows: Sequence[Flow], near: Sequence[tuple[Flow, float]]) -> tuple[int, float | None]:
     """The place of the flow with the highest expected FlowSim without inputs, and its mean FlowSim with the others,
     0 to 1 (None when it is alone). `near` are flows with what each counts, at most 1 together; none is fine."""
-    alike = np.array([[flow_similarity(one, [other], inputs=False) for other in flows] for one in flows])
-    others = (alike.sum(axis=1) - alike.diagonal()) / max(1, len(flows) - 1)
+    alike = np.zeros((len(flows), len(flows)))
+    for one, other in combinations(range(len(flows)), 2):
+        alike[one, other] = alike[other, one] = flow_similarity(flows[one], [flows[other]], inputs=False)
+    others = alike.sum(axis=1) / max(1, len(flows) - 1)
     total = sum(weight for _, weight in near) or 1.0
     before = [sum(w * flow_similarity(one, [flow], inputs=False) for flow, w in near) / total for one in flows]
     place = int(np.argmax(np.round(others + before, 9)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Final
 
 from flowstudy.corpus.example import Example
 from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.votes import Votes
 from flowstudy.systems.words import WordIndex, words
 
 
@@ -29,6 +31,11 @@ class ExampleIndex:
         ranked = ((self.examples[place], score) for place, score in self._index.ranked(words(requirement)))
         kept = ((e, score) for e, score in ranked if e.id != exclude and domain in (None, e.domain))
         return list(islice(kept, max(0, k)))
+
+    @cached_property
+    def votes(self) -> Votes:
+        """The same examples, in the same order, by the words that they share with a requirement."""
+        return Votes([example.requirement for example in self.examples])
 
 
 _KEPT: Final[dict[tuple[int, ...], ExampleIndex]] = {}

@@ -34,7 +34,6 @@ from flowstudy.systems.retries import Policy
 from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.tasks import Task
 from flowstudy.systems.uses import catalogue_hash
-from flowstudy.systems.votes import Votes
 
 
 def run_system(
@@ -102,7 +101,7 @@ def plan(
     is_model = spec.model not in BASELINES
     hashes = {name: catalogue_hash(catalogue) for name, catalogue in catalogues.items()}
     system = _system_state(spec, train)
-    tasks, voters = [], Votes([example.requirement for example in train]) if spec.candidates > 1 else None
+    tasks, voters = [], example_index(train).votes if spec.candidates > 1 else None
     for example in examples:
         offered = offers[example.id]
         shown = shown_to(spec, example, offered, train, catalogues, rankers) if is_model else (offered, [])
@@ -112,7 +111,8 @@ def plan(
         parts: list[Any] = [system, hashes[example.domain], example.id, example.requirement, _dump(task.suggestions)]
         if spec.decoding == "schema":
             parts.append(schemas.flow_schema(task.suggestions, task.catalogue))
-        parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions)]
+        parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions),
+                   shot.likeness]
                   for shot in task.shots]  # fmt: skip
         parts += [[flow.to_json(), weight] for flow, weight in task.near]
         tasks += [task._replace(repeat=n, key=_hash([*parts, n])) for n in range(spec.repeats)]

@@ -113,11 +113,13 @@ def _fit(model: RankerModel, worlds: Sequence[_World], plan: _Plan, fold: int, t
 def _balance(model: RankerModel, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], k: int) -> None:
     """Give vectors and use near the requirement the shares that rank what the examples need best, shelf by shelf."""
     rankers = {domain: model.ranker(catalogues[domain]) for domain in {example.domain for example in examples}}
+    listed = {domain: entries(catalogues[domain]) for domain in rankers}
+    offered = {domain: ([(e.kind, e.name) for e in all_], shelf_places(all_)) for domain, all_ in listed.items()}
     found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in SHELVES]
     for example in examples:
-        catalogue = catalogues[example.domain]
-        wanted, parts = _targets(example, catalogue), rankers[example.domain].parts(example.requirement)
-        for number, places in enumerate(shelf_places(entries(catalogue))):
+        catalogue, (uses, shelves) = catalogues[example.domain], offered[example.domain]
+        wanted, parts = _targets(example, catalogue, uses), rankers[example.domain].parts(example.requirement)
+        for number, places in enumerate(shelves):
             if wanted[places].any():
                 found[number].append((parts[places], wanted[places]))
     for number, most in enumerate(limits(k).values()):
@@ -171,11 +173,11 @@ def _world(model: RankerModel, domain: str, train: Sequence[Example], catalogues
     catalogue, examples = catalogues[domain], [example for example in train if example.domain == domain]
     found, ranker = entries(catalogue), LexicalRanker(catalogue)
     texts = [example.requirement for example in examples]
-    near = model.near_rates(found)
+    near, uses = model.near_rates(found), [(entry.kind, entry.name) for entry in found]
     return _World(
         documents=model.bag([entry.text for entry in found]),
         requirements=model.bag(texts),
-        targets=np.array([_targets(example, catalogue) for example in examples]),
+        targets=np.array([_targets(example, catalogue, uses) for example in examples]),
         lexical=LEXICAL_SCALE * np.array([ranker.scores(text) for text in texts], dtype=np.float32),
         near=np.array([near(text) for text in texts], dtype=np.float32),
         folds=np.array([fold_of(text) for text in texts]),
@@ -183,10 +185,10 @@ def _world(model: RankerModel, domain: str, train: Sequence[Example], catalogues
     )
 
 
-def _targets(example: Example, catalogue: Catalogue) -> np.ndarray:
-    """Per entry of the catalogue, 1 if the example needs it."""
+def _targets(example: Example, catalogue: Catalogue, uses: Sequence[Use]) -> np.ndarray:
+    """For each of the catalogue's entries, `uses`, 1 if the example needs it."""
     wanted = needed(example, catalogue)
-    return np.array([(entry.kind, entry.name) in wanted for entry in entries(catalogue)], dtype=np.float32)
+    return np.array([use in wanted for use in uses], dtype=np.float32)
 
 
 def _batches(

@@ -27,11 +27,15 @@ class Votes:
     def __contains__(self, requirement: str) -> bool:
         return requirement in self._places
 
+    def shared(self, requirement: str) -> np.ndarray:
+        """For each training example the share of words, 0 to 1, that both requirements have (Jaccard)."""
+        bag = set(words(requirement))
+        both = (marks([bag], self._words) @ self._bags.T).toarray()[0]
+        return np.asarray(both / np.maximum(1, len(bag) + self._sizes - both))
+
     def of(self, requirement: str) -> np.ndarray:
         """What each training example counts, 1 together; 0 for all but the nearest and for those of this very text."""
-        bag = set(words(requirement))
-        shared = (marks([bag], self._words) @ self._bags.T).toarray()[0]
-        counts = np.exp(SHARPNESS * shared / np.maximum(1, len(bag) + self._sizes - shared))
+        counts = np.exp(SHARPNESS * self.shared(requirement))
         counts[self._places.get(requirement, [])] = 0.0
         counts[np.argsort(-counts, kind="stable")[NEAREST:]] = 0.0
         return np.asarray(counts / (counts.sum() or 1.0))

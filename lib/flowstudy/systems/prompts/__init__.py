@@ -37,10 +37,12 @@ class PromptError(ValueError):
 
 
 class Shot(NamedTuple):
-    """A training example shown in the prompt, with the suggestions that its own prompt would have."""
+    """A training example shown in the prompt, with the suggestions that its own prompt would have; of a draft, the
+    FlowSim (0 to 1) with the answer that is expected of it."""
 
     example: Example
     suggestions: Sequence[Suggestion] = ()
+    likeness: float = 0.0
 
 
 class Prompt(NamedTuple):
@@ -134,6 +136,7 @@ def render(
         "offers": offering.lines(suggestions, catalogue),
         "outline": to_outline(flow) if flow is not None else "",
         "draft": _draft_text(prompt, shots, suggestions, clean, catalogue),
+        "draft_likeness": round(10 * shots[-1].likeness) if shots else 0,
         "step_line": offering.step_line(step, catalogue) if step is not None else "",
         "step_place": f"component {step.order}" if isinstance(step, Component) else "the trigger",
         "annotation": step.annotation if isinstance(step, Component) else None,

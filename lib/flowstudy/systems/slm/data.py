@@ -12,10 +12,11 @@ from flowstudy.corpus.synthesis import Mix, generate, invent_catalogue
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.drafts import drafted, with_steps_of
 from flowstudy.systems.offers import suggest_all
-from flowstudy.systems.prompts import Shot, render, stage_answer
+from flowstudy.systems.prompts import Shot, load_prompt, render, stage_answer
 from flowstudy.systems.records import Strategy, Suggestion, SystemSpec
 from flowstudy.systems.retrieval import Ranker, in_shelves, retrieve, with_missing
-from flowstudy.systems.slm.blends import blended
+from flowstudy.systems.slm.blends import blended, practised, told_likeness
+from flowstudy.systems.slm.strange import with_strange_words
 from flowstudy.systems.slm.template import render_messages
 from flowstudy.systems.uses import catalogue_uses, exists
 
@@ -25,6 +26,10 @@ PLATFORM: Final = 0.35
 BARE: Final = 0.4
 #: How often suggestions are shown in no order: a model that learns to trust the first alone is misled when it is wrong.
 UNSORTED: Final = 1 / 6
+#: How many prompts of a training set show a good draft (see `blends`), if they show any.
+PRACTICE: Final = 0.5
+#: How many of the invented requirements beside a draft have strange words, and which shares of their words are strange.
+STRANGE, STRANGERS = 0.7, (0.2, 0.4, 0.6, 0.8)
 
 
 class Pair(NamedTuple):
@@ -74,17 +79,21 @@ def pairs(
     one an example for the strategy `whole`, an outline and one for each step with inputs for `decomposed`.
 
     `complete` adds what the reference needs and the retriever missed (see `completed`), so that the model is never
-    taught to spell a name that it cannot know, and shows one prompt in six in no order. A prompt with drafts takes
-    them from the examples `shown`, None for the training set itself. Raises ValueError naming an
-    example whose domain has no catalogue.
+    taught to spell a name that it cannot know, shows one prompt in six in no order, and half of the drafts are good
+    ones (see `blends`). A prompt with drafts takes them from the examples `shown`, None for the training set itself.
+    Raises ValueError naming an example whose domain has no catalogue.
     """
     found = []
     offers = suggest_all(retriever, examples, catalogues, k, seed, rankers=rankers)
     for example in examples:
         catalogue, near = catalogues[example.domain], examples if shown is None else shown
-        suggestions, shots = drafted(prompt, example, offers[example.id], near, catalogue)
+        offered, rng = offers[example.id], random.Random(f"{seed}|{example.id}")
+        if complete and load_prompt(prompt).drafts and rng.random() < PRACTICE:
+            suggestions, shots = practised(example, offered, near, catalogue, rng)
+        else:
+            suggestions, shots = drafted(prompt, example, offered, near, catalogue)
         if complete:
-            suggestions = _as_in_training(suggestions, example, catalogue, random.Random(f"{seed}|{example.id}"))
+            suggestions = _as_in_training(suggestions, example, catalogue, rng)
         if strategy == "whole":
             found.append(pair(example, catalogue, suggestions, prompt=prompt, shots=shots))
         else:
@@ -127,7 +136,7 @@ def invented_pairs(
     """Endless training material for the seed model: the pairs of one invented environment after another, each with
     one of `offers` as its k for the retriever, its suggestions completed and sometimes in no order as in `pairs`; with
     `shots`, each prompt begins with up to so many examples of the same environment. The share `drafts` (0..1) shows a
-    draft (see `blends`).
+    draft (see `blends`), most of them beside a requirement with strange words (see `strange`).
     """
     number = 0
     while True:
@@ -135,13 +144,19 @@ def invented_pairs(
         catalogue = invent_catalogue(seed * 1_000_003 + number)
         examples = list(generate(catalogue, per_environment, seed, mix=mix))
         examples = [_bare(example) if rng.random() < BARE else example for example in examples]
-        shown, near = [], []
+        shown: list[Shot] = []
+        near: list[list[Shot]] = []
         for example in examples:
             found = retrieve("lexical", example.requirement, catalogue, rng.choice(list(offers)))
             draft = blended(example.flow, rng.choice(examples).flow, rng) if rng.random() < drafts else None
-            found = found if draft is None else with_steps_of(draft, found)
-            shown.append(Shot(example, _as_in_training(found, example, catalogue, rng)))
-            near.append([] if draft is None else [Shot(example.with_flow(draft))])
+            found = _as_in_training(found if draft is None else with_steps_of(draft, found), example, catalogue, rng)
+            if draft is None:
+                near.append([])
+            else:
+                near.append([Shot(example.with_flow(draft), likeness=told_likeness(draft, example.flow, rng))])
+                if rng.random() < STRANGE:
+                    example = with_strange_words(example, rng.choice(STRANGERS), rng)
+            shown.append(Shot(example, found))
         yield [
             pair(shot.example, catalogue, shot.suggestions, prompt="drafted", shots=draft) if draft
             else pair(shot.example, catalogue, shot.suggestions, shots=_others(shown, n, shots, rng))

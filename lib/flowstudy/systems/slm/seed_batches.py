@@ -23,9 +23,10 @@ _SHOWN: Final = re.compile(r"(?<=\nFlow:\n).+?(?=\n\n)", re.DOTALL)
 
 
 def _mix(share: float, rng: random.Random) -> Mix:
-    """Short flows first."""
-    most = 3 if share < 0.15 else (6 if share < 0.4 else rng.choice((6, 8, 12)))
-    return Mix(sizes=(1, most))
+    """Short flows first; later one environment in five has long ones."""
+    if share < 0.4:
+        return Mix(sizes=(1, 3 if share < 0.15 else 6))
+    return Mix(sizes=rng.choice(((1, 6), (1, 8), (1, 12), (1, 20), (8, 20))))
 
 
 def seed_tokenizer(out: Path, plan: SeedPlan, team: Team) -> Any:

@@ -25,9 +25,9 @@ class SeedPlan:
     vocabulary: int = 4096
     context: int = 3072
     tokens: int = 3072
-    longest: int = 1280
+    longest: int = 1536
     longest_shots: int = 2304
-    shots: float = 0.3
+    shots: float = 0.15
     drafts: float = 0.55
     rate: float = 0.01
     rate_small: float = 0.002
