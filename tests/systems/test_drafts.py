@@ -157,12 +157,16 @@ def test_what_is_said_of_a_draft_is_about_true(corpus):
     assert expected_likeness(2.8) == 1.0 and expected_likeness(0.6) == 0.3
 
 
-def test_the_prompt_says_how_good_the_draft_is_and_the_key_knows(corpus):
+def test_the_prompt_says_how_good_the_draft_is_and_the_key_knows(corpus, monkeypatch):
     task = next(task for task in plan(SPEC, corpus, corpus, {"hr": HR}) if task.shots)
     told = [task.shots[0]._replace(likeness=likeness) for likeness in (0.3, 0.8)]
     texts = [render_messages(render(SPEC, "whole", *task[2:4], task.catalogue, [shot]).messages) for shot in told]
     assert "\nDraft 3:\n" in texts[0] and "\nDraft 8:\n" in texts[1]
     assert texts[0].replace("Draft 3:", "Draft 8:") == texts[1]
+    before = plan(SPEC, corpus, corpus, {"hr": HR})
+    monkeypatch.setattr("flowstudy.systems.drafts.expected_likeness", lambda promised: 0.95)
+    after = plan(SPEC, corpus, corpus, {"hr": HR})
+    assert [a.key != b.key for a, b in zip(after, before, strict=True)] == [bool(task.shots) for task in before]
 
 
 def test_half_of_the_drafts_in_training_are_good_ones_and_none_when_judged(corpus):
