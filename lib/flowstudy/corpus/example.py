@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flowstudy.flows.schema import Flow
 
 CORPUS_SCHEMA: Final = "flowstudy/corpus/1"
-Split = Literal["train", "validation", "test", "ood"]
+Split = Literal["train", "validation", "dev", "dev_ood", "test", "ood"]
 
 
 class Example(BaseModel):
