@@ -7,7 +7,8 @@
 
 One line per component, two spaces per level. `name = value` holds a string, `name := json` any other JSON value
 (and strings that a plain line could not carry). A trailing ` # ` starts the annotation. A step is named
-`scope.definition`, or `definition` alone in the scope `global`; a name that is not plain is a JSON pair of both.
+`scope.definition`, or `definition` alone in the scope `global`; a name that is not plain is a JSON pair of both. A line
+may begin with the number of its component, which counts for nothing: place decides.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_\-/]+")
 _PLAIN_VALUE: Final = re.compile(  # no space at either end, no separator, no control character
     r"(?! )(?!.* $)(?!.* [|#] )(?!.* [|#]$)(?![|#] )(?![|#]$)[^\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]+"
 )
+_NUMBER: Final = re.compile(r"\A\d+ (?=[A-Za-z])")
 _SPLIT: Final = re.compile(r" (\||#) ")
 _INPUT: Final = re.compile(r'("(?:[^"\\]|\\.)*"|[^"= ][^= ]*?) ?(:?=) ?')
 
@@ -34,8 +36,11 @@ class OutlineError(ValueError):
         self.line = line
 
 
-def to_outline(flow: Flow) -> str:
-    """The outline of a well-formed flow; `from_outline` gives back an equal flow. Empty flow: empty text."""
+def to_outline(flow: Flow, *, numbered: bool = False) -> str:
+    """The outline of a well-formed flow; `from_outline` gives back an equal flow. Empty flow: empty text.
+
+    With `numbered`, each component begins with its number, which is what `{{step.3.record}}` names.
+    """
     signatures = [("inputs", flow.inputs), ("outputs", flow.outputs)]
     lines = [f"{name} := {_json(items.model_dump())}" for name, items in signatures if items is not None]
     if flow.trigger is not None:
@@ -44,7 +49,8 @@ def to_outline(flow: Flow) -> str:
     for component in flow.components:
         level = depth.get(component.block, 0)
         depth[component.order] = level + 1
-        lines.append("  " * level + component_line(component))
+        number = f"{component.order} " if numbered else ""
+        lines.append("  " * level + number + component_line(component))
     return "\n".join(lines)
 
 
@@ -70,6 +76,7 @@ def from_outline(text: str) -> Flow:
         level = len(line) - len(line.lstrip(" "))
         while stack[-1][0] >= level:
             stack.pop()
+        body = _NUMBER.sub("", body)
         component = _read_component(body, number, order=flow.steps + 1, block=stack[-1][1])
         flow.components.append(component)
         stack.append((level, component.order if component.is_logic else stack[-1][1]))

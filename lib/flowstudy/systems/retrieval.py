@@ -139,7 +139,7 @@ def retrieve(
     text = requirement.requirement if isinstance(requirement, Example) else requirement
     if name == "lexical":
         found, lexical = _lexical(catalogue)
-        return _top(found, lexical.scores(text), k)
+        return top(found, lexical.scores(text), k)
     if name == "oracle":
         if not isinstance(requirement, Example):
             raise RetrieverError("retriever oracle: expected an Example with references, got a text; use `lexical`")
@@ -151,11 +151,11 @@ def retrieve(
                 "retriever trained: not available, no trained ranker was given; get the run's with "
                 "`systems.run_rankers` and pass it on, or use `lexical`"
             )
-        return _top(_lexical(catalogue)[0], ranker.scores(text), k)
+        return top(_lexical(catalogue)[0], ranker.scores(text), k)
     raise RetrieverError(f"retriever {name!r}: expected one of none, lexical, trained, oracle")
 
 
-def _top(found: Sequence[Entry], scores: Sequence[float], k: int) -> list[Suggestion]:
+def top(found: Sequence[Entry], scores: Sequence[float], k: int) -> list[Suggestion]:
     """The best of each shelf; columns only of the tables that were chosen."""
     most, chosen = limits(k), []
     order = sorted(range(len(found)), key=lambda place: -scores[place])

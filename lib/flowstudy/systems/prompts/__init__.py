@@ -86,7 +86,7 @@ def _shipped(name: str, _mtime: int) -> Path:
     family, _, version = name.partition("/")
     found = sorted(HERE.glob(f"{family}/v*.md"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
     chosen = [path for path in found if not version or path.stem == version]
-    if not re.fullmatch(r"\w+", family) or not chosen:
+    if not re.fullmatch(r"[\w-]+", family) or not chosen:
         known = sorted({f"{path.parent.name}/{path.stem}" for path in HERE.glob("*/v*.md")})
         raise PromptError(f"prompt {name!r}: expected one of {', '.join(known)} or the path of an .md file")
     return chosen[-1]
@@ -134,7 +134,9 @@ def render(
         "requirement": clean, "catalogue": catalogue, "suggestions": suggestions, "flow": flow,
         "faults": faults, "shots": [] if prompt.drafts else shown_shots(prompt.reads, stage, shots, catalogue, step),
         "offers": offering.lines(suggestions, catalogue),
+        "offered": offering.outline_lines(suggestions, catalogue),
         "outline": to_outline(flow) if flow is not None else "",
+        "numbered_outline": to_outline(flow, numbered=True) if flow is not None else "",
         "draft": _draft_text(prompt, shots, suggestions, clean, catalogue),
         "draft_likeness": round(10 * shots[-1].likeness) if shots else 0,
         "step_line": offering.step_line(step, catalogue) if step is not None else "",
@@ -184,6 +186,7 @@ def shown_shots(
         if answer is None:
             continue
         one = {"requirement": shot.example.requirement, "answer": answer}
+        one["offered"] = offering.outline_lines(shot.suggestions, catalogue)
         if reads == "pointed":
             from flowstudy.systems import pointers
 
@@ -206,7 +209,7 @@ def stage_answer(
 
         return pointers.point(flow, shot.suggestions, shot.example.requirement, catalogue)
     if reads == "outline":
-        return to_outline(flow)
+        return to_outline(flow, numbered=True)
     if stage == "inputs" and step is not None:
         return json.dumps({i.name: i.value for i in step.inputs}, ensure_ascii=False)
     plain = [c.model_copy(update={"annotation": c.annotation if stage == "outline" else None}) for c in flow.components]

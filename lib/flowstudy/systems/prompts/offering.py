@@ -93,3 +93,37 @@ def same_step_inputs(flow: Flow, step: Component | Trigger) -> str | None:
         if step_name(candidate) == step_name(step):
             return json.dumps({i.name: i.value for i in candidate.inputs}, ensure_ascii=False)
     return None
+
+
+def outline_lines(suggestions: Sequence[Suggestion], catalogue: Catalogue) -> str:
+    """What is offered in the form that an outline uses it: a line per trigger, step and table, names before `|`.
+
+    Steps show the names of their inputs and, after `->`, of their outputs; columns show their choices or the table
+    that they refer to. Empty for no suggestions.
+    """
+    shown = []
+    shelves = {"trigger": catalogue.triggers, "action": catalogue.actions, "subflow": catalogue.subflows}
+    columns: dict[str, list[str]] = {s.name: [] for s in suggestions if s.kind == "table"}
+    for suggestion in suggestions:
+        if suggestion.kind in shelves:
+            step = shelves[suggestion.kind].get(suggestion.name, StepDef())
+            names = "".join(f" | {name}{_options(one)}" for name, one in step.inputs.items())
+            gives = f" -> {', '.join(step.outputs)}" if step.outputs else ""
+            shown.append(f"{suggestion.kind} {suggestion.name}{names}{gives}")
+        elif suggestion.kind == "column":
+            table, _, column = suggestion.name.rpartition(".")
+            columns.setdefault(table, []).append(column)
+    for table, names in columns.items():
+        known = catalogue.tables[table].columns if table in catalogue.tables else {}
+        shown.append(f"table {table}" + "".join(f" | {_short_column(n, known.get(n, ColumnDef()))}" for n in names))
+    return "\n".join(shown)
+
+
+def _options(definition: InputDef) -> str:
+    return f" {'/'.join(definition.choices)}" if definition.choices else ""
+
+
+def _short_column(name: str, column: ColumnDef) -> str:
+    same = {value: value.casefold() == label.casefold().replace(" ", "_") for value, label in column.choices.items()}
+    choices = ", ".join(value if same[value] else f"{value} {label}" for value, label in column.choices.items())
+    return f"{name} {choices}" if choices else f"{name} of {column.reference}" if column.reference else name

@@ -1,4 +1,4 @@
-"""The small model: shipped seed weights, fine-tuning, generation, and the LiteLLM provider `slm/<name>`.
+"""The small model: bases, fine-tuning, kept adapters, generation, and the LiteLLM provider `slm/<name>`.
 
 Importing this package imports no torch; each module loads what it needs when it is called.
 """
@@ -6,10 +6,14 @@ Importing this package imports no torch; each module loads what it needs when it
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-#: The folder of the shipped seed model.
-SEED_MODEL: Final = Path(__file__).parent / "seed"
+
+def base_folder(name: str) -> Path:
+    """The folder of a base model; see `flowstudy.systems.slm.bases.find_base`."""
+    from flowstudy.systems.slm.bases import find_base
+
+    return Path(find_base(name).source)
 
 
 def serve(name: str, model_dir: str | Path, **options: Any) -> str:

@@ -27,8 +27,8 @@ class Loaded(NamedTuple):
 class Lora(NamedTuple):
     """Size of the adapters."""
 
-    rank: int = 32
-    alpha: int = 64
+    rank: int = 16
+    alpha: int = 32
 
 
 def load_base(base: str, method: Method, engine: Engine, lora: Lora, seed: int, context: int | None = None) -> Loaded:
@@ -52,7 +52,7 @@ def load_base(base: str, method: Method, engine: Engine, lora: Lora, seed: int, 
     except (OSError, KeyError) as error:
         raise _unreadable(base, error) from None
     if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
+        tokenizer.pad_token = tokenizer.eos_token
     return Loaded(model, tokenizer, "unsloth" if unsloth is not None else "trl", why, size)
 
 

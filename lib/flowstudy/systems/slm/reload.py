@@ -24,10 +24,10 @@ def fresh_process() -> Iterator[Popen[str]]:
             process.kill()
 
 
-def ask_fresh(process: Popen[str], folder: Path, prompts: Sequence[str], most: int, threads: int) -> list[str]:
+def ask_fresh(process: Popen[str], folder: Path, prompts: Sequence[Sequence[int]], most: int, threads: int) -> list[str]:
     """Greedy answers (at most `most` tokens each) of the model saved in `folder`, on `threads` threads: sums in
     another order may differ in the last bit. Raises ValueError with what the process said when it failed."""
-    question = {"folder": str(folder), "prompts": list(prompts), "most": most, "threads": threads}
+    question = {"folder": str(folder), "prompts": [list(ids) for ids in prompts], "most": most, "threads": threads}
     out, errors = process.communicate(json.dumps(question))
     if process.returncode != 0:
         raise ValueError(errors.strip()[-400:])
@@ -39,14 +39,15 @@ def main() -> None:
     import torch
     from transformers import AutoModelForCausalLM  # noqa: F401  (most of what takes long, while nobody waits for it)
 
-    from flowstudy.systems.slm.generate import Generator
+    from flowstudy.systems.slm.generate import generate
+    from flowstudy.systems.slm.loading import load_model
 
     text = sys.stdin.read()
     if not text:
         return
     question = json.loads(text)
     torch.set_num_threads(question["threads"])
-    found = Generator(question["folder"]).generate(question["prompts"], question["most"])
+    found = generate(*load_model(question["folder"]), question["prompts"], question["most"])
     sys.stdout.write(json.dumps([completion.text for completion in found]) + "\n")
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flowstudy.systems.slm.bases import Base
 from flowstudy.systems.slm.engines import Loaded
 from flowstudy.systems.slm.prepare import Prepared
 from flowstudy.systems.slm.template import template_hash
@@ -17,13 +18,16 @@ class TrainingReport:
     """What was trained, on what, how long, and how well.
 
     `validation` holds (step, FlowSim), with inputs for the strategy `whole` and of the outline for `decomposed`.
-    `seconds`, `tokens` and `cost_usd` count all sittings of a run that was resumed, `tokens_per_s` and `energy_wh` the
-    last. `energy_wh` and `cost_usd` are None where no counter can be read and no price per hour was given; `batch` says
-    how an update was put together, and that memory ran out where it did.
+    `seconds`, `tokens` and `cost_usd` count all sittings of a run that was resumed, `tokens_per_s` the last. `cost_usd` is
+    None where no price per hour was given; `batch` says how an update was put together, and that memory ran out where
+    it did. `made` says whether the model was trained in this run or taken from what was kept or shipped.
     """
 
     model_dir: str
     base: str
+    licence: str
+    revision: str
+    sha256: str
     method: str
     engine: str
     why: str
@@ -41,22 +45,24 @@ class TrainingReport:
     seconds: float = 0.0
     tokens_per_s: float = 0.0
     peak_memory_gb: float = 0.0
-    energy_wh: float | None = None
     cost_usd: float | None = None
     last_loss: float | None = None
     validation: list[tuple[int, float]] = field(default_factory=list)
     stopped: str = "all steps done"
+    made: str = "trained in this run"
+    rate: float = 0.0
+    estimate_s: float = 0.0
     same_after_reload: int = 0
 
     @classmethod
-    def before(cls, out: Path, base: str, method: str, loaded: Loaded, ready: Prepared) -> TrainingReport:
+    def before(cls, out: Path, base: Base, method: str, loaded: Loaded, ready: Prepared) -> TrainingReport:
         """What is known before the first update."""
         parameters = list(loaded.model.parameters())
         return cls(
-            model_dir=str(out / "model"), base=base, method=method, engine=loaded.engine, why=loaded.why,
+            model_dir=str(out / "model"), **base.facts(), method=method, engine=loaded.engine, why=loaded.why,
             examples=len(ready.rows), parameters=sum(p.numel() for p in parameters),
             trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad), truncated=ready.truncated,
-            trainable_tokens=ready.trainable, sample=ready.sample, template_hash=template_hash(),
+            trainable_tokens=ready.trainable, sample=ready.sample, template_hash=template_hash(loaded.tokenizer),
         )  # fmt: skip
 
     def write(self, path: Path) -> None:

@@ -8,31 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowstudy.systems.slm.template import template_hash
-
 if TYPE_CHECKING:
     from flowstudy.progress import Tick
+    from flowstudy.systems.slm.bases import Base
     from flowstudy.systems.slm.engines import Loaded
     from flowstudy.systems.slm.judge import Judge
     from flowstudy.systems.slm.report import TrainingReport
-
-
-def trainer_class(engine: str) -> Any:
-    """TRL's SFTTrainer; for plain TRL with the loss of transformers, since TRL's own needs Triton and so a GPU."""
-    import torch
-    from transformers import Trainer
-    from trl import SFTTrainer  # type: ignore[attr-defined]
-
-    if engine == "unsloth" or torch.cuda.is_available():
-        return SFTTrainer
-
-    class PlainTrainer(SFTTrainer):
-        """SFTTrainer on a CPU."""
-
-        def compute_loss(self, *args: Any, **options: Any) -> Any:
-            return Trainer.compute_loss(self, *args, **options)
-
-    return PlainTrainer
 
 
 def as_callback(watch: Watch) -> Any:
@@ -58,13 +39,13 @@ class Watch:
     """Writes `curve.jsonl` in `out` and stops training when the time is up or validation no longer rises."""
 
     def __init__(
-        self, loaded: Loaded, judge: Judge, out: Path, report: TrainingReport, every: int, max_minutes: float,
-        patience: int,
+        self, loaded: Loaded, judge: Judge, out: Path, report: TrainingReport, base: Base, total: int,
+        every: int, max_minutes: float, patience: int,
     ) -> None:  # fmt: skip
-        self.loaded, self.judge, self.out, self.report = loaded, judge, out, report
-        self.every, self.patience = every, patience
+        self.loaded, self.judge, self.out, self.report, self.base = loaded, judge, out, report, base
+        self.every, self.patience, self.total, self.limit_s = every, patience, total, max_minutes * 60
+        self.steps_done = 0
         self.started = time.monotonic()
-        self.until = self.started + max_minutes * 60
         self.best, self.tired, self.judging_s, self.saved_at = -1.0, 0, 0.0, -1
         self.before_s = 0.0
         self.tick: Tick | None = None
@@ -80,9 +61,15 @@ class Watch:
 
     def began(self, step: int) -> None:
         """A run from the beginning starts a new curve."""
+        self.steps_done = step
         if step == 0:
             (self.out / "curve.jsonl").write_text("", encoding="utf-8")
             self.report.validation, self.best, self.before_s = [], -1.0, 0.0
+
+    def done(self) -> float:
+        """How far training is, 0..1: by updates or by the time limit, whichever is further."""
+        spent = self.seconds() - self.judging_s
+        return max(self.steps_done / max(1, self.total), spent / max(1e-9, self.limit_s))
 
     def seconds(self) -> float:
         """How long training has taken, sittings that were cut short included as far as the curve tells."""
@@ -98,7 +85,8 @@ class Watch:
         """After every update: stop when the time is up, judge when it is time to."""
         if self.tick is not None:
             self.tick(note=f"loss {self.report.last_loss}, validation FlowSim {max(self.best, 0):.3f}")
-        if time.monotonic() > self.until and state.global_step < state.max_steps:
+        self.steps_done = int(state.global_step)
+        if self.seconds() - self.judging_s > self.limit_s and state.global_step < state.max_steps:
             self.report.stopped = f"time limit after {state.global_step} of {state.max_steps} steps"
             control.should_training_stop = control.should_save = True
         if state.global_step % self.every == 0 and state.global_step < state.max_steps:
@@ -136,7 +124,7 @@ class Watch:
         folder = self.out / "model"
         self.loaded.model.save_pretrained(str(folder), safe_serialization=True)
         self.loaded.tokenizer.save_pretrained(str(folder))
-        facts = {"template_hash": template_hash(), "base": self.report.base, "method": self.report.method}
+        facts = {**self.base.facts(), "method": self.report.method, "template_hash": self.report.template_hash}
         (folder / "flowstudy.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
     def _load_best(self) -> None:

