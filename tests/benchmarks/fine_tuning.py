@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from flowstudy.corpus.synthesis import generate
 
 from flowstudy.corpus.environments import shipped_catalogue
-from flowstudy.corpus.synthesis import generate
 from flowstudy.systems.slm.engines import Engine, Method
 from flowstudy.systems.slm.recipe import Asking, Recipe
 
@@ -31,10 +31,10 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "unsloth")
 def make_base(shape: str, folder: Path) -> None:
     """A model folder with random weights and the seed model's tokenizer."""
     import torch
+    from flowstudy.systems.slm.tokenizer import load_tokenizer
     from transformers import MistralConfig, MistralForCausalLM
 
     from flowstudy.systems.slm import SEED_MODEL
-    from flowstudy.systems.slm.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(SEED_MODEL)
     hidden, layers, heads, shared, inner, size, vocabulary = SHAPES[shape]
