@@ -78,7 +78,7 @@ def test_words_are_the_same_every_time_and_name_what_was_not_run(scores_of):
     assert first == decide(scores.sample(frac=1, random_state=2), KINDS, not_run=absent, seed=4)
     assert "gpt-4o: OPENAI_API_KEY is not set" in first.text()
     assert "No large model answered" in first.doubts[0]
-    assert first.reasons[0].startswith("tuned is ahead of seed")
+    assert first.reasons[0].startswith("tuned is ahead of base (the same base model before fine-tuning): ")
     assert len(first.reasons) <= 3 and len(first.doubts) <= 3
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -195,7 +195,8 @@ class _Case:
             wanted = [(hybrid, tuned), (hybrid, prompted), *wanted]
         pairs = dict.fromkeys((a, b) for a, b in wanted if a and b)
         rows = [self._versus(a, b) for a, b in pairs]
-        return [_finding(row, title(self.measure)) for row in rows if row["n"]]
+        words = {name: f"{name} (the same base model before fine-tuning)" for name in (untuned,) if tuned}
+        return [_finding(row, title(self.measure), words) for row in rows if row["n"]]
 
     def _doubts(self) -> list[str]:
         """What could overturn the answer, the largest first."""
@@ -225,11 +226,12 @@ class _Case:
         return doubts
 
 
-def _finding(row: Mapping[str, float], name: str) -> str:
+def _finding(row: Mapping[str, float], name: str, words: Mapping[Any, str]) -> str:
     verdict = "ahead of" if row["low"] > 0 else "behind" if row["high"] < 0 else "not clearly apart from"
     counts = f"{row['wins']:.0f} won, {row['losses']:.0f} lost of {row['n']:.0f}"
     means = f"{row['mean']:.3f} against {row['mean_other']:.3f} in {name}"
-    return f"{row['system']} is {verdict} {row['other']}: {means}, difference {_range(row)}; {counts}."
+    other = words.get(row["other"], row["other"])
+    return f"{row['system']} is {verdict} {other}: {means}, difference {_range(row)}; {counts}."
 
 
 def _gap(row: Mapping[str, float]) -> str:
