@@ -48,7 +48,3 @@ class Example(BaseModel):
     def flow(self) -> Flow:
         """The main reference."""
         return self.references[0]
-
-    def with_flow(self, flow: Flow) -> Example:
-        """The same requirement with `flow` as its only reference."""
-        return self.model_copy(update={"references": [flow]})
