@@ -9,6 +9,7 @@ from flowstudy.corpus import shipped_corpus
 from flowstudy.corpus.environments import shipped_catalogue
 from flowstudy.flows.outline import to_outline
 from flowstudy.systems import SystemSpec, prompts, retrieve, schemas
+from flowstudy.systems.predict import shown_to
 from flowstudy.systems.prompts import PromptError, Shot, load_prompt, render
 from flowstudy.systems.prompts.offering import step_definition
 from flowstudy.systems.readers import read_flow, read_inputs
@@ -60,6 +61,18 @@ def test_prompt_files_of_ones_own(tmp_path, catalogue):
     path.write_text("---\nreads: outline\n---\n## whole / user\nDo: {{ requirement }}\n")
     with pytest.raises(PromptError, match="stage 'repair'"):
         render(spec, "repair", "x", [], catalogue)
+
+
+def test_shots_carry_their_own_suggestions_where_an_outline_is_asked_for(tmp_path, examples, train, catalogue):
+    for reads in ("json", "outline"):
+        path = tmp_path / f"{reads}.md"
+        body = "{% for shot in shots %}{{ shot.offers.actions | join(';') }}|{{ shot.answer }}{% endfor %}"
+        path.write_text(f"---\nreads: {reads}\n---\n## whole / user\n{body}\n")
+        spec = SPEC.model_copy(update={"prompt": str(path), "shots": 1, "retriever": "oracle"})
+        (shot,) = shots = shown_to(spec, examples[0], train, {"office": catalogue})
+        assert bool(shot.suggestions) == (reads == "outline")
+        said = render(spec, "whole", "x", [], catalogue, shots).messages[0]["content"]
+        assert (to_outline(shot.example.flow) in said) == ("x_acme.page_rota(" in said) == (reads == "outline")
 
 
 def test_the_schema_takes_offered_steps_only(examples, catalogue, flow):
