@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STRIP := nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.widgets" --drop-tagged-cells=injected-parameters
 
 .DEFAULT_GOAL := help
-.PHONY: help env study sweep plan status test lint lab corpus-check import compare reference tag bench seed-slm clean-run
+.PHONY: help env study sweep plan status test lint lab corpus-check import compare reference tag bench clean-run
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
@@ -65,9 +65,6 @@ corpus-check: env  ## check a corpus: CORPUS=file.jsonl, or the shipped one
 
 bench: env  ## time FlowSim against zss and apted
 	@$(BIN)/python -m tests.benchmarks.flowsim
-
-seed-slm: env  ## train the shipped seed model again: two hours in two processes (PROCESSES=1 on a GPU)
-	@$(BIN)/torchrun --nproc-per-node $(or $(PROCESSES),2) -m flowstudy.systems.slm.seed
 
 import: env  ## turn another platform's workflow files into a corpus: SOURCE=folder TO=folder
 	@$(CLI) import '$(SOURCE)' --to '$(TO)'

@@ -22,7 +22,7 @@ from flowstudy.systems.roster import journal_of, roster, write_predictions, writ
 def run_dir(tmp_path):
     """A run of one system with six answers, as notebooks 01 to 04 leave it."""
     run = open_run(tmp_path / "run")
-    examples = [e for e in shipped_corpus() if e.split == "test"][:6]
+    examples = [e for e in shipped_corpus() if e.split == "dev"][:6]
     catalogues = catalogues_for(examples)
     cases = [inject(e, "wrong_trigger", catalogues[e.domain]) for e in examples]
     predictions = [case.prediction.model_copy(update={"system": "nearest"}) for case in cases if case]

@@ -37,7 +37,7 @@ from tests.tiny_study import (
 
 #: A study that takes seconds, with the real notebooks.
 SMALL = {
-    "examples": {"train": 40, "test": 4, "ood": 2, "validation": 2},
+    "examples": {"train": 40, "dev": 4, "dev_ood": 2, "validation": 2},
     "fine_tune": {"epochs": 1.0, "max_minutes": 0.05},
     "statistics": {"resamples": 99},
 }

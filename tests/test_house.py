@@ -22,7 +22,7 @@ def refuse(*_, **__): raise SystemExit("a socket was opened")
 socket.socket.connect = refuse
 import flowstudy
 for module in pkgutil.walk_packages(flowstudy.__path__, "flowstudy."):
-    if not module.name.endswith(("__main__", "muon")):
+    if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 print(*sorted(set(sys.argv[1:]) & set(sys.modules)))
 """

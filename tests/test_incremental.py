@@ -40,20 +40,19 @@ EVERY = {"01_explore_data", "02_fine_tune", "03_prompt", "04_score", "05_tag_err
 EDITS: list[tuple[str, str, str, set[str]]] = [
     ("study.yaml", "items: 20", "items: 21", {"05_tag_errors"}),
     ("study.yaml", "resamples: 999}", "resamples: 998}", {"04_score", "06_decide"}),
-    ("study.yaml", "epochs: 1.0", "epochs: 1.5", {"02_fine_tune"}),
+    ("study.yaml", "max_minutes: 1.0", "max_minutes: 1.5", {"02_fine_tune"}),
     ("notebooks/04_score.ipynb", "How close does", "How near does", {"04_score"}),
     ("notebooks/04_score.ipynb", '"outputs": []', '"outputs":  []', set()),
     ("mine.jsonl", "\n", "\n\n", {"01_explore_data"}),
     ("lib/flowstudy/systems/prompts/json/v1.md", "\n", "\n\n", {"03_prompt"}),
-    ("lib/flowstudy/systems/prompts/drafted/v2.md", "\n", "\n\n", {"02_fine_tune", "03_prompt"}),
-    ("lib/flowstudy/systems/prompts/pointed/v2.md", "\n", "\n\n", {"03_prompt"}),
+    ("lib/flowstudy/systems/prompts/outline/v1.md", "\n", "\n\n", {"02_fine_tune", "03_prompt"}),
     ("lib/flowstudy/systems/prompts/reasoning/v1.md", "\n", "\n\n", {"03_prompt"}),
     ("lib/flowstudy/analysis/agreement.py", "\n", "\n\n", {"05_tag_errors"}),
     ("lib/flowstudy/analysis/taxonomy.yaml", "\n", "\n\n", {"05_tag_errors"}),
     ("lib/flowstudy/review/report.html.j2", "\n", "\n\n", {"06_decide"}),
     ("lib/flowstudy/systems/llm.py", "\n", "\n\n", {"03_prompt"}),
     ("lib/flowstudy/systems/slm/train.py", "\n", "\n\n", {"02_fine_tune"}),
-    ("lib/flowstudy/corpus/synthesis/write.py", "\n", "\n\n", EVERY),
+    ("lib/flowstudy/flows/outline.py", "\n", "\n\n", EVERY),
     ("lib/flowstudy/compare.py", "\n", "\n\n", set()),
 ]
 
@@ -102,7 +101,7 @@ def test_only_what_changed_runs_again(tmp_path: Path) -> None:
     assert again() == ["04_score"], "its source"
     module.write_text(module.read_text() + "\n")
     assert again() == ["04_score"], "a module that only this notebook imports"
-    settings.write_text(settings.read_text().replace("epochs: 1.0", "epochs: 1.5"))
+    settings.write_text(settings.read_text().replace("max_minutes: 1.0", "max_minutes: 1.5"))
     assert again() == ["02_fine_tune", "03_prompt"], "another model, the same answers"
     settings.write_text(settings.read_text().replace("seed: 7 ", "seed: 8 "))
     assert again() == sorted(EVERY)

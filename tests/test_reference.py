@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from flowstudy.reference import changes, stale, write_reference
+from flowstudy.reference import changes, reference_study, stale, write_reference
 from flowstudy.rendered import LARGEST, clean_html, readable, to_html, write_page
 from flowstudy.run_folder import Run, project_root
-from flowstudy.study import NOTEBOOKS, StudyError, load_study
+from flowstudy.study import NOTEBOOKS, StudyError
 
 ROOT = project_root(Path(__file__).parent)
 RENDERED = ROOT / "notebooks" / "rendered"
@@ -145,7 +145,7 @@ def test_a_page_follows_its_notebook_whatever_the_clock_says(run: Run) -> None:
 
 
 def test_what_is_written_is_fresh_and_every_later_change_is_noticed(run: Run) -> None:
-    root, study = run.root, load_study(run.root / "study.yaml")
+    root, study = run.root, reference_study(run.root, "laptop")
     assert "no reference run" in stale(root)[0]
     write_reference(run, study)
     assert stale(root) == []
@@ -167,7 +167,7 @@ def test_what_is_written_is_fresh_and_every_later_change_is_noticed(run: Run) ->
 
 
 def test_nothing_half_done_becomes_the_reference(run: Run) -> None:
-    study = load_study(run.root / "study.yaml")
+    study = reference_study(run.root, "laptop")
     (run.figures / "scores.png").unlink()
     with pytest.raises(StudyError, match="figures scores: expected a PNG"):
         write_reference(run, study)
@@ -178,7 +178,7 @@ def test_nothing_half_done_becomes_the_reference(run: Run) -> None:
 
 
 def test_a_figure_is_interactive_online_and_a_picture_without(run: Run) -> None:
-    write_reference(run, load_study(run.root / "study.yaml"))
+    write_reference(run, reference_study(run.root, "laptop"))
     page = (run.root / "figures" / "scores.html").read_text()
     assert 'src="scores.png"' in page and "integrity=" in page and "Plotly.newPlot" in page
     assert not (run.root / "figures" / "plotly.min.js").exists()

@@ -29,8 +29,9 @@ def load(tmp_path: Path, raw: dict, **options: str):
 
 def test_profiles_are_deep_overrides() -> None:
     laptop, quick = load_study(ROOT / "study.yaml"), load_study(ROOT / "study.yaml", "quick")
-    assert quick.fine_tune.base == laptop.fine_tune.base and quick.examples.train < laptop.examples.train
-    left_out = {"slm-seed-drafted", "slm-tuned-bare", "slm-tuned-lexical"}
+    assert quick.fine_tune.base == laptop.fine_tune.base and quick.examples.dev < laptop.examples.dev
+    arms = {f"slm-tuned-{arm}" for arm in ("bare", "lexical", "instructed", "shots", "grammar")}
+    left_out = {"slm-untuned", *arms}
     assert set(laptop.systems) - set(quick.systems) == left_out, "null leaves out"
 
 

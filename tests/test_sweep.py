@@ -31,18 +31,27 @@ def swept(**matrix: object) -> Study:
 def test_cells_are_the_product_without_the_excluded_and_with_the_included() -> None:
     study = swept(
         systems=["nearest", "slm-tuned"], seeds=[7, 8], exclude=[{"systems": "nearest", "seeds": [8]}],
-        include=[{"systems": "slm-seed", "shots": [0, 2]}],
+        include=[{"systems": "slm-untuned-shots", "shots": [0, 2]}],
     )  # fmt: skip
     cells = {cell.name: cell.study for cell in expand(study)}
-    assert list(cells) == ["nearest-seed7", "slm-tuned-seed7", "slm-tuned-seed8", "slm-seed-shots0", "slm-seed-shots2"]
+    assert list(cells) == [
+        "nearest-seed7",
+        "slm-tuned-seed7",
+        "slm-tuned-seed8",
+        "slm-untuned-shots-shots0",
+        "slm-untuned-shots-shots2",
+    ]
     assert cells["slm-tuned-seed8"].seed == cells["slm-tuned-seed8"].systems["slm-tuned"].seed == 8
-    assert cells["slm-seed-shots2"].systems["slm-seed"].shots == 2 and cells["slm-seed-shots2"].seed == 7
+    assert (
+        cells["slm-untuned-shots-shots2"].systems["slm-untuned-shots"].shots == 2
+        and cells["slm-untuned-shots-shots2"].seed == 7
+    )
 
 
 def test_values_that_mean_nothing_to_a_system_make_no_second_cell() -> None:
-    cells = expand(swept(systems=["nearest", "slm-seed"], retrievers=["lexical", "oracle"], shots=[0, 1]))
+    cells = expand(swept(systems=["nearest", "slm-untuned-shots"], retrievers=["lexical", "oracle"], shots=[0, 1]))
     assert [cell.name for cell in cells].count("nearest") == 1 and len(cells) == 5
-    assert [cell.name for cell in expand(swept(systems="nearest", models=["slm/seed", "openai/x"]))] == ["nearest"]
+    assert [cell.name for cell in expand(swept(systems="nearest", models=["slm/base", "openai/x"]))] == ["nearest"]
 
 
 def test_every_axis_changes_what_it_names(tmp_path: Path) -> None:
@@ -71,12 +80,12 @@ def test_what_training_does_not_change_is_asked_once(monkeypatch: pytest.MonkeyP
     """Also by cells on other models or training sizes: a hosted model's answer to the same prompt is not paid twice."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
     sweep._not_ready.cache_clear()
-    systems = ["slm-seed", "slm-tuned", "gpt-4o"]
+    systems = ["slm-untuned-shots", "slm-tuned", "gpt-4o"]
     runs = members(expand(swept(systems=systems, retrievers="lexical", shots=[0, 2], training_sizes=[50, 100])))
     borrowed = {name: set(run.borrows.values()) for name, run in runs.items() if run.borrows}
     assert borrowed == {
         f"cells/{system}-lexical-shots0-train100/": {f"cells/{system}-lexical-shots0-train50/"}
-        for system in ("slm-seed", "gpt-4o")
+        for system in ("slm-untuned-shots", "gpt-4o")
     }
     mixed = members(expand(swept(systems=["gpt-4o", "split-llm-slm"])))
     assert mixed["cells/split-llm-slm/"].borrows == {"gpt-4o": "cells/gpt-4o/"}, "another model beside it"
@@ -192,7 +201,7 @@ def test_a_sweep_shares_fails_in_one_cell_and_resumes(tmp_path: Path) -> None:
     """Three cells on one corpus; 03 of one fails: the others finish, the page says why, the same command goes on."""
     project = make_project(tmp_path / "p")
     text = (project / "study.yaml").read_text()
-    text = text.replace("[constant, nearest, slm-seed, slm-tuned]", "[constant, nearest, gpt-4o]")
+    text = text.replace("[constant, nearest, slm-untuned-shots, slm-tuned]", "[constant, nearest, gpt-4o]")
     (project / "study.yaml").write_text(text.replace("seeds: [7, 8, 9]", "seeds: [7]"))
     (project / "behave-03_prompt").write_text("raise 'constant'")
     words = ("sweep", "--profile", "quick", "--cores", "2")

@@ -20,9 +20,9 @@ from flowstudy.analysis.measures import ANSWERED, PRIMARY, title
 from flowstudy.analysis.scores import load_scores
 from flowstudy.analysis.statistics import RESAMPLES, paired_difference
 from flowstudy.corpus import load_corpus
+from flowstudy.corpus.example import JUDGED
 from flowstudy.corpus.splits import source_workflows
 
-_JUDGED: Final = ("test", "ood")
 _SHOWN: Final = 5
 _LONG: Final = 60
 
@@ -74,8 +74,8 @@ def _side(path: Path) -> _Side:
     manifest = _json(path / "manifest.json")
     parameters = manifest.get("parameters", {}).get("resolved", {})
     scores = load_scores(path / "scores.parquet")
-    judged, corpus = scores[scores["split"].isin(_JUDGED)], path / "corpus.jsonl"
-    examples = [e for e in load_corpus(corpus) if e.split in _JUDGED] if corpus.is_file() else []
+    judged, corpus = scores[scores["split"].isin(JUDGED)], path / "corpus.jsonl"
+    examples = [e for e in load_corpus(corpus) if e.split in JUDGED] if corpus.is_file() else []
     texts = {e.id: e.model_dump_json(include={"requirement", "references"}) for e in examples}
     return _Side(path.name, manifest, parameters, judged, texts, source_workflows(examples))
 

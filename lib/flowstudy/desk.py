@@ -23,7 +23,7 @@ from flowstudy.analysis.explained import explain_answer
 from flowstudy.analysis.scores import load_scores
 from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
 from flowstudy.corpus import load_corpus
-from flowstudy.corpus.example import Example
+from flowstudy.corpus.example import JUDGED, Example
 from flowstudy.corpus.prepare import read_catalogues
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.review.coverage import coverage_text, stored_tags
@@ -72,7 +72,7 @@ def open_desk(
     """
     run = open_run(run_dir)
     corpus = load_corpus(run.require(run.corpus, "01_explore_data"))
-    examples = {example.id: example for example in corpus if example.split in ("test", "ood")}
+    examples = {example.id: example for example in corpus if example.split in JUDGED}
     catalogues, scores = read_catalogues(run.catalogues), load_scores(run.require(run.scores, "04_score"))
     predictions = [p for p in read_answers(run.predictions, examples) if p.is_answer]
     known = load_taxonomy(extra=taxonomy or None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from flowstudy.analysis.measures import MEASURES, PRIMARY
+from flowstudy.corpus.example import JUDGED
 from flowstudy.run_folder import Run
 
 
@@ -33,7 +34,7 @@ def leaderboards(home: Run) -> list[Board]:
     if not tables:
         return []
     found = pd.concat(tables, ignore_index=True)
-    found = found[found["split"].isin(["test", "ood"])].sort_values("split", ascending=False, kind="stable")
+    found = found[found["split"].isin(JUDGED)].sort_values("split", key=lambda s: s.map(JUDGED.index), kind="stable")
     return [_board(group, *map(str, key)) for key, group in found.groupby(["corpus", "split"], sort=False)]
 
 

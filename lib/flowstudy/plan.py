@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from flowstudy.corpus.example import Example
+from flowstudy.corpus.example import JUDGED, Example
 from flowstudy.corpus.prepare import prepare
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.sharing import Member
@@ -51,7 +51,8 @@ def price_cell(cell: Member) -> Price:
     others = {*cell.borrows, *not_run(cell.study)}
     asked = [_called(cell.study, spec) for name, spec in cell.study.systems.items() if name not in others]
     limits = json.dumps({**cell.study.examples.model_dump(), "train": 0}, sort_keys=True)
-    return _sum([price_system(_plain(spec), cell.study.corpus, limits) for spec in asked if spec is not None])
+    data = (cell.study.corpus, limits, cell.study.sealed)
+    return _sum([price_system(_plain(spec), *data) for spec in asked if spec is not None])
 
 
 def _called(study: Study, spec: SystemSpec) -> SystemSpec | None:
@@ -70,10 +71,10 @@ def _plain(spec: SystemSpec) -> str:
 
 
 @functools.cache
-def price_system(spec: str, corpus: str, limits: str) -> Price:
+def price_system(spec: str, corpus: str, limits: str, sealed: bool = False) -> Price:
     """What one system (as JSON) would take on a corpus; what runs on this machine costs nothing."""
     system = SystemSpec.model_validate_json(spec)
-    judged, catalogues = _judged(corpus, limits)
+    judged, catalogues = _judged(corpus, limits, sealed)
     if not judged:
         return Price(0, 0.0, 0.0)
     sample = judged[:: max(1, len(judged) // SAMPLE)]
@@ -88,9 +89,9 @@ def price_system(spec: str, corpus: str, limits: str) -> Price:
 
 
 @functools.cache
-def _judged(corpus: str, limits: str) -> tuple[list[Example], Mapping[str, Catalogue]]:
-    prepared = prepare(corpus, json.loads(limits), seed=0)
-    return prepared.split("validation", "test", "ood"), prepared.catalogues
+def _judged(corpus: str, limits: str, sealed: bool) -> tuple[list[Example], Mapping[str, Catalogue]]:
+    prepared = prepare(corpus, json.loads(limits), seed=0, sealed=sealed)
+    return prepared.split("validation", *JUDGED), prepared.catalogues
 
 
 def _sum(prices: Sequence[Price]) -> Price:

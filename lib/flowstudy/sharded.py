@@ -18,7 +18,7 @@ from typing import Any
 from flowstudy.corpus import load_corpus
 from flowstudy.corpus.prepare import read_catalogues
 from flowstudy.run_folder import open_run, write_json
-from flowstudy.systems.slm import SEED_MODEL
+from flowstudy.systems.slm import base_folder
 from flowstudy.systems.slm.data import pairs
 from flowstudy.systems.slm.prepare import prepare
 
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="flowstudy.sharded")
     parser.add_argument("--folder", required=True, help="the run")
-    parser.add_argument("--base", default="seed")
+    parser.add_argument("--base", default="smollm2")
     parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--steps", type=int, default=-1, help="updates; -1 for --epochs")
     parser.add_argument("--rate", type=float, default=1e-5)
@@ -63,7 +63,7 @@ def _trainer(options: argparse.Namespace, found: list[Any], out: Path) -> tuple[
 
     from flowstudy.systems.slm.watch import trainer_class
 
-    cuda, base = torch.cuda.is_available(), str(SEED_MODEL if options.base == "seed" else options.base)
+    cuda, base = torch.cuda.is_available(), str(base_folder(options.base))
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16 if cuda else torch.float32)

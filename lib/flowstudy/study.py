@@ -35,23 +35,25 @@ class _Section(BaseModel):
 
 
 class Examples(_Section):
-    train: int = Field(default=1200, ge=0)
-    test: int | None = None
-    ood: int | None = None
-    validation: int | None = None
+    train: int | None = Field(default=None, ge=0)
+    validation: int | None = Field(default=None, ge=0)
+    dev: int | None = Field(default=None, ge=0)
+    dev_ood: int | None = Field(default=None, ge=0)
+    test: int | None = Field(default=None, ge=0)
+    ood: int | None = Field(default=None, ge=0)
 
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class FineTune(_Section):
-    base: str = "seed"
-    method: str = Field(default="full", pattern="^(full|lora|qlora)$")
+    base: str = "smollm2"
+    method: str = Field(default="lora", pattern="^(full|lora|qlora)$")
     engine: str = Field(default="auto", pattern="^(auto|unsloth|trl)$")
-    epochs: float = Field(default=2.0, gt=0)
-    synthetic: bool = False
-    learning_rate: float | None = None
-    max_minutes: float = Field(default=5.0, gt=0)
+    adapter: str = Field(default="auto", pattern="^(auto|train)$")
+    epochs: float = Field(default=3.0, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+    max_minutes: float = Field(default=90.0, gt=0)
     gpus: int = Field(default=0, ge=0)
     variants: dict[ModelName, Variant] = Field(default_factory=dict)
 
@@ -89,6 +91,7 @@ class Study(_Section):
     """A study with its profile applied; `systems` are complete specifications."""
 
     corpus: str = "shipped"
+    sealed: bool = False
     seed: int = 7
     examples: Examples = Field(default_factory=Examples)
     fine_tune: FineTune = Field(default_factory=FineTune)
@@ -120,7 +123,12 @@ class Study(_Section):
         }
         systems = [spec.model_dump(mode="json") for spec in self.systems.values()]
         return {
-            "01_explore_data": {**corpus, "corpus": self.corpus, "examples": self.examples.model_dump()},
+            "01_explore_data": {
+                **corpus,
+                "corpus": self.corpus,
+                "examples": self.examples.model_dump(),
+                "sealed": self.sealed,
+            },
             "02_fine_tune": {**corpus, **training},
             "03_prompt": {**corpus, **self.prompting.model_dump(), **suggested, "systems": systems},
             "04_score": dict(tables),
@@ -259,7 +267,7 @@ def hash_corpus(corpus: str) -> str:
 def _prompts_of(notebook: str, parameters: dict[str, Any]) -> list[str]:
     """Names of the prompt files that a notebook fills in."""
     if notebook == "02_fine_tune":
-        return sorted({options.get("prompt", "pointed") for options in parameters.get("models", {}).values()})
+        return sorted({options.get("prompt", "outline") for options in parameters.get("models", {}).values()})
     return sorted({spec["prompt"] for spec in parameters.get("systems", []) if spec["model"] not in BASELINES})
 
 

@@ -20,6 +20,7 @@ from flowstudy.matrix import AXES, Matrix, Values
 from flowstudy.sharing import Member
 from flowstudy.study import NOTEBOOKS, Study, StudyError, choose_systems, with_parts
 from flowstudy.systems.baselines import BASELINES
+from flowstudy.systems.capabilities import UNTUNED
 from flowstudy.systems.mixed import parts_of
 from flowstudy.systems.readiness import readiness
 from flowstudy.systems.records import SystemSpec
@@ -94,7 +95,7 @@ def _made_from(parameters: dict[str, dict[str, Any]], spec: SystemSpec) -> Any:
     """What the answers of a system depend on besides its specification: a trained model, the training examples, or
     the judged examples alone."""
     data = parameters["01_explore_data"]
-    if spec.model.startswith(PREFIX) and spec.model != f"{PREFIX}seed":
+    if spec.model.startswith(PREFIX) and spec.model != UNTUNED:
         return [data, parameters["02_fine_tune"]]
     if spec.shots or spec.retriever == "trained":
         return data

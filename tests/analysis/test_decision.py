@@ -8,7 +8,7 @@ from flowstudy.analysis.decision import decide, system_kinds
 from flowstudy.analysis.economics import Assumptions, break_even, economics_table, request_costs
 from flowstudy.systems.records import SystemSpec
 
-KINDS = {"tuned": "tuned", "llm": "prompted", "mix": "hybrid", "seed": "seed", "nearest": "baseline"}
+KINDS = {"tuned": "tuned", "llm": "prompted", "mix": "hybrid", "base": "untuned", "nearest": "baseline"}
 CHEAP = Assumptions(host_usd_per_hour=3.6, utilisation=0.5, labelled_examples=100, label_usd_per_example=3)
 
 
@@ -47,8 +47,8 @@ def test_unpriced_is_named_and_never_zero(scores_of):
         ({"tuned": 0.6, "llm": 0.8}, "prompt"),
         ({"tuned": 0.6, "llm": 0.6, "mix": 0.8}, "hybrid"),
         ({"tuned": 0.8, "llm": 0.6, "mix": 0.805}, "fine-tune"),
-        ({"tuned": 0.7, "seed": 0.5, "nearest": 0.4}, "cannot tell yet"),
-        ({"llm": 0.7, "seed": 0.5}, "cannot tell yet"),
+        ({"tuned": 0.7, "base": 0.5, "nearest": 0.4}, "cannot tell yet"),
+        ({"llm": 0.7, "base": 0.5}, "cannot tell yet"),
         ({"tuned": 0.7}, "cannot tell yet"),
     ],
 )
@@ -72,13 +72,13 @@ def test_too_close_says_how_many_more_examples(scores_of):
 
 
 def test_words_are_the_same_every_time_and_name_what_was_not_run(scores_of):
-    scores = scores_of({"tuned": 0.7, "seed": 0.5, "nearest": 0.4})
+    scores = scores_of({"tuned": 0.7, "base": 0.5, "nearest": 0.4})
     absent = {"gpt-4o": "OPENAI_API_KEY is not set"}
     first = decide(scores, KINDS, not_run=absent, seed=4)
     assert first == decide(scores.sample(frac=1, random_state=2), KINDS, not_run=absent, seed=4)
     assert "gpt-4o: OPENAI_API_KEY is not set" in first.text()
     assert "No large model answered" in first.doubts[0]
-    assert first.reasons[0].startswith("tuned is ahead of seed")
+    assert first.reasons[0].startswith("tuned is ahead of base (the same base model before fine-tuning): ")
     assert len(first.reasons) <= 3 and len(first.doubts) <= 3
 
 
@@ -93,8 +93,8 @@ def test_few_examples_and_one_domain_are_doubts(scores_of):
 
 def test_kinds_come_from_the_systems():
     specs = [
-        SystemSpec(name="a", model="slm/seed"), SystemSpec(name="b", model="slm/tuned"),
+        SystemSpec(name="a", model="slm/base"), SystemSpec(name="b", model="slm/tuned"),
         SystemSpec(name="c", model="openai/gpt-4o"), SystemSpec(name="d", model="nearest"),
         SystemSpec(name="hybrid-cascade", model="slm/tuned"),
     ]  # fmt: skip
-    assert list(system_kinds(specs).values()) == ["seed", "tuned", "prompted", "baseline", "hybrid"]
+    assert list(system_kinds(specs).values()) == ["untuned", "tuned", "prompted", "baseline", "hybrid"]

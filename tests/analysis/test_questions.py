@@ -25,7 +25,7 @@ SPECS = [
     SystemSpec(name="llm-steps", model="openai/x", strategy="decomposed"),
     SystemSpec(name="other", model="openai/x", shots=0, retriever="none"),
 ]  # fmt: skip
-KINDS = {"t": "tuned", "llm": "prompted", "seed": "seed"}
+KINDS = {"t": "tuned", "llm": "prompted", "base": "untuned"}
 
 
 @pytest.fixture
@@ -45,12 +45,11 @@ def test_arms_differ_in_one_setting_only():
     assert side_arms(SPECS) == {"t-none", "t-oracle"}
 
 
-def test_one_answer_stands_aside_for_several_of_the_same_system():
-    """Several need a temperature, one does not: that is no second setting."""
-    many = SystemSpec(name="many", model="slm/tuned", retriever="trained", candidates=8, temperature=0.7)
-    assert arms([*SPECS, many], "candidates") == [{"1": "t", "8": "many"}]
-    assert side_arms([*SPECS[:1], many]) == {"t"}
-    assert arms([*SPECS, many], "retriever") == arms(SPECS, "retriever")
+@pytest.mark.parametrize(("field", "value"), [("shots", 0), ("prompt", "outline"), ("decoding", "grammar")])
+def test_arms_of_prompt_shots_and_decoding_stand_aside_for_the_first_that_is_named(field, value):
+    other = SPECS[0].model_copy(update={"name": "other", field: value})
+    assert arms([*SPECS, other], field) == [{str(getattr(SPECS[0], field)): "t", str(value): "other"}]
+    assert side_arms([SPECS[0], other]) == {"other"}
 
 
 def test_a_perfect_retriever_gives_what_it_gives(scores_of):
@@ -110,10 +109,10 @@ def test_nobody_to_compare_gives_empty_tables_and_words(scores_of, examples):
 
 
 def test_the_untuned_model_stands_in_and_is_said_to(scores_of, examples):
-    scores = scores_of({"t": 0.7, "seed": 0.5})
-    assert contenders(scores, KINDS) == ("t", "seed")
-    assert contenders(scores_of({"t": 0.7, "seed": 0.9, "llm": 0.2}), KINDS) == ("t", "llm")
-    lead = lead_by_slice(scores, examples, "t", "seed", resamples=199)
+    scores = scores_of({"t": 0.7, "base": 0.5})
+    assert contenders(scores, KINDS) == ("t", "base")
+    assert contenders(scores_of({"t": 0.7, "base": 0.9, "llm": 0.2}), KINDS) == ("t", "llm")
+    lead = lead_by_slice(scores, examples, "t", "base", resamples=199)
     beside = beside_published(lead, arm_table(scores, SPECS, "retriever"), KINDS).set_index("finding")
     assert "standing in for a large model" in beside.loc["tuned over prompted", "ours"]
     assert beside.loc["tuned over prompted", "published"] == "about +10 %"

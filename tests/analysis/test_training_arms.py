@@ -15,7 +15,7 @@ from flowstudy.analysis.training_arms import (
 )
 from flowstudy.systems.records import SystemSpec
 
-USUAL = {"train": None, "without": "", "retriever": "trained", "strategy": "whole", "prompt": "pointed", "seed": 7}
+USUAL = {"train": None, "without": "", "retriever": "trained", "strategy": "whole", "prompt": "outline", "seed": 7}
 OWN = {
     "tuned": {"training_examples": 1200},
     "some": {"train": 200, "training_examples": 200},
@@ -28,12 +28,12 @@ OWN = {
     "again": {"seed": 8, "training_examples": 1200},
 }
 MODELS = {name: {**USUAL, **own} for name, own in OWN.items()}
-LIKE = {"prompt": "pointed", "shots": 0, "retriever": "trained"}
-SEED = SystemSpec(name="slm-seed", model="slm/seed", prompt="pointed", retriever="trained")
-SPECS = [SEED, *(SystemSpec(name=f"slm-{name}", model=f"slm/{name}", **LIKE) for name in OWN if name != "staged"),
+LIKE = {"prompt": "outline", "shots": 0, "retriever": "trained"}
+UNTUNED = SystemSpec(name="slm-untuned", model="slm/base", prompt="outline", retriever="trained")
+SPECS = [UNTUNED, *(SystemSpec(name=f"slm-{name}", model=f"slm/{name}", **LIKE) for name in OWN if name != "staged"),
          SystemSpec(name="slm-staged", model="slm/staged", strategy="decomposed", **LIKE),
          SystemSpec(name="nearest", model="nearest", retriever="none")]  # fmt: skip
-MEANS = {"slm-seed": 0.2, "slm-few": 0.3, "slm-few-8": 0.34, "slm-some": 0.4, "slm-tuned": 0.5, "slm-greedy": 0.5,
+MEANS = {"slm-untuned": 0.2, "slm-few": 0.3, "slm-few-8": 0.34, "slm-some": 0.4, "slm-tuned": 0.5, "slm-greedy": 0.5,
          "slm-unlabelled": 0.45, "slm-blind": 0.3, "slm-staged": 0.6, "slm-again": 0.53}  # fmt: skip
 
 
@@ -44,16 +44,16 @@ def found():
 
 def test_a_training_is_told_by_what_differs_from_the_tuned_model(found):
     assert {one.system: one.differs for one in found} == {
-        "slm-tuned": "", "slm-seed": "", "slm-few": "50 examples", "slm-few-8": "50 examples, seed 8",
+        "slm-tuned": "", "slm-untuned": "", "slm-few": "50 examples", "slm-few-8": "50 examples, seed 8",
         "slm-some": "200 examples", "slm-greedy": "1,200 examples (5,000 asked for)",
         "slm-unlabelled": "no implicit step in training", "slm-blind": "trained without suggestions",
         "slm-staged": "outline, then inputs", "slm-again": "seed 8",
     }  # fmt: skip
-    assert [one.system for one in found][:2] == ["slm-tuned", "slm-seed"] and found[-1].system == "slm-again"
+    assert [one.system for one in found][:2] == ["slm-tuned", "slm-untuned"] and found[-1].system == "slm-again"
 
 
 def test_asked_in_another_way_is_a_difference_and_leaves_the_curve(found, scores_of):
-    other = SystemSpec(name="slm-few-bare", model="slm/few", prompt="pointed", shots=2, retriever="none")
+    other = SystemSpec(name="slm-few-bare", model="slm/few", prompt="outline", shots=2, retriever="none")
     (one,) = [t for t in trainings([*SPECS, other], MODELS) if t.system == "slm-few-bare"]
     assert one.differs == "50 examples, asked with retriever none, asked with shots 2"
     curve = learning_curve(scores_of({**MEANS, "slm-few-bare": 0.9}, noise=0), [*found, one], resamples=99)
@@ -86,7 +86,7 @@ def test_intervals_widen_when_examples_share_a_source(found, scores_of):
 
 def test_effects_are_paired_with_the_tuned_model_and_corrected_together(found, scores_of):
     effects = training_effects(scores_of(MEANS, noise=1e-6), found, resamples=199).set_index("system")
-    known = {name: MEANS[name] - 0.5 for name in MEANS if name not in ("slm-tuned", "slm-seed")}
+    known = {name: MEANS[name] - 0.5 for name in MEANS if name not in ("slm-tuned", "slm-untuned")}
     assert effects["difference"].to_dict() == pytest.approx(known, abs=1e-5) and set(effects["other"]) == {"slm-tuned"}
     assert effects.loc["slm-staged", "training_ended"] == "time limit after 3 of 9 steps"
     assert list(effects.index)[:4] == ["slm-few", "slm-few-8", "slm-some", "slm-greedy"]

@@ -32,21 +32,21 @@ from tests.tiny_study import ROOT, command, environment, flowstudy, make_project
 
 #: Models, strategies, retrievers, shots and seeds of a thousand cells, half of them priced.
 THOUSAND = {
-    "models": ["slm/seed", "openai/gpt-4o"],
+    "models": ["slm/base", "openai/gpt-4o"],
     "strategies": ["whole", "decomposed"],
     "retrievers": ["lexical", "oracle"],
     "shots": [0, 1, 2, 3, 4],
     "seeds": list(range(25)),
 }
 TWELVE = {
-    "systems": "slm-seed",
+    "systems": "slm-untuned-shots",
     "strategies": ["whole", "decomposed"],
     "retrievers": ["none", "lexical"],
     "shots": [0, 1, 2],
 }
 #: A study of the real notebooks that takes seconds per cell.
 SMALL = {
-    "examples": {"train": 60, "test": 6, "ood": 3, "validation": 3},
+    "examples": {"train": 60, "dev": 6, "dev_ood": 3, "validation": 3},
     "fine_tune": {"epochs": 1.0, "max_minutes": 0.1},
     "statistics": {"resamples": 99},
 }

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=1500, help="a third of them is for validation")
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
-    names = [("slm-tuned", "slm/tuned"), ("slm-seed", "slm/seed"), ("nearest", "nearest"),
+    names = [("slm-tuned", "slm/tuned"), ("slm-untuned-shots", "slm/base"), ("nearest", "nearest"),
              *((f"llm-{n}", f"openai/llm-{n}") for n in range(6))]  # fmt: skip
     specs = [SystemSpec(name=name, model=model) for name, model in names]
     specs.append(SystemSpec(name="hybrid", model="hybrid/cascade/slm-tuned+llm-0"))

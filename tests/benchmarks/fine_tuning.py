@@ -18,8 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from flowstudy.corpus.environments import shipped_catalogue
-from flowstudy.corpus.synthesis import generate
+from flowstudy.corpus import shipped_corpus
 from flowstudy.systems.slm.engines import Engine, Method
 from flowstudy.systems.slm.recipe import Asking, Recipe
 
@@ -29,14 +28,13 @@ PACKAGES = ("torch", "transformers", "trl", "peft", "unsloth")
 
 
 def make_base(shape: str, folder: Path) -> None:
-    """A model folder with random weights and the seed model's tokenizer."""
+    """A model folder with random weights and the tokenizer of the default base."""
     import torch
-    from transformers import MistralConfig, MistralForCausalLM
+    from transformers import AutoTokenizer, MistralConfig, MistralForCausalLM
 
-    from flowstudy.systems.slm import SEED_MODEL
-    from flowstudy.systems.slm.tokenizer import load_tokenizer
+    from flowstudy.systems.slm import base_folder
 
-    tokenizer = load_tokenizer(SEED_MODEL)
+    tokenizer = AutoTokenizer.from_pretrained(base_folder("smollm2"))
     hidden, layers, heads, shared, inner, size, vocabulary = SHAPES[shape]
     config = MistralConfig(
         hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=shared,
@@ -54,10 +52,10 @@ def one(engine: Engine, method: Method, base: str, steps: int) -> dict[str, Any]
     """Train for `steps` updates; tokens per second and peak memory."""
     from flowstudy.systems.slm.train import fine_tune
 
-    examples = list(generate(shipped_catalogue("hr"), 64, seed=0))
+    examples = [e for e in shipped_corpus() if e.domain == "hr" and e.split == "train"][:64]
     with tempfile.TemporaryDirectory() as out:
         recipe = Recipe(method, engine, steps=steps, batch=4, evaluations=1, reloads=0, max_minutes=60)
-        report = fine_tune(base, examples, (), out, recipe, Asking(prompt="json"))
+        report = fine_tune(base, examples, (), out, recipe, Asking(prompt="outline"))
     return {"tokens_per_s": report.tokens_per_s, "peak_memory_gb": report.peak_memory_gb, "last_loss": report.last_loss}
 
 

@@ -49,7 +49,7 @@ def test_a_sweep_through_slurm_survives_a_killed_job_and_resumes(tmp_path: Path,
     settings["set-resources"]["02_fine_tune"]["mem_mb"] = 300
     (profile / "config.yaml").write_text(yaml.safe_dump(settings))
     study = (project / "study.yaml").read_text()
-    study = study.replace("systems: [constant, nearest, slm-seed, slm-tuned]", "systems: [constant, nearest]")
+    study = study.replace("systems: [constant, nearest, slm-untuned-shots, slm-tuned]", "systems: [constant, nearest]")
     (project / "study.yaml").write_text(study.replace("seeds: [7, 8, 9]", "seeds: [7]"))
 
     behave = project / "behave-04_score"

@@ -30,7 +30,7 @@ def test_five_domains_to_train_on_and_ten_unseen():
     counts = {d: sum(e.domain == d for e in shipped_corpus()) for d in domains}
     assert all(counts[d] >= 15 for d in domains[5:])
     splits = [e.split for e in shipped_corpus()]
-    assert splits.count("test") >= 150 <= splits.count("ood") and splits.count("validation") >= 60
+    assert splits.count("dev") >= 150 <= splits.count("dev_ood") and splits.count("validation") >= 60
     trained = Counter(e.domain for e in shipped_corpus() if e.split == "train")
     assert set(trained) == set(TRAINING_DOMAINS) and min(trained.values()) >= 0.9 * max(trained.values())
     assert sum(len(e.references) > 1 for e in shipped_corpus()) >= 40

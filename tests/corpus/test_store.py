@@ -55,7 +55,7 @@ BROKEN = [
     ({**GOOD, "schema": "flowstudy/corpus/99"}, "schema 'flowstudy/corpus/1'", "flowstudy/corpus/99"),
     ({**GOOD, "id": ""}, "`id` as non-empty text", "''"),
     ({**GOOD, "requirement": None}, "`requirement`", "None"),
-    ({**GOOD, "split": "dev"}, "`split`", "'dev'"),
+    ({**GOOD, "split": "devel"}, "`split`", "'devel'"),
     ({**GOOD, "colour": "red"}, "`colour`", "red"),
     ({**GOOD, "references": []}, "either `flow` or `references`", "both"),
     ({"id": "a", "requirement": "b"}, "either `flow` or `references`", "neither"),

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from flowstudy.corpus import TRAINING_DOMAINS, shipped_catalogue, shipped_corpus, shipped_domains
+from flowstudy.corpus.example import UNSEEN
 from flowstudy.corpus.features import SIZES
 from flowstudy.corpus.references import reference_faults, underived_values
 from flowstudy.corpus.written import read_written
@@ -72,7 +73,7 @@ def test_examples_are_unique_and_in_the_right_split():
     assert len({e.id for e in EXAMPLES}) == len(EXAMPLES)
     for example in EXAMPLES:
         unseen = example.domain not in TRAINING_DOMAINS
-        assert (example.split == "ood") == unseen, example.id
+        assert (example.split in UNSEEN) == unseen, example.id
         assert example.source == "written" and example.licence, example.id
 
 
@@ -109,15 +110,15 @@ def test_environments_have_the_promised_size(domain):
 
 def test_the_examples_answer_what_the_study_asks():
     """Enough examples of each split, size, construct and label; few enough without a second opinion."""
-    by_split = {s: [e for e in EXAMPLES if e.split == s] for s in ("validation", "test", "ood")}
-    assert len(by_split["validation"]) >= 60 and len(by_split["test"]) >= 150
+    by_split = {s: [e for e in EXAMPLES if e.split == s] for s in ("validation", "dev", "dev_ood")}
+    assert len(by_split["validation"]) >= 60 and len(by_split["dev"]) >= 150
     assert all(
-        sum(e.domain == d for e in by_split["ood"]) >= 15 for d in set(shipped_domains()) - set(TRAINING_DOMAINS)
+        sum(e.domain == d for e in by_split["dev_ood"]) >= 15 for d in set(shipped_domains()) - set(TRAINING_DOMAINS)
     )
     judged = [e for some in by_split.values() for e in some]
     sizes = {e.flow.steps for e in judged}
     assert min(sizes) == 1 and max(sizes) >= 60 and {e.features["size"] for e in judged} == {*SIZES.values(), "31+"}
-    for split in ("test", "ood"):
+    for split in ("dev", "dev_ood"):
         logic = {c.definition for e in by_split[split] for c in e.flow.components if c.is_logic}
         assert logic >= FLOW_LOGIC - {"BLOCK"}, FLOW_LOGIC - logic
         assert sum(bool(re.search(r"#\w", e.requirement)) for e in by_split[split]) >= 8

@@ -22,12 +22,12 @@ from flowstudy.review.report import Missing, Picture, Section, Table, write_repo
 from flowstudy.review.theme import PALETTE, system_colours
 
 XSS = "</script><img src=x onerror=alert(1)>"
-MEANS = {"slm-tuned": 0.7, "slm-seed": 0.5, XSS: 0.6}
+MEANS = {"slm-tuned": 0.7, "slm-untuned": 0.5, XSS: 0.6}
 
 
 @pytest.fixture(scope="module")
 def scores():
-    return make_scores(MEANS, n=60, costs={XSS: 0.01}, seconds={"slm-tuned": 1.0, "slm-seed": 1.2})
+    return make_scores(MEANS, n=60, costs={XSS: 0.01}, seconds={"slm-tuned": 1.0, "slm-untuned": 1.2})
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def all_figures(scores):
     examples = pd.DataFrame({"example": sorted(set(scores["example"])), "steps": np.arange(60) % 20 + 1})
     summary, pairs, sizes = summarise(scores, by=["split"]), compare(scores), by_size(scores, examples)
     money = economics_table(scores, Assumptions())
-    rates = pd.DataFrame({"system": ["slm-seed"], "category": ["x"], "title": [XSS], "rate": [0.2], "low": [0.1],
+    rates = pd.DataFrame({"system": ["slm-untuned"], "category": ["x"], "title": [XSS], "rate": [0.2], "low": [0.1],
                           "high": [0.3]})  # fmt: skip
     return {
         "scores": (figures.scores(summary), summary), "differences": (figures.differences(pairs), pairs),
@@ -113,7 +113,7 @@ def test_saved_without_chrome_says_so_and_goes_on(scores, tmp_path, no_chrome):
 
 
 def test_report_without_chrome_is_interactive_offline_and_escaped(scores, tmp_path, no_chrome):
-    decision = decide(scores, {"slm-tuned": "tuned", "slm-seed": "seed", XSS: "prompted"}, not_run={XSS: XSS})
+    decision = decide(scores, {"slm-tuned": "tuned", "slm-untuned": "untuned", XSS: "prompted"}, not_run={XSS: XSS})
     path = write_report(tmp_path / "report.html", decision, sections(scores), limits=XSS, provenance={XSS: [XSS]})
     text = path.read_text()
     assert path.stat().st_size < 6_000_000

@@ -8,7 +8,7 @@ import pytest
 
 from flowstudy.systems.background import wait_for
 from flowstudy.systems.calls import Request
-from flowstudy.systems.llm import Client
+from flowstudy.systems.llm import Client, recorded
 from flowstudy.systems.schemas import response_format
 
 MODELS = {
@@ -43,3 +43,10 @@ def test_the_wire_carries_what_is_recorded_as_sent(server, model, form):
     kind = sent.get("response_format", {}).get("type")
     assert (kind == "json_schema") == ("zebra" in body)
     assert (kind == "json_object") == (("json_object" in body or "application/json" in body) and "zebra" not in body)
+
+
+@pytest.mark.parametrize("form", [FORMS["json_schema"], {"type": "grammar", "value": "start: flow"}])
+def test_a_schema_or_grammar_is_recorded_by_its_hash(form):
+    kept = recorded({"seed": 7, "response_format": form})
+    assert kept["seed"] == 7 and kept["response_format"].keys() == {"type", "sha256"}
+    assert kept["response_format"]["type"] == form["type"]

@@ -189,7 +189,7 @@ def test_a_hybrid_is_ready_when_both_parts_are():
     models = {"mix": "hybrid/cascade/nearest+constant", "nearest": "nearest", "constant": "constant",
               "far": "hybrid/cascade/nearest+gone", "cold": "hybrid/cascade/slm+nearest",
               "slm": "slm/none"}  # fmt: skip
-    specs = [SystemSpec(name=name, model=model, prompt="pointed") for name, model in models.items()]
+    specs = [SystemSpec(name=name, model=model) for name, model in models.items()]
     table = roster(specs).set_index("system")
     assert table["ready"].to_dict() == {"mix": True, "nearest": True, "constant": True, "far": False, "cold": False,
                                         "slm": False}  # fmt: skip

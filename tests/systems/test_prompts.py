@@ -7,7 +7,9 @@ import pytest
 
 from flowstudy.corpus import shipped_corpus
 from flowstudy.corpus.environments import shipped_catalogue
+from flowstudy.flows.outline import to_outline
 from flowstudy.systems import SystemSpec, prompts, retrieve, schemas
+from flowstudy.systems.predict import shown_to
 from flowstudy.systems.prompts import PromptError, Shot, load_prompt, render
 from flowstudy.systems.prompts.offering import step_definition
 from flowstudy.systems.readers import read_flow, read_inputs
@@ -20,7 +22,7 @@ def task(example, catalogue, suggestions, **more) -> Task:
     return Task(SPEC, example.id, example.requirement, suggestions, [], catalogue, **more)
 
 
-@pytest.mark.parametrize("family", ["json", "reasoning", "pointed"])
+@pytest.mark.parametrize("family", ["json", "reasoning", "outline"])
 def test_every_family_renders_its_stages(family, examples, train, catalogue, flow):
     suggestions = retrieve("lexical", examples[0], catalogue, k=3)
     shots = [Shot(train[0], suggestions)]
@@ -31,7 +33,7 @@ def test_every_family_renders_its_stages(family, examples, train, catalogue, flo
         )  # fmt: skip
         text = "\n".join(message["content"] for message in made.messages)
         assert made.prompt.startswith(f"{family}/v") and len(made.prompt_hash) == 64 and "{%" not in text
-        if family != "pointed" and stage in ("whole", "outline"):
+        if stage in ("whole", "outline"):
             assert "page_rota" in text and train[0].requirement in text and examples[0].requirement in text
 
 
@@ -56,8 +58,21 @@ def test_prompt_files_of_ones_own(tmp_path, catalogue):
     for name in ("nope", "json/v99", "../json", "missing.md"):
         with pytest.raises(PromptError):
             load_prompt(name)
+    path.write_text("---\nreads: outline\n---\n## whole / user\nDo: {{ requirement }}\n")
     with pytest.raises(PromptError, match="stage 'repair'"):
-        render(SPEC.model_copy(update={"prompt": "pointed"}), "repair", "x", [], catalogue)
+        render(spec, "repair", "x", [], catalogue)
+
+
+def test_shots_carry_their_own_suggestions_where_an_outline_is_asked_for(tmp_path, examples, train, catalogue):
+    for reads in ("json", "outline"):
+        path = tmp_path / f"{reads}.md"
+        body = "{% for shot in shots %}{{ shot.offers.actions | join(';') }}|{{ shot.answer }}{% endfor %}"
+        path.write_text(f"---\nreads: {reads}\n---\n## whole / user\n{body}\n")
+        spec = SPEC.model_copy(update={"prompt": str(path), "shots": 1, "retriever": "oracle"})
+        (shot,) = shots = shown_to(spec, examples[0], train, {"office": catalogue})
+        assert bool(shot.suggestions) == (reads == "outline")
+        said = render(spec, "whole", "x", [], catalogue, shots).messages[0]["content"]
+        assert (to_outline(shot.example.flow) in said) == ("x_acme.page_rota(" in said) == (reads == "outline")
 
 
 def test_the_schema_takes_offered_steps_only(examples, catalogue, flow):
@@ -112,16 +127,12 @@ def test_inputs_are_read_from_what_models_write(examples, catalogue, flow):
         assert read_inputs(text, "json", step, one) is None
 
 
-def test_a_pointed_answer_is_resolved_and_a_bad_pointer_is_invalid(examples, catalogue, flow):
-    from flowstudy.systems import pointers
-
-    suggestions = retrieve("oracle", examples[0], catalogue, k=3)
-    one = task(examples[0], catalogue, suggestions)
-    text = pointers.point(flow, suggestions, examples[0].requirement, catalogue)
-    assert read_flow(text, "pointed", one).flow == flow
-    bad = read_flow("<w0><w1> <s99>", "pointed", one)
+def test_an_empty_answer_is_invalid_and_an_outline_is_read(examples, catalogue, flow):
+    one = task(examples[0], catalogue, [])
+    assert read_flow(to_outline(flow), "outline", one).flow == flow
+    bad = read_flow(" \n", "outline", one)
     assert bad.status == "invalid_output" and bad.error
 
 
 def test_all_prompt_files_are_packaged():
-    assert {path.parent.name for path in prompts.HERE.glob("*/v*.md")} >= {"json", "reasoning", "pointed"}
+    assert {path.parent.name for path in prompts.HERE.glob("*/v*.md")} >= {"json", "reasoning", "outline"}

@@ -263,7 +263,7 @@ def test_readiness_gives_the_reason_and_one_line(spec, server, monkeypatch):
     for change in ({"model": "gpt-9"}, {"model": "slm/none"}, {"model": "hosted_vllm/x"}, {"prompt": "nope"},
                    {"api_base": "http://127.0.0.1:9/v1"}, {"api_base": "http://127.0.0.1:99999/v1"},
                    {"api_base": "http://[::1/v1"}, {"api_base": "127.0.0.1/v1"}, {"api_base": "http://me:pw@host/v1"},
-                   {"prompt": "pointed", "strategy": "decomposed"}):  # fmt: skip
+                   {"decoding": "grammar"}, {"model": "slm/x", "decoding": "grammar"}):  # fmt: skip
         answer = readiness(bare.model_copy(update=change))
         assert not answer.ready and answer.reason and "\n" not in answer.fix and "me:pw" not in str(answer)
 

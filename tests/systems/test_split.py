@@ -13,7 +13,7 @@ from flowstudy.systems.roster import roster
 from flowstudy.systems.split import fill, lend, run_split
 
 SPLIT = SystemSpec(name="split", model="hybrid/split/small+large")
-SMALL = SystemSpec(name="small", model="slm/tuned", prompt="pointed")
+SMALL = SystemSpec(name="small", model="slm/tuned", prompt="outline")
 
 
 def outlined(examples, **about):

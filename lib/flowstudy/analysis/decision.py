@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
@@ -27,9 +27,11 @@ from flowstudy.analysis.comparison import Sources, clusters_of, compare, status_
 from flowstudy.analysis.economics import Assumptions, request_costs
 from flowstudy.analysis.measures import PRIMARY, title
 from flowstudy.analysis.statistics import FEW, RESAMPLES, examples_needed
+from flowstudy.corpus.example import UNSEEN
+from flowstudy.systems.capabilities import UNTUNED
 from flowstudy.systems.records import SystemSpec
 
-Kind = Literal["tuned", "prompted", "seed", "hybrid", "baseline"]
+Kind = Literal["tuned", "prompted", "untuned", "hybrid", "baseline"]
 Answer = Literal["fine-tune", "prompt", "hybrid", "cannot tell yet"]
 MARGIN: Final = 0.02
 _MONTHS: Final = 12
@@ -57,8 +59,9 @@ class Decision(BaseModel):
 
 
 def system_kinds(specs: Iterable[SystemSpec]) -> dict[str, Kind]:
-    """What each system is in this question: `slm/seed` is the small model prompted, other `slm/` models are tuned,
-    a name or model that begins with `hybrid` is one, `nearest` and `constant` are baselines, all else is prompted."""
+    """What each system is in this question: `slm/base` is the same base model before fine-tuning, other `slm/` models
+    are tuned, a name or model that begins with `hybrid` is one, `nearest` and `constant` are baselines, all else is
+    prompted."""
     return {spec.name: _kind(spec) for spec in specs}
 
 
@@ -68,7 +71,7 @@ def _kind(spec: SystemSpec) -> Kind:
     if spec.name.startswith("hybrid") or spec.model.startswith("hybrid"):
         return "hybrid"
     if spec.model.startswith("slm/"):
-        return "seed" if spec.model == "slm/seed" else "tuned"
+        return "untuned" if spec.model == UNTUNED else "tuned"
     return "prompted"
 
 
@@ -99,7 +102,7 @@ class _Case:
         self.margin, self.measure, self.sources = margin, measure, sources
         self.not_run = [f"{system}: {reason}" for system, reason in sorted(not_run.items())]
         self.table = wide(scores, measure)
-        self.best = {kind: self._best(kind) for kind in ("tuned", "prompted", "seed", "hybrid", "baseline")}
+        self.best = {kind: self._best(kind) for kind in ("tuned", "prompted", "untuned", "hybrid", "baseline")}
         leaders = scores[scores["system"].isin(list(filter(None, self.best.values())))]
         self.pairs = compare(leaders, measure, sources=sources, seed=seed, resamples=resamples)
 
@@ -184,15 +187,16 @@ class _Case:
 
     def _reasons(self, answer: Answer) -> list[str]:
         """What was found, the comparison behind the answer first."""
-        tuned, prompted, seed = self.best["tuned"], self.best["prompted"], self.best["seed"]
+        tuned, prompted, untuned = self.best["tuned"], self.best["prompted"], self.best["untuned"]
         hybrid, baseline = self.best["hybrid"], self.best["baseline"]
-        wanted = [(tuned, prompted), (tuned, seed), (hybrid, tuned), (prompted, seed)]
-        wanted += [(tuned, baseline), (seed, baseline)]
+        wanted = [(tuned, prompted), (tuned, untuned), (hybrid, tuned), (prompted, untuned)]
+        wanted += [(tuned, baseline), (untuned, baseline)]
         if answer == "hybrid":
             wanted = [(hybrid, tuned), (hybrid, prompted), *wanted]
         pairs = dict.fromkeys((a, b) for a, b in wanted if a and b)
         rows = [self._versus(a, b) for a, b in pairs]
-        return [_finding(row, title(self.measure)) for row in rows if row["n"]]
+        words = {name: f"{name} (the same base model before fine-tuning)" for name in (untuned,) if tuned}
+        return [_finding(row, title(self.measure), words) for row in rows if row["n"]]
 
     def _doubts(self) -> list[str]:
         """What could overturn the answer, the largest first."""
@@ -214,8 +218,7 @@ class _Case:
         detectable = self.pairs["detectable"].max()
         if n and detectable > self.margin:
             doubts.append(f"With {n} examples only differences above {detectable:.3f} are found reliably.")
-        splits = set(self.scores["split"].unique())
-        if "ood" not in splits:
+        if UNSEEN.isdisjoint(self.scores["split"].unique()):
             doubts.append("No domain outside training was tried: how the answer carries over is unknown.")
         domains = self.scores["domain"].nunique()
         if domains < 3:
@@ -223,11 +226,12 @@ class _Case:
         return doubts
 
 
-def _finding(row: Mapping[str, float], name: str) -> str:
+def _finding(row: Mapping[str, float], name: str, words: Mapping[Any, str]) -> str:
     verdict = "ahead of" if row["low"] > 0 else "behind" if row["high"] < 0 else "not clearly apart from"
     counts = f"{row['wins']:.0f} won, {row['losses']:.0f} lost of {row['n']:.0f}"
     means = f"{row['mean']:.3f} against {row['mean_other']:.3f} in {name}"
-    return f"{row['system']} is {verdict} {row['other']}: {means}, difference {_range(row)}; {counts}."
+    other = words.get(row["other"], row["other"])
+    return f"{row['system']} is {verdict} {other}: {means}, difference {_range(row)}; {counts}."
 
 
 def _gap(row: Mapping[str, float]) -> str:

@@ -18,10 +18,10 @@ from flowstudy.analysis.economics import Assumptions, economics_table
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.scores import COLUMNS, USAGE, Value, usage
 from flowstudy.analysis.statistics import RESAMPLES, holm, mean_interval
-from flowstudy.corpus.example import Example
+from flowstudy.corpus.example import JUDGED, Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.gates import pair_up
-from flowstudy.systems.hybrid import JUDGED, Hybrid, apply_policy
+from flowstudy.systems.hybrid import Hybrid, apply_policy
 from flowstudy.systems.mixed import POLICIES, hybrid_parts, parts_of
 from flowstudy.systems.records import Prediction, SystemSpec
 

@@ -1,9 +1,9 @@
 """The questions of the published study (arXiv 2505.24189), each a paired contrast of two systems on the same examples.
 
 An arm is a system that differs from another one in a single setting: the retriever, the strategy, which training
-examples it may look at, or among how many answers it chooses. `arm_table` compares the arms of every such group,
-`lead_by_slice` says where the lead of one system over another comes from, `beside_published` puts our figures next to
-those of the paper.
+examples it may look at, how many of them its prompt shows, the prompt itself, or what its answers are held to.
+`arm_table` compares the arms of every such group, `lead_by_slice` says where the lead of one system over another comes
+from, `beside_published` puts our figures next to those of the paper.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from flowstudy.analysis.comparison import Sources, compare, summarise, wide
 from flowstudy.analysis.decision import Kind
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.statistics import RESAMPLES, holm
+from flowstudy.corpus.example import SPLIT_TITLES
 from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.slm.variants import asks_variant
 
-Field = Literal["retriever", "strategy", "without", "candidates"]
+Field = Literal["retriever", "strategy", "without", "shots", "prompt", "decoding"]
 #: What is compared: the setting, the arms to measure the others against (the first that answered is the base of its
 #: group), and the order to show them in.
 FIELDS: Final[dict[Field, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "retriever": (("trained", "lexical", "none"), ("none", "lexical", "trained", "oracle")),
     "strategy": (("whole",), ("whole", "decomposed")),
     "without": (("",), ("", "implicit_step", "implicit_condition", "enterprise_step")),
-    "candidates": (("1",), ("1",)),
+    "shots": (("0",), ("0",)),
+    "prompt": (("outline", "json"), ("outline", "json")),
+    "decoding": (("free",), ("free", "json", "schema", "grammar")),
 }
 #: Slices of the published study first: feature of the example -> what it is called.
 SLICES: Final = {
@@ -45,7 +48,6 @@ ARM_COLUMNS: Final = (
     "group", "arm", "system", "n", "mean", "low", "high", "difference", "difference_low", "difference_high", "percent",
     "percent_low", "percent_high", "p_holm", "few", "reason",
 )  # fmt: skip
-_SPLITS: Final = {"test": "domains seen in training", "ood": "domains never seen"}
 
 
 class Published(NamedTuple):
@@ -68,32 +70,29 @@ PUBLISHED: Final = {
 
 
 def arms(specs: Iterable[SystemSpec], field: Field) -> list[dict[str, str]]:
-    """Groups of systems that are the same but for `field`: value of the field -> name; at least two in each. Several
-    candidates need a temperature, which one answer does not."""
+    """Groups of systems that are the same but for `field`: value of the field -> name; at least two in each."""
     groups: dict[str, dict[str, str]] = {}
     for spec in specs:
-        rest = spec.model_dump_json(exclude={"name", field, *(["temperature"] if field == "candidates" else [])})
+        rest = spec.model_dump_json(exclude={"name", field})
         groups.setdefault(rest, {}).setdefault(str(getattr(spec, field)), spec.name)
     return [group for group in groups.values() if len(group) > 1]
 
 
 def side_arms(specs: Sequence[SystemSpec]) -> set[str]:
-    """Systems that only answer a question about retrieval, labels, candidates or training: they take no part in what
-    to use.
+    """Systems that only answer a question about retrieval, labels, prompts, shots, decoding or training: they take no
+    part in what to use.
 
-    Of the arms of a group one takes part: the one that looks at all labels, or has most candidates, else the first that
-    the study names. Aside stand also every system with the retriever `oracle`, which looks at the reference, every one
-    that asks a variant of `slm/tuned`, and one that is another system under a second name.
+    Of the arms of a group one takes part: the one that looks at all labels, else the first that the study names. Aside
+    stand also every system with the retriever `oracle`, which looks at the reference, every one that asks a variant of
+    `slm/tuned`, and one that is another system under a second name.
     """
     aside = {spec.name for spec in specs if spec.retriever == "oracle" or asks_variant(spec)}
     names: dict[str, str] = {}
     aside |= {s.name for s in specs if names.setdefault(s.model_dump_json(exclude={"name"}), s.name) != s.name}
-    for field in ("retriever", "without"):
-        for group in arms(specs, field):
+    for field in FIELDS:
+        for group in arms(specs, field) if field != "strategy" else ():
             stays = group.get("") or next(name for arm, name in group.items() if arm != "oracle")
             aside |= set(group.values()) - {stays}
-    for group in arms(specs, "candidates"):
-        aside |= set(group.values()) - {group[max(group, key=int)]}
     return aside
 
 
@@ -177,7 +176,7 @@ def _in_order(names: pd.Series) -> pd.Series:
 def _slice_names(values: pd.Series, called: str) -> list[str]:
     """`with` and `without` what a yes-or-no or counted feature is called; else the value itself."""
     if called in ("split", "domain"):
-        return [_SPLITS.get(str(value), f"{called} {value}" if called == "domain" else str(value)) for value in values]
+        return [f"domain {v}" if called == "domain" else SPLIT_TITLES.get(v, v) for v in map(str, values)]
     if any(isinstance(value, str) for value in values):
         return [f"{value} {called}" for value in values]
     return [f"{'with' if value else 'without'} {called}" for value in values]
@@ -191,8 +190,8 @@ def contenders(scores: pd.DataFrame, kinds: Mapping[str, Kind], measure: str = P
     """
     means = wide(scores, measure).mean().dropna().sort_values(ascending=False, kind="stable")
     best = {kind: next((str(s) for s in means.index if kinds.get(str(s)) == kind), None)
-            for kind in ("tuned", "prompted", "seed", "baseline")}  # fmt: skip
-    rival = best["prompted"] or best["seed"] or best["baseline"]
+            for kind in ("tuned", "prompted", "untuned", "baseline")}  # fmt: skip
+    rival = best["prompted"] or best["untuned"] or best["baseline"]
     return (best["tuned"], rival) if best["tuned"] and rival else None
 
 

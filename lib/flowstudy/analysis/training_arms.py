@@ -15,6 +15,7 @@ from flowstudy.analysis.comparison import Sources, compare, summarise, wide
 from flowstudy.analysis.measures import OUTLINE, PRIMARY
 from flowstudy.analysis.questions import side_arms
 from flowstudy.analysis.statistics import RESAMPLES
+from flowstudy.systems.capabilities import UNTUNED
 from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.slm.variants import PREFIX, TUNED, Variant, asks_variant
 
@@ -60,7 +61,7 @@ def trainings(specs: Sequence[SystemSpec], models: Mapping[str, Mapping[str, Any
         return []
     usual = models[TUNED]
     first = [Training(base.name, int(usual["training_examples"]), usual.get("seed"))]
-    first += [Training(s.name, 0) for s in specs if s.model == f"{PREFIX}seed" and s.name not in aside][:1]
+    first += [Training(s.name, 0) for s in specs if s.model == UNTUNED and s.name not in aside][:1]
     others = [_training(s, base, models[s.model.removeprefix(PREFIX)], usual) for s in arms]
     return first + sorted(others, key=_place)
 
@@ -93,7 +94,6 @@ def _trained(name: str, value: Any, size: int) -> str:
         ("retriever", "none"): "trained without suggestions",
         ("strategy", "decomposed"): "outline, then inputs",
         ("strategy", "whole"): "whole flow at once",
-        ("prompt", "drafted"): "trained and asked with a draft",
     }
     return known.get((name, value), f"{name} {value}")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowstudy.corpus import features
-from flowstudy.corpus.environments import catalogues_for
-from flowstudy.corpus.example import Example
+from flowstudy.corpus.environments import SHIPPED_SOURCE, catalogues_for
+from flowstudy.corpus.example import JUDGED, Example
 from flowstudy.corpus.references import reference_faults
 from flowstudy.corpus.splits import Leak, find_leaks, near_duplicates
 from flowstudy.corpus.store import CorpusError, LineFault, load_corpus
@@ -100,9 +100,9 @@ def _count(report: CorpusReport, examples: list[Example]) -> None:
     report.counts = {title: Counter(getattr(e, name) or "none" for e in examples) for title, name in columns.items()}
     splits = report.counts["split"]
     if "train" not in splits:
-        report.notes.append("no train split: systems that learn from examples use synthetic ones or are not run")
-    if not (splits["test"] or splits["ood"]):
-        report.notes.append("no test or ood split: there is nothing to score")
+        report.notes.append("no train split: systems that learn from examples are not run")
+    if not any(splits[name] for name in JUDGED):
+        report.notes.append(f"no split {', '.join(JUDGED)}: there is nothing to score")
 
 
 def _check_catalogues(report: CorpusReport, examples: list[Example], catalogues: dict[str, Catalogue]) -> None:
@@ -113,7 +113,7 @@ def _check_catalogues(report: CorpusReport, examples: list[Example], catalogues:
             continue
         for flow in example.references:
             report.faults += map(str, catalogue.check(flow, example.id))
-            if example.source in ("written", "synthetic"):
+            if example.source == SHIPPED_SOURCE:
                 report.faults += (f"flow {example.id}: {fault}" for fault in reference_faults(flow, catalogue))
         by_slice = report.slices.setdefault(example.split, Counter())
         by_slice.update(features.slices(features.compute(example, catalogue)))

@@ -10,6 +10,18 @@ from flowstudy.flows.schema import Flow
 
 CORPUS_SCHEMA: Final = "flowstudy/corpus/1"
 Split = Literal["train", "validation", "dev", "dev_ood", "test", "ood"]
+#: Splits that are scored. Of the shipped corpus `dev` and `dev_ood` may be looked at, `test` and `ood` are sealed.
+JUDGED: Final = ("dev", "dev_ood", "test", "ood")
+#: Judged splits of domains that training never sees.
+UNSEEN: Final = frozenset({"dev_ood", "ood"})
+SPLIT_TITLES: Final = {
+    "dev": "dev, domains seen in training",
+    "dev_ood": "dev, domains never seen",
+    "test": "domains seen in training",
+    "ood": "domains never seen",
+    "validation": "validation",
+    "train": "training examples",
+}
 
 
 class Example(BaseModel):
@@ -17,7 +29,7 @@ class Example(BaseModel):
 
     `features` holds what slices are made of: authored labels (`implicit_step`, `implicit_condition`,
     `enterprise_step`, each True/False or the words concerned) and the computed ones of `corpus.features`.
-    `source` says where the example comes from (`written`, `synthetic`, an importer, a file), `licence` its licence.
+    `source` says where the example comes from (`written`, an importer, a file), `licence` its licence.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -36,7 +48,3 @@ class Example(BaseModel):
     def flow(self) -> Flow:
         """The main reference."""
         return self.references[0]
-
-    def with_flow(self, flow: Flow) -> Example:
-        """The same requirement with `flow` as its only reference."""
-        return self.model_copy(update={"references": [flow]})

@@ -56,7 +56,7 @@ def load_corpus(path: str | Path) -> list[Example]:
 
     Raises CorpusError with every broken line, OSError when the file cannot be read. An example without `split` is a
     test example: a corpus that is all test is fine, `assign_splits` splits it, and without a `train` split systems
-    that need examples draw on synthetic ones or are listed as not run.
+    that need examples are listed as not run.
     """
     faults: list[LineFault] = []
     examples = list(iter_corpus(path, faults))

@@ -101,5 +101,5 @@ def _all() -> tuple[Example, ...]:
 
 
 def shipped_corpus() -> list[Example]:
-    """The hand-written examples of every shipped domain (train, validation, test, ood), features computed."""
+    """The hand-written examples of every shipped domain in all splits, features computed."""
     return [example.model_copy(deep=True) for example in _all()]

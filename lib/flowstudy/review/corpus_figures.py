@@ -1,32 +1,28 @@
-"""Pictures of a corpus: how large the flows are, what they are built of, how synthetic text differs from written."""
+"""Pictures of a corpus: how large the flows are, what they are built of."""
 
 from __future__ import annotations
 
-import gzip
-import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
-from flowstudy.corpus.example import Example
+from flowstudy.corpus.example import JUDGED, Example, Split
 from flowstudy.corpus.features import SIZES, slices
 from flowstudy.review.figures import NothingToDraw
 from flowstudy.review.theme import PALETTE, template
 
-SPLITS = ("train", "validation", "test", "ood")
+SPLITS = get_args(Split)
 _BUCKETS = [*SIZES.values(), "31+"]
 
 
 def counts_table(examples: Sequence[Example]) -> pd.DataFrame:
-    """Examples per domain (rows) and split (columns), with how many were written by hand or imported."""
+    """Examples per domain (rows) and split (columns), with their licences."""
     if not examples:
-        return pd.DataFrame(columns=["domain", *SPLITS, "synthetic", "licence"])
-    rows = pd.DataFrame([(e.domain, e.split, e.source == "synthetic", e.licence) for e in examples],
-                        columns=["domain", "split", "synthetic", "licence"])  # fmt: skip
+        return pd.DataFrame(columns=["domain", *SPLITS, "licence"])
+    rows = pd.DataFrame([(e.domain, e.split, e.licence) for e in examples], columns=["domain", "split", "licence"])
     table = rows.pivot_table(index="domain", columns="split", values="licence", aggfunc="count", fill_value=0)
     table = table.reindex(columns=[s for s in SPLITS if s in table.columns])
-    table["synthetic"] = rows.groupby("domain")["synthetic"].sum()
     table["licence"] = rows.groupby("domain")["licence"].agg(lambda found: ", ".join(sorted(set(found) - {""})))
     return table.reset_index()
 
@@ -36,7 +32,7 @@ def slices_table(examples: Sequence[Example]) -> pd.DataFrame:
     pairs = [(name, e.split) for e in examples for name in slices(e.features)]
     rows = pd.DataFrame(pairs, columns=["slice", "split"])
     table = pd.crosstab(rows["slice"], rows["split"]).reindex(columns=[s for s in SPLITS if s in set(rows["split"])])
-    judged = [s for s in ("test", "ood") if s in table.columns]
+    judged = [s for s in JUDGED if s in table.columns]
     table["few"] = table[judged].sum(axis=1) < 10 if judged else True
     return table.reset_index()
 
@@ -61,7 +57,7 @@ def constructs(table: pd.DataFrame) -> Any:
     """How often each slice of `slices_table` occurs in the judged splits; slices under 10 are hollow."""
     import plotly.graph_objects as go
 
-    judged = [s for s in ("validation", "test", "ood") if s in table.columns]
+    judged = [s for s in ("validation", *JUDGED) if s in table.columns]
     rows = table[table[judged].sum(axis=1) > 0] if judged else table.head(0)
     if rows.empty:
         raise NothingToDraw("no figure of constructs: no example outside the training split")
@@ -78,35 +74,3 @@ def constructs(table: pd.DataFrame) -> Any:
         yaxis={"autorange": "reversed"},
     )
     return figure
-
-
-def text_table(examples: Sequence[Example]) -> pd.DataFrame:
-    """Synthetic beside other requirements: length, vocabulary, new word triples and compression.
-
-    `new_triples` is the share of word triples that the other group does not have; `gzip_ratio` is compressed size
-    over size of the joined text (lower means more repetitive). A group without examples is left out.
-    """
-    groups = {"synthetic": [e.requirement for e in examples if e.source == "synthetic"],
-              "other": [e.requirement for e in examples if e.source != "synthetic"]}  # fmt: skip
-    triples = {name: {t for text in texts for t in _triples(text)} for name, texts in groups.items()}
-    rows = []
-    for name, texts in groups.items():
-        if not texts:
-            continue
-        words = [re.findall(r"\w+", text.lower()) for text in texts]
-        flat, joined = [w for some in words for w in some], "\n".join(texts).encode()
-        theirs = triples["other" if name == "synthetic" else "synthetic"]
-        rows.append({
-            "group": name,
-            "examples": len(texts),
-            "words_median": float(pd.Series([len(w) for w in words]).median()),
-            "distinct_words_per_1000": 1000 * len(set(flat)) / max(1, len(flat)),
-            "new_triples": len(triples[name] - theirs) / max(1, len(triples[name])),
-            "gzip_ratio": len(gzip.compress(joined)) / max(1, len(joined)),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def _triples(text: str) -> list[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.lower())
-    return list(zip(words, words[1:], words[2:], strict=False))

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pandas as pd
 
 from flowstudy.analysis.measures import MEASURES, PRIMARY, title
+from flowstudy.corpus.example import SPLIT_TITLES
 from flowstudy.review.pictures import save_figure, show
 from flowstudy.review.theme import GREY, INK, PALETTE, STATUS_COLOURS, system_colours, template
 
@@ -28,12 +29,6 @@ __all__ = [
     "statuses",
 ]
 
-SPLIT_TITLES: Final = {
-    "test": "domains seen in training",
-    "ood": "domains never seen",
-    "validation": "validation",
-    "train": "training examples",
-}
 _ROW: Final = 34
 _TICKS: Final = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
 

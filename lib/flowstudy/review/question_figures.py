@@ -18,6 +18,8 @@ from flowstudy.review.theme import GREY, INK, PALETTE, system_colours
 ARM_WORDS: Final = {
     "none": "no retriever", "lexical": "lexical retriever", "trained": "trained retriever",
     "oracle": "perfect retriever", "whole": "whole flow at once", "decomposed": "outline, then inputs",
+    "0": "no example shown", "1": "1 example shown", "3": "3 examples shown", "free": "written freely",
+    "grammar": "held to a grammar", "schema": "held to a JSON Schema",
     "": "all labels", "implicit_step": "no labels of implicit steps",
     "implicit_condition": "no labels of implicit conditions", "enterprise_step": "no enterprise steps labelled",
 }  # fmt: skip

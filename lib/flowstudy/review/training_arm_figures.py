@@ -11,8 +11,8 @@ import pandas as pd
 
 from flowstudy.analysis.measures import OUTLINE, PRIMARY, title
 from flowstudy.analysis.training_arms import NOT_RUN
+from flowstudy.corpus.example import SPLIT_TITLES
 from flowstudy.review.figures import (
-    SPLIT_TITLES,
     NothingToDraw,
     _count,
     _finish,

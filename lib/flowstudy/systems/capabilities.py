@@ -10,6 +10,9 @@ import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+#: The small model of a run before fine-tuning.
+UNTUNED: Final = "slm/base"
+
 
 class Family(NamedTuple):
     """What a family of models takes, as sent by LiteLLM. `thinks`: they reason before they answer, in tokens that
@@ -37,16 +40,12 @@ class Family(NamedTuple):
     cap: int = 32
     timeout_s: float = 120.0
 
-    def in_flight(self, wanted: int | None, candidates: int = 1) -> int:
-        """Calls at a time when `wanted` are asked for (None: as many as the family takes).
-
-        A model in this process takes a whole batch where there is a GPU. On two cores that would not pay: of the seed
-        model, 32 answers at a time take a sixth less CPU time than 8, and five times as long each. The `candidates` of
-        one request do pay, since their prompt is read once.
-        """
+    def in_flight(self, wanted: int | None) -> int:
+        """Calls at a time when `wanted` are asked for (None: as many as the family takes). A model in this process
+        takes a whole batch where there is a GPU."""
         if wanted is None or (self.in_process and has_gpu()):
             return self.cap
-        return max(1, min(wanted * (candidates if self.in_process else 1), self.cap))
+        return max(1, min(wanted, self.cap))
 
     def limit_s(self, wanted: float | None) -> float:
         """Wall-clock limit of one attempt when `wanted` seconds are asked for; a batch has that of the family."""
@@ -95,8 +94,8 @@ def family_of(model: str) -> Family | None:
 
 
 def suited(model: str) -> dict[str, Any]:
-    """Settings of a model that is named without any: the small local ones write pointers, tuned ones beside a draft;
-    one that thinks gets the prompt for it and room to think.
+    """Settings of a model that is named without any: the small local ones write outlines, the untuned one after
+    examples; one that thinks gets the prompt for it and room to think.
 
     >>> suited("openai/gpt-5-mini"), suited("openai/gpt-4o")
     ({'prompt': 'reasoning', 'max_tokens': 8192}, {})
@@ -105,8 +104,7 @@ def suited(model: str) -> dict[str, Any]:
     if family is None:
         return {}
     if model.startswith("slm/"):
-        tuned = model != "slm/seed"
-        return {"prompt": "drafted" if tuned else "pointed", "shots": int(tuned), "max_tokens": 640}
+        return {"prompt": "outline", "shots": 3 if model == UNTUNED else 0, "max_tokens": 640}
     return {"prompt": "reasoning", "max_tokens": 8192} if family.thinks else {}
 
 

@@ -63,7 +63,7 @@ def estimate(
     self-repair, which sends prompt and answer again, counts in `worst_usd` only.
     """
     size, price, family = _size(spec, tasks, steps), price_of(spec.model, prices), family_of(spec.model)
-    at_once = family.in_flight(in_flight, spec.candidates) if family is not None else 1
+    at_once = family.in_flight(in_flight) if family is not None else 1
     seconds = (size.calls * FIRST_TOKEN_S + size.answer_tokens * TOKEN_S) / at_once
     tokens = int(size.prompt_bytes / BYTES_PER_TOKEN)
     cost = worst_usd = None
@@ -92,7 +92,7 @@ def _size(spec: SystemSpec, tasks: Sequence[Task], steps: float) -> _Size:
     sample = tasks[:: max(1, len(tasks) // 50)]
     stage: prompts.Stage = "whole" if spec.strategy == "whole" else "outline"
     sizes = [_prompt_bytes(spec, stage, task) for task in sample]
-    per_answer, answers = 1 if spec.strategy == "whole" else 1 + round(steps), len(tasks) * spec.candidates
+    per_answer, answers = 1 if spec.strategy == "whole" else 1 + round(steps), len(tasks)
     calls = answers * per_answer
     prompt = int(sum(sizes) / len(sizes) * calls) if sizes else 0
     answer = min(spec.max_tokens, steps * TOKENS_PER_STEP) * (1 if per_answer == 1 else 1.5) * answers

@@ -13,19 +13,16 @@ import hashlib
 import math
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from flowstudy.corpus.example import Example
+from flowstudy.corpus.example import JUDGED, Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.gates import Gate, Pair, Pairing, Quality, choose_gate, gain, pair_up
 from flowstudy.systems.mixed import POLICIES, PolicyName, hybrid_parts
 from flowstudy.systems.records import Call, Prediction, SystemSpec
-
-#: Splits on which a policy is judged; the threshold comes from `validation`.
-JUDGED: Final = frozenset({"test", "ood"})
 
 
 class Route(NamedTuple):

@@ -40,7 +40,6 @@ class Client:
         max_in_flight: int | None = None,
         timeout_s: float | None = None,
         seed: int = 0,
-        candidates: int = 1,
     ) -> None:
         family = family_of(model)
         if family is None:
@@ -52,7 +51,7 @@ class Client:
         free = family.local or self.price is None or self.price.output is None
         self.cache, self.budget = cache, None if free else budget
         self.policy, self.timeout_s = policy or Policy(), family.limit_s(timeout_s)
-        self.limiter = Limiter(family.in_flight(max_in_flight, candidates))
+        self.limiter = Limiter(family.in_flight(max_in_flight))
         self.fingerprint = wire.model_fingerprint(model)
         self._meter, self._dice, self._warm = Meter(), random.Random(seed), asyncio.Lock()
         self._no_access: str | None = None
@@ -182,11 +181,13 @@ class Client:
 
 
 def recorded(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters as records keep them: a JSON Schema, long and made from the suggestions, by its hash."""
+    """The parameters as records keep them: a JSON Schema or a grammar, long and made from the suggestions, by its
+    hash."""
     form = params.get("response_format", {})
-    if "json_schema" not in form:
+    made = form.get("json_schema", form.get("value"))
+    if made is None:
         return params
-    text = json.dumps(form["json_schema"], sort_keys=True)
+    text = json.dumps(made, sort_keys=True)
     return {**params, "response_format": {"type": form["type"], "sha256": hashlib.sha256(text.encode()).hexdigest()}}
 
 

@@ -15,7 +15,6 @@ from flowstudy.flows.schema import Component, Flow, Trigger
 from flowstudy.systems import prompts, schemas
 from flowstudy.systems.background import wait_for
 from flowstudy.systems.calls import Reply, Request
-from flowstudy.systems.consensus import choose
 from flowstudy.systems.llm import Client
 from flowstudy.systems.prompts import Rendered, Stage
 from flowstudy.systems.prompts.offering import step_definition
@@ -24,7 +23,7 @@ from flowstudy.systems.records import ANSWERS, Call, Prediction, Status, SystemS
 from flowstudy.systems.tasks import Task
 
 #: Goes into the key of every prediction: raise it when the same answers would be read in another way.
-PIPELINE_VERSION: Final = 2
+PIPELINE_VERSION: Final = 3
 
 
 class _Failed(Exception):
@@ -44,20 +43,15 @@ async def answer_async(task: Task, client: Client) -> Prediction:
     """Ask, read and repair. Never raises for what a model or provider does: the status says it.
 
     `refused` and `truncated` follow the provider's finish reason; `provider_error` and `budget_stop` are no answers.
-    Of several candidates one is taken (see `consensus`), each with a seed of its own.
     """
-    many = task.spec.candidates
-    if many == 1:
-        return await _Run(task, client, task.repeat).predict()
-    draws = [_Run(task, client, task.repeat * many + n).predict() for n in range(many)]
-    return choose(await asyncio.gather(*draws), task.near)
+    return await _Run(task, client).predict()
 
 
 class _Run:
-    """One answer; `draw` is which of the answers to the same question, and goes into its seed."""
+    """One answer."""
 
-    def __init__(self, task: Task, client: Client, draw: int) -> None:
-        self.task, self.client, self.draw = task, client, draw
+    def __init__(self, task: Task, client: Client) -> None:
+        self.task, self.client = task, client
         self.calls: list[Call] = []
         self.repairs: list[str] = []
         self.text = ""
@@ -183,16 +177,17 @@ class _Run:
         return read_flow(text, rendered.reads, self.task)
 
     def _format(self, name: str, *, outline: bool) -> dict[str, Any] | None:
-        if self.task.spec.decoding == "free":
-            return None
         if self.task.spec.decoding == "json":
             return {"type": "json_object"}
-        schema = schemas.flow_schema(self.task.suggestions, self.task.catalogue, outline=outline)
-        return schemas.response_format(name, schema)
+        held = constraint(self.task, outline=outline)
+        if held is None:
+            return None
+        grammar = self.task.spec.decoding == "grammar"
+        return {"type": "grammar", "value": held} if grammar else schemas.response_format(name, held)
 
     async def _ask(self, stage: str, rendered: Rendered, form: dict[str, Any] | None) -> Reply:
-        params = call_params(self.task.spec, self.draw, form)
-        request = Request(stage, rendered.messages, params, rendered.prompt_hash, self.draw)
+        params = call_params(self.task.spec, self.task.repeat, form)
+        request = Request(stage, rendered.messages, params, rendered.prompt_hash, self.task.repeat)
         reply = await self.client.complete(request)
         self.calls.append(reply.call)
         if reply.outcome != "ok":
@@ -201,10 +196,21 @@ class _Run:
         return reply
 
 
-def call_params(spec: SystemSpec, draw: int, form: dict[str, Any] | None) -> dict[str, Any]:
+def constraint(task: Task, *, outline: bool) -> Any:
+    """The grammar or JSON Schema, made from what is offered, that decoding holds an answer to; None without one."""
+    if task.spec.decoding == "grammar":
+        from flowstudy.systems import grammars
+
+        return grammars.outline_grammar(task.suggestions, task.catalogue)
+    if task.spec.decoding == "schema":
+        return schemas.flow_schema(task.suggestions, task.catalogue, outline=outline)
+    return None
+
+
+def call_params(spec: SystemSpec, repeat: int, form: dict[str, Any] | None) -> dict[str, Any]:
     """The parameters that a system asks for; what its model takes of them is decided in `capabilities`."""
     params: dict[str, Any] = {"temperature": spec.temperature, "max_tokens": spec.max_tokens}
-    params["seed"] = spec.seed + draw
+    params["seed"] = spec.seed + repeat
     if form is not None:
         params["response_format"] = form
     if spec.reasoning_effort is not None:

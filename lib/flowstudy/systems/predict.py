@@ -13,23 +13,21 @@ from typing import Any
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.progress import Tick, progress
-from flowstudy.systems import prompts, schemas, wire
+from flowstudy.systems import prompts, wire
 from flowstudy.systems.background import wait_for
 from flowstudy.systems.baselines import BASELINES, baseline, baseline_prediction
 from flowstudy.systems.budget import Budget
 from flowstudy.systems.calls import CallCache
 from flowstudy.systems.capabilities import family_of
-from flowstudy.systems.consensus import flows_near
-from flowstudy.systems.drafts import drafted
 from flowstudy.systems.estimate import Estimate, estimate, keep_estimate
 from flowstudy.systems.journal import Journal, read_predictions
 from flowstudy.systems.llm import Client
 from flowstudy.systems.neighbours import example_index, learnable
 from flowstudy.systems.offers import Offers, suggest_all
-from flowstudy.systems.pipeline import PIPELINE_VERSION, answer_async
+from flowstudy.systems.pipeline import PIPELINE_VERSION, answer_async, constraint
 from flowstudy.systems.prices import Price
 from flowstudy.systems.prompts import Shot
-from flowstudy.systems.records import Prediction, Suggestion, SystemSpec
+from flowstudy.systems.records import Prediction, SystemSpec
 from flowstudy.systems.retries import Policy
 from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.tasks import Task
@@ -101,20 +99,16 @@ def plan(
     is_model = spec.model not in BASELINES
     hashes = {name: catalogue_hash(catalogue) for name, catalogue in catalogues.items()}
     system = _system_state(spec, train)
-    tasks, voters = [], example_index(train).votes if spec.candidates > 1 else None
+    tasks = []
     for example in examples:
         offered = offers[example.id]
-        shown = shown_to(spec, example, offered, train, catalogues, rankers) if is_model else (offered, [])
-        task = Task(spec, example.id, example.requirement, *shown, catalogues[example.domain])
-        if voters is not None:
-            task = task._replace(near=flows_near(train, voters.of(example.requirement)))
+        shots = shown_to(spec, example, train, catalogues, rankers) if is_model else []
+        task = Task(spec, example.id, example.requirement, offered, shots, catalogues[example.domain])
         parts: list[Any] = [system, hashes[example.domain], example.id, example.requirement, _dump(task.suggestions)]
-        if spec.decoding == "schema":
-            parts.append(schemas.flow_schema(task.suggestions, task.catalogue))
-        parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions),
-                   shot.likeness]
+        if (held := constraint(task, outline=False)) is not None:
+            parts.append(held)
+        parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions)]
                   for shot in task.shots]  # fmt: skip
-        parts += [[flow.to_json(), weight] for flow, weight in task.near]
         tasks += [task._replace(repeat=n, key=_hash([*parts, n])) for n in range(spec.repeats)]
     return tasks
 
@@ -129,23 +123,19 @@ def _with_outlines(tasks: Sequence[Task], outlines: Sequence[Prediction]) -> lis
 def shown_to(
     spec: SystemSpec,
     example: Example,
-    suggestions: Sequence[Suggestion],
     train: Sequence[Example],
     catalogues: Mapping[str, Catalogue],
     rankers: Mapping[str, Ranker] | None = None,
-) -> tuple[Sequence[Suggestion], list[Shot]]:
-    """Suggestions and shots of one prompt: the nearest training examples, the nearest last (closest to the question),
-    each with its own suggestions where the prompt points at them; or the one that is shown as a draft."""
+) -> list[Shot]:
+    """Shots of one prompt: the nearest training examples, the nearest last (closest to the question), each with its
+    own suggestions where the prompt asks for an outline."""
     if spec.shots == 0:
-        return suggestions, []
-    prompt = prompts.load_prompt(spec.prompt)
-    if prompt.drafts:
-        return drafted(spec.prompt, example, suggestions, train, catalogues[example.domain])
+        return []
     found = example_index(train).nearest(example.requirement, spec.shots, exclude=example.id)[::-1]
-    if prompt.reads != "pointed":
-        return suggestions, [Shot(shot) for shot in found]
+    if prompts.load_prompt(spec.prompt).reads != "outline":
+        return [Shot(shot) for shot in found]
     offers = suggest_all(spec.retriever, found, catalogues, spec.suggestions, spec.seed, rankers=rankers)
-    return suggestions, [Shot(shot, offers[shot.id]) for shot in found]
+    return [Shot(shot, offers[shot.id], catalogues[shot.domain]) for shot in found]
 
 
 def _dump(suggestions: Iterable[Any]) -> list[list[Any]]:
@@ -206,7 +196,7 @@ def _run_model(
         limit = budget
         if limit is None and max_cost_usd is not None:
             limit = Budget(max_cost_usd, spent_usd=cache.spent_usd)
-        options |= {"cache": cache, "budget": limit, "candidates": spec.candidates}
+        options |= {"cache": cache, "budget": limit}
         client = Client(spec.model, api_base=spec.api_base, seed=spec.seed, **options)
         wait_for(_answer_all(client, todo, journal, tick))
 

@@ -14,18 +14,10 @@ if TYPE_CHECKING:
 
 
 def read_flow(text: str, reads: Reads, task: Task) -> ParsedFlow:
-    """The flow in an answer. Pointers are resolved first; one that points at nothing makes the answer invalid."""
+    """The flow in an answer, whether it was asked for as JSON or as an outline."""
     if not text.strip():
         return ParsedFlow("invalid_output", None, (), "the answer is empty")
-    if reads != "pointed":
-        return parse_flow(text)
-    from flowstudy.systems import pointers
-
-    try:
-        plain = pointers.resolve(text, task.suggestions, task.requirement, task.catalogue)
-    except ValueError as error:
-        return ParsedFlow("invalid_output", None, (), " ".join(str(error).split())[:300])
-    return parse_flow(plain)
+    return parse_flow(text)
 
 
 def read_inputs(text: str, reads: Reads, step: Component | Trigger, task: Task) -> list[Input] | None:

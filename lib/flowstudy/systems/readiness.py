@@ -60,12 +60,13 @@ def readiness(
     if lacking:
         reason = f"prompt {prompt.name} has no stage {', '.join(sorted(lacking))}"
         return NotReady(reason, "choose another prompt family")
-    if spec.decoding != "free" and prompt.reads != "json":
+    if spec.decoding == "grammar":
+        if not spec.model.startswith("slm/") or spec.strategy != "whole" or prompt.reads != "outline":
+            return NotReady("decoding grammar needs a small local model that writes an outline in one go",
+                            'set decoding="free"')  # fmt: skip
+    elif spec.decoding != "free" and prompt.reads != "json":
         return NotReady(f"decoding {spec.decoding} needs a prompt that asks for JSON, {prompt.name} does not",
                         'set decoding="free"')  # fmt: skip
-    if prompt.drafts and spec.shots > 1:
-        reason = f"prompt {prompt.name} shows one training example, as a draft, and {spec.shots} are asked for"
-        return NotReady(reason, f"set shots: 1 for system {spec.name}, or 0 for no draft")
     base = wire.base_of(family, spec.api_base)
     if base is not None and (problem := _not_an_address(base)):
         return NotReady(problem, f"write the base URL of system {spec.name} as http://host:port/v1")

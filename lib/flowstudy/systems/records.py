@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from flowstudy.flows.schema import Flow
 
@@ -34,8 +34,7 @@ class Call(_Record):
 
     `latency_s` is that of the last attempt; `wait_s` is what passed before it (failed attempts and pauses).
     `machine_s` is the call's share of the time of a machine of one's own. `key` finds the call in the call journal;
-    `answered_by` is the model that the provider says has answered (often a dated version). `candidate` is the place
-    of the candidate that it belongs to, 0 where only one answer was asked for.
+    `answered_by` is the model that the provider says has answered (often a dated version).
     """
 
     stage: str
@@ -53,7 +52,6 @@ class Call(_Record):
     answered_by: str | None = None
     mean_logprob: float | None = None
     machine_s: float | None = None
-    candidate: int = 0
     key: str = ""
     error: str | None = None
 
@@ -69,8 +67,7 @@ class Prediction(_Record):
     """One system's answer to one example, one repeat.
 
     `text` is the raw output of the last stage (or of the failing one), `outline` the flow as an outline,
-    `error` says why there is no flow. Of several candidates it is the chosen one, with the calls of all;
-    `agreement` is then how much that one agreed with the others (see `systems.consensus`).
+    `error` says why there is no flow.
     """
 
     schema_version: str = Field(default=PREDICTION_SCHEMA, alias="schema")
@@ -85,7 +82,6 @@ class Prediction(_Record):
     suggestions: list[Suggestion] = Field(default_factory=list)
     calls: list[Call] = Field(default_factory=list)
     error: str | None = None
-    agreement: float | None = None
     key: str = ""
     started_at: str = ""
 
@@ -101,15 +97,10 @@ class Prediction(_Record):
 
     @property
     def latency_s(self) -> float | None:
-        """Seconds of model time over all calls, waits left out, of candidates those of the slowest; None when not
-        measured, and when an answer came from the journal: what is left would be too short."""
-        times: dict[str, dict[int, float]] = {}
-        for call in self.calls:
-            if call.cache_hit or call.latency_s is None:
-                return None
-            own = times.setdefault(call.model, {})
-            own[call.candidate] = own.get(call.candidate, 0.0) + call.latency_s
-        return sum(max(own.values()) for own in times.values()) if times else None
+        """Seconds of model time over all calls, waits left out; None when not measured, and when an answer came from
+        the journal: what is left would be too short."""
+        times = [call.latency_s for call in self.calls if call.latency_s is not None and not call.cache_hit]
+        return sum(times) if times and len(times) == len(self.calls) else None
 
 
 class SystemSpec(_Record):
@@ -119,8 +110,7 @@ class SystemSpec(_Record):
     `self_repair` sends the validation errors of an answer back once. `reasoning_effort` and `logprobs` are asked for
     where the model takes them. `suggestions` is the k of the retriever. `without` names a feature of examples
     (`implicit_step`): training examples that have it are not looked at, which shows what labelling them is worth.
-    `candidates` above 1: each prediction is asked for so many times, and the answer that agrees best with the others
-    and with what was built for similar requirements is taken (see `systems.consensus`).
+    `decoding` = `grammar` lets a small local model write nothing but an outline over the offered names.
     """
 
     name: str
@@ -128,7 +118,7 @@ class SystemSpec(_Record):
     strategy: Strategy = "whole"
     retriever: RetrieverName = "lexical"
     shots: int = Field(default=3, ge=0)
-    decoding: Literal["free", "json", "schema"] = "free"
+    decoding: Literal["free", "json", "schema", "grammar"] = "free"
     prompt: str = "json"
     temperature: float = 0.0
     max_tokens: int = Field(default=2048, ge=1)
@@ -140,13 +130,3 @@ class SystemSpec(_Record):
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
     logprobs: bool = False
     without: str = ""
-    candidates: int = Field(default=1, ge=1, le=64)
-
-    @model_validator(mode="after")
-    def _candidates_differ(self) -> SystemSpec:
-        if self.candidates > 1 and self.temperature == 0:
-            raise ValueError(
-                f"system {self.name}: expected a temperature above 0 for {self.candidates} candidates, got 0; "
-                "all answers would be the same: set `temperature: 0.7`"
-            )
-        return self

@@ -46,7 +46,7 @@ def run_split(
         write_predictions(Path(journal_path), found)
         return found
     repeats = 1 + max((p.repeat for p in outlines), default=0)
-    own = filler.model_copy(update={"name": spec.name, "repeats": repeats, "candidates": 1})
+    own = filler.model_copy(update={"name": spec.name, "repeats": repeats})
     answered = {p.example for p in outlines}
     wanted = [example for example in examples if example.id in answered]
     return run_system(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flowstudy.flows.catalogue import Catalogue
-from flowstudy.flows.schema import Flow
 from flowstudy.systems.prompts import Shot
 from flowstudy.systems.records import Prediction, Suggestion, SystemSpec
 
@@ -24,5 +23,3 @@ class Task(NamedTuple):
     key: str = ""
     #: Another system's answer whose outline is taken: only its inputs are asked for.
     outline: Prediction | None = None
-    #: What was built for similar requirements, each with what it counts; for who chooses among candidates.
-    near: Sequence[tuple[Flow, float]] = ()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from flowstudy.corpus.example import Split
 from flowstudy.corpus.importers.building import as_input, finish
 from flowstudy.corpus.importers.logic_apps import convert_logic_apps, is_logic_apps
 from flowstudy.corpus.importers.n8n import convert_n8n, is_n8n
@@ -90,7 +91,7 @@ def _convert(flows: list[Any], row: dict[str, Any], source: Source) -> Imported:
     )
     if record.example:
         record.example.references.extend(read[1:])
-        if row.get("split") in ("train", "validation", "test", "ood"):
+        if row.get("split") in get_args(Split):
             record.example.split = row["split"]
     return record
 

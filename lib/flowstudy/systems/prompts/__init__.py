@@ -1,6 +1,6 @@
 """Versioned prompt files and how they are filled in.
 
-`<family>/v<number>.md` has a front matter (`reads: json | outline | pointed`, what the model is asked to write) and
+`<family>/v<number>.md` has a front matter (`reads: json | outline`, what the model is asked to write) and
 one section per stage and role, headed `## whole / user`; a section `## rules / text` is text that other sections
 show as `{{ rules }}`. Sections are Jinja2 templates, filled in a sandbox: a requirement is only ever text. The hash of
 the file goes into every call. `json` means the newest version, `json/v1` that one; a name that ends in `.md` is the
@@ -27,7 +27,7 @@ from flowstudy.systems.prompts import offering
 from flowstudy.systems.records import Suggestion, SystemSpec
 
 Stage = Literal["whole", "outline", "inputs", "repair"]
-Reads = Literal["json", "outline", "pointed"]
+Reads = Literal["json", "outline"]
 HERE: Final = Path(__file__).parent
 _HEADING: Final = re.compile(r"^## (\w+) / (system|user|text)[ \t]*\n", re.MULTILINE)
 
@@ -37,23 +37,21 @@ class PromptError(ValueError):
 
 
 class Shot(NamedTuple):
-    """A training example shown in the prompt, with the suggestions that its own prompt would have; of a draft, the
-    FlowSim (0 to 1) with the answer that is expected of it."""
+    """A training example shown in the prompt, with the suggestions that its own prompt would have and the catalogue
+    that they are from; None for that of the requirement asked about."""
 
     example: Example
     suggestions: Sequence[Suggestion] = ()
-    likeness: float = 0.0
+    catalogue: Catalogue | None = None
 
 
 class Prompt(NamedTuple):
-    """A prompt file: `name` is family and version, `hash` the SHA-256 of the file; `drafts` says that the nearest
-    example is shown as a draft of the answer (see `systems.drafts`), not as a question with its answer."""
+    """A prompt file: `name` is family and version, `hash` the SHA-256 of the file."""
 
     name: str
     reads: Reads
     hash: str
     sections: dict[tuple[str, str], str]
-    drafts: bool = False
 
     def stages(self) -> set[str]:
         return {stage for stage, role in self.sections if role != "text"}
@@ -106,7 +104,7 @@ def _load(path: Path, _mtime: int, _size: int) -> Prompt:
     if not sections:
         raise PromptError(f"prompt {path}: expected sections headed `## stage / role`, got none")
     name = f"{path.parent.name}/{path.stem}"
-    return Prompt(name, front["reads"], hashlib.sha256(raw).hexdigest(), sections, front.get("drafts") is True)
+    return Prompt(name, front["reads"], hashlib.sha256(raw).hexdigest(), sections)
 
 
 def render(
@@ -132,23 +130,15 @@ def render(
     clean = requirement.encode("utf-8", "replace").decode("utf-8")
     values: dict[str, Any] = {
         "requirement": clean, "catalogue": catalogue, "suggestions": suggestions, "flow": flow,
-        "faults": faults, "shots": [] if prompt.drafts else shown_shots(prompt.reads, stage, shots, catalogue, step),
+        "faults": faults, "shots": shown_shots(prompt.reads, stage, shots, catalogue, step),
         "offers": offering.lines(suggestions, catalogue),
         "offered": offering.outline_lines(suggestions, catalogue),
         "outline": to_outline(flow) if flow is not None else "",
         "numbered_outline": to_outline(flow, numbered=True) if flow is not None else "",
-        "draft": _draft_text(prompt, shots, suggestions, clean, catalogue),
-        "draft_likeness": round(10 * shots[-1].likeness) if shots else 0,
         "step_line": offering.step_line(step, catalogue) if step is not None else "",
         "step_place": f"component {step.order}" if isinstance(step, Component) else "the trigger",
         "annotation": step.annotation if isinstance(step, Component) else None,
     }  # fmt: skip
-    if prompt.reads == "pointed":
-        from flowstudy.systems import pointers
-
-        values["numbered"] = pointers.number_words(clean)
-        values["suggestion_lines"] = pointers.suggestion_lines(suggestions, catalogue, clean)
-        values["pointed"] = pointers.point(flow, suggestions, clean, catalogue) if flow is not None else ""
     for (name, role), text in prompt.sections.items():
         if role == "text":
             values[name] = _fill(text, values)
@@ -157,24 +147,11 @@ def render(
     return Rendered([m for m in messages if m["content"]], prompt.name, prompt.hash, prompt.reads)
 
 
-def _draft_text(
-    prompt: Prompt, shots: Sequence[Shot], suggestions: Sequence[Suggestion], requirement: str, catalogue: Catalogue
-) -> str:
-    """The steps of the last shot as the prompt has its answers written; empty without shots, or drafts."""
-    if not prompt.drafts or not shots:
-        return ""
-    flow = shots[-1].example.flow.skeleton()
-    if prompt.reads != "pointed":
-        return to_outline(flow) if prompt.reads == "outline" else flow.to_json()
-    from flowstudy.systems import pointers
-
-    return pointers.point(flow, suggestions, requirement, catalogue)
-
-
 def shown_shots(
     reads: Reads, stage: Stage, shots: Sequence[Shot], catalogue: Catalogue, step: Component | Trigger | None = None
-) -> list[dict[str, str]]:
-    """Each shot as `requirement` and the `answer` that the stage asks for; for `inputs`, only shots with that step."""
+) -> list[dict[str, Any]]:
+    """Each shot as `requirement`, its own `offers` and the `answer` that the stage asks for; for `inputs`, only shots
+    with that step."""
     shown = []
     for shot in shots:
         flow = shot.example.flow
@@ -182,32 +159,21 @@ def shown_shots(
         if stage == "inputs" and step is not None:
             answer = offering.same_step_inputs(flow, step)
         else:
-            answer = stage_answer(reads, stage, shot, catalogue)
-        if answer is None:
-            continue
-        one = {"requirement": shot.example.requirement, "answer": answer}
-        one["offered"] = offering.outline_lines(shot.suggestions, catalogue)
-        if reads == "pointed":
-            from flowstudy.systems import pointers
-
-            one["numbered"] = pointers.number_words(shot.example.requirement)
-            one["suggestion_lines"] = pointers.suggestion_lines(shot.suggestions, catalogue, shot.example.requirement)
-        shown.append(one)
+            answer = stage_answer(reads, stage, shot)
+        if answer is not None:
+            own = shot.catalogue or catalogue
+            offers, offered = offering.lines(shot.suggestions, own), offering.outline_lines(shot.suggestions, own)
+            one = {"requirement": shot.example.requirement, "answer": answer, "offers": offers, "offered": offered}
+            shown.append(one)
     return shown
 
 
-def stage_answer(
-    reads: Reads, stage: Stage, shot: Shot, catalogue: Catalogue, step: Component | Trigger | None = None
-) -> str:
+def stage_answer(reads: Reads, stage: Stage, shot: Shot, step: Component | Trigger | None = None) -> str:
     """What a model should write for an example: in prompts as an answer of a shot, in training as the target.
 
     The stage `inputs` needs the `step` of the example's flow whose inputs are asked for.
     """
     flow = _part(shot.example.flow, stage, step)
-    if reads == "pointed":
-        from flowstudy.systems import pointers
-
-        return pointers.point(flow, shot.suggestions, shot.example.requirement, catalogue)
     if reads == "outline":
         return to_outline(flow, numbered=True)
     if stage == "inputs" and step is not None:

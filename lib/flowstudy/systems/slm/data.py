@@ -84,14 +84,14 @@ def _pairs_of(
     shot = Shot(example, offered)
     if teaching.strategy == "whole":
         asked = render(spec, "whole", example.requirement, offered, catalogue)
-        return [Pair(example.id, asked.messages, stage_answer(asked.reads, "whole", shot, catalogue))]
+        return [Pair(example.id, asked.messages, stage_answer(asked.reads, "whole", shot))]
     outline = example.flow.without_inputs()
     asked = render(spec, "outline", example.requirement, offered, catalogue)
-    found = [Pair(example.id, asked.messages, stage_answer(asked.reads, "outline", shot, catalogue))]
+    found = [Pair(example.id, asked.messages, stage_answer(asked.reads, "outline", shot))]
     for step in (example.flow.trigger, *example.flow.components):
         if step is not None and step.inputs:
             asked = render(spec, "inputs", example.requirement, offered, catalogue, flow=outline, step=step)
-            answer = stage_answer(asked.reads, "inputs", shot, catalogue, step)
+            answer = stage_answer(asked.reads, "inputs", shot, step)
             found.append(Pair(example.id, asked.messages, answer))
     return found
 
