@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from flowstudy.corpus import load_corpus
 from flowstudy.corpus.prepare import read_catalogues
 from flowstudy.run_folder import open_run, write_json
 from flowstudy.systems.slm import base_folder
-from flowstudy.systems.slm.data import pairs
+from flowstudy.systems.slm.data import Teaching, pairs
 from flowstudy.systems.slm.prepare import prepare
 
 
@@ -28,7 +29,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     run = open_run(options.folder)
     train = [e for e in load_corpus(run.require(run.corpus, "01_explore_data")) if e.split == "train"]
-    found = pairs(train, read_catalogues(run.catalogues), k=options.suggestions, seed=options.seed)
+    passes = math.ceil(options.epochs)
+    teaching, shelves = Teaching(k=options.suggestions), read_catalogues(run.catalogues)
+    found = [pairs(train, shelves, teaching, seed=options.seed, number=number) for number in range(passes)]
     trainer, processes = _trainer(options, found, run.models / "sharded")
     trainer.train()
     trainer.save_model(str(run.models / "sharded"))
@@ -61,7 +64,7 @@ def _trainer(options: argparse.Namespace, found: list[Any], out: Path) -> tuple[
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import SFTConfig  # type: ignore[attr-defined]
 
-    from flowstudy.systems.slm.watch import trainer_class
+    from flowstudy.systems.slm.trainers import trainer_class
 
     cuda, base = torch.cuda.is_available(), str(base_folder(options.base))
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -70,12 +73,17 @@ def _trainer(options: argparse.Namespace, found: list[Any], out: Path) -> tuple[
     context = min(int(getattr(model.config, "max_position_embeddings", 4096)), 4096)
     settings = SFTConfig(
         output_dir=str(out / "checkpoints"), per_device_train_batch_size=options.batch, learning_rate=options.rate,
-        num_train_epochs=options.epochs, max_steps=options.steps, seed=options.seed, data_seed=options.seed,
+        num_train_epochs=1.0, max_steps=options.steps, seed=options.seed, data_seed=options.seed,
         logging_steps=1, save_strategy="no", report_to=[], bf16=cuda, use_cpu=not cuda, max_length=context,
         completion_only_loss=True, packing=False, gradient_checkpointing=False, disable_tqdm=True,
     )  # fmt: skip
     rows = Dataset.from_list(prepare(found, tokenizer, context).rows)
-    trainer = trainer_class("trl")(model=model, processing_class=tokenizer, train_dataset=rows, args=settings)
+
+    def done() -> float:
+        return trainer.state.global_step / max(1, trainer.state.max_steps)
+
+    made = trainer_class(0.0, done, own_loss=False)
+    trainer: Any = made(model=model, processing_class=tokenizer, train_dataset=rows, args=settings)
     return trainer, int(os.environ.get("WORLD_SIZE", "1"))
 
 

@@ -113,9 +113,9 @@ def outline_lines(suggestions: Sequence[Suggestion], catalogue: Catalogue) -> st
         elif suggestion.kind == "column":
             table, _, column = suggestion.name.rpartition(".")
             columns.setdefault(table, []).append(column)
-    for table, names in columns.items():
+    for table, chosen in columns.items():
         known = catalogue.tables[table].columns if table in catalogue.tables else {}
-        shown.append(f"table {table}" + "".join(f" | {_short_column(n, known.get(n, ColumnDef()))}" for n in names))
+        shown.append(f"table {table}" + "".join(f" | {_short_column(n, known.get(n, ColumnDef()))}" for n in chosen))
     return "\n".join(shown)
 
 

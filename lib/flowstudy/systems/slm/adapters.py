@@ -38,11 +38,14 @@ def training_key(
 ) -> str:
     """SHA-256 over everything that decides what is learnt. How long training may take, how often it is judged and on
     which machine it runs do not belong to it."""
+    plain = recipe._replace(engine="auto", max_minutes=0.0, evaluations=0, patience=0, judged=0, reloads=0)
     facts: dict[str, Any] = {
-        "version": VERSION, "base": [base.name, base.sha256 or base.revision], "prompt": load_prompt(teaching.prompt).hash,
+        "version": VERSION,
+        "base": [base.name, base.sha256 or base.revision],
+        "prompt": load_prompt(teaching.prompt).hash,
         "teaching": teaching._asdict(),
-        "recipe": recipe._replace(engine="auto", max_minutes=0.0, evaluations=0, patience=0, judged=0, reloads=0)._asdict(),
-    }  # fmt: skip
+        "recipe": plain._asdict(),
+    }
     return makings_hash(facts, sorted(examples, key=lambda e: e.id), catalogues)
 
 

@@ -146,9 +146,10 @@ def exchanged(pair: Pair, rng: random.Random) -> Pair:
     answer = pair.completion
     for old, new in chosen.items():
         if "_" in old:  # of several words: cannot be meant otherwise
-            pattern = re.compile(rf"(?<![\w.]){re.escape(old)}(?!\w)" if "." in old else rf"(?<!\w){re.escape(old)}(?!\w)")
+            before = r"(?<![\w.])" if "." in old else r"(?<!\w)"
         else:
-            pattern = re.compile(rf"(?:(?<=\baction )|(?<=\bsubflow )|(?<=\btable )|(?<= of )|(?<=\btable = )){old}(?!\w)")
+            before = r"(?:(?<=\baction )|(?<=\bsubflow )|(?<=\btable )|(?<= of )|(?<=\btable = ))"
+        pattern = re.compile(rf"{before}{re.escape(old)}(?!\w)")
         offered, answer = pattern.sub(new, offered), pattern.sub(new, answer)
     messages = [*pair.messages[:-1], {**pair.messages[-1], "content": f"{offered}{mark}{rest}"}]
     return Pair(pair.id, messages, answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from flowstudy.systems.slm.grammar import Form, logits_processor
 from flowstudy.systems.slm.template import end_token
 
 #: How many tokens, prompts and answers, a batch may hold on a CPU and on a GPU.
@@ -29,11 +30,13 @@ def too_long(size: int, context: int) -> str:
 
 def generate(
     model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], most: int = 512, *, temperature: float = 0.0,
-    seed: int = 0,
+    seed: int = 0, form: Form | None = None,
 ) -> list[Completion]:  # fmt: skip
-    """One answer of at most `most` tokens for each prompt (token ids), in the same order.
+    """One answer of at most `most` tokens for each prompt (token ids), in the same order, held to `form` if there is
+    one.
 
-    Raises ValueError naming the prompt (by place) that leaves no room for an answer.
+    Raises ValueError naming the prompt (by place) that leaves no room for an answer, and GrammarError for a form that
+    cannot be followed.
     """
     context = int(getattr(model.config, "max_position_embeddings", 2048))
     for place, ids in enumerate(prompts):
@@ -45,14 +48,16 @@ def generate(
     while order:
         size = max(1, room // (len(prompts[order[0]]) + most))
         batch, order = order[:size], order[size:]
-        answers = _batch(model, tokenizer, [prompts[place] for place in batch], most, context, temperature, seed)
+        rows = [prompts[place] for place in batch]
+        answers = _batch(model, tokenizer, rows, most, context, temperature, seed, form)
         found.update(zip(batch, answers, strict=True))
     return [found[place] for place in range(len(prompts))]
 
 
 def _batch(
-    model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], most: int, context: int, temperature: float, seed: int
-) -> list[Completion]:
+    model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], most: int, context: int, temperature: float, seed: int,
+    form: Form | None,
+) -> list[Completion]:  # fmt: skip
     import torch
 
     end = end_token(tokenizer)
@@ -62,7 +67,11 @@ def _batch(
     for place, row in enumerate(rows):
         ids[place, width - len(row) :] = torch.tensor(list(row))
         mask[place, width - len(row) :] = 1
-    drawn = {"do_sample": True, "temperature": temperature} if temperature > 0 else {"do_sample": False}
+    drawn: dict[str, Any] = {"do_sample": True, "temperature": temperature} if temperature > 0 else {"do_sample": False}
+    if form is not None:
+        from transformers import LogitsProcessorList
+
+        drawn["logits_processor"] = LogitsProcessorList([logits_processor(form, tokenizer, len(rows), width)])
     torch.manual_seed(seed)
     with torch.inference_mode():
         out = model.generate(

@@ -1,67 +1,88 @@
-"""Constrained decoding for JSON answers, by llguidance: only tokens that can still end in valid JSON are written.
+"""Constrained decoding: only tokens that can still end in a text of the wanted form are written.
 
-The JSON schema comes with the request (`response_format`): with `decoding: schema` it holds the offered catalogue
-names, with `decoding: json` any object is valid.
+The form comes with the request (`response_format`): a JSON schema with `decoding: schema`, any object with `decoding:
+json`, a regular expression over the offered names with `decoding: grammar`. OpenVINO follows it with xgrammar, the
+loop of transformers with llguidance.
 """
 
 from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, Final
-
-import numpy as np
+from typing import Any, Final, Literal, NamedTuple
 
 ANY_OBJECT: Final = '{"type": "object"}'
 
 
 class GrammarError(ValueError):
-    """A schema or tokenizer that decoding cannot be constrained with."""
+    """A form or tokenizer that decoding cannot be constrained with."""
 
 
-def schema_of(response_format: dict[str, Any] | None) -> str | None:
-    """The JSON schema, as text, of an OpenAI `response_format`; None when answers are free."""
+class Form(NamedTuple):
+    """What an answer must look like: a JSON schema or a regular expression, as text."""
+
+    kind: Literal["schema", "regex"]
+    text: str
+
+
+def form_of(response_format: dict[str, Any] | None) -> Form | None:
+    """The form that a `response_format` asks for; None when answers are free."""
     if not response_format or response_format.get("type") == "text":
         return None
     if response_format.get("type") == "json_schema":
-        return json.dumps(response_format["json_schema"]["schema"], sort_keys=True)
-    return ANY_OBJECT
+        return Form("schema", json.dumps(response_format["json_schema"]["schema"], sort_keys=True))
+    if response_format.get("type") == "grammar":
+        return Form("regex", str(response_format["value"]))
+    return Form("schema", ANY_OBJECT)
 
 
-class SchemaGuide:
-    """Follows one answer token by token and says which tokens may not come next; see `guide.Guide`."""
+def logits_processor(form: Form, tokenizer: Any, rows: int, prompt: int) -> Any:
+    """A LogitsProcessor of transformers that holds `rows` answers, each after `prompt` tokens, to the form.
 
-    def __init__(self, schema: str, tokenizer: Any) -> None:
-        from llguidance import LLMatcher
+    Raises GrammarError for a form that llguidance does not take.
+    """
+    import llguidance.torch
+    import torch
+    from llguidance import LLMatcher
+    from transformers import LogitsProcessor
 
-        self._vocabulary = _vocabulary(tokenizer)
-        self._size, self._end = len(tokenizer), tokenizer.eos_token_id
-        self._matcher = LLMatcher(self._vocabulary, _grammar(schema))
-        if self._matcher.get_error():
-            raise GrammarError(f"schema: expected one that llguidance takes, got: {self._matcher.get_error()[:300]}")
+    vocabulary = _vocabulary(tokenizer)
+    matchers = [LLMatcher(vocabulary, _grammar(form)) for _ in range(rows)]
+    if matchers[0].get_error():
+        raise GrammarError(f"form: expected one that llguidance takes, got: {matchers[0].get_error()[:300]}")
 
-    def wrote(self, token: int, text: str) -> None:
-        """Take note of the token that was chosen."""
-        if not self._matcher.is_stopped():
-            self._matcher.consume_token(token)
+    class Held(LogitsProcessor):
+        """Masks what may not come next; an answer that is complete may only end."""
 
-    def blocked(self) -> np.ndarray:
-        """Ids of the tokens that lead out of the schema here; all but the end token once the answer is complete."""
-        import llguidance.numpy
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            mask = llguidance.torch.allocate_token_bitmask(rows, vocabulary.vocab_size)
+            for row, matcher in enumerate(matchers):
+                if input_ids.shape[1] > prompt and not matcher.is_stopped():
+                    matcher.consume_token(int(input_ids[row, -1]))
+                if matcher.is_stopped():
+                    scores[row] = float("-inf")
+                    scores[row, tokenizer.eos_token_id] = 0.0
+                else:
+                    llguidance.torch.fill_next_token_bitmask(matcher, mask, row)
+                    allowed = _bits(torch, mask[row], scores.shape[1]).to(scores.device)
+                    scores[row] = scores[row].masked_fill(~allowed, float("-inf"))
+            return scores
 
-        if self._matcher.is_stopped():
-            return np.delete(np.arange(self._size), self._end)
-        mask = llguidance.numpy.allocate_token_bitmask(1, self._vocabulary.vocab_size)
-        llguidance.numpy.fill_next_token_bitmask(self._matcher, mask, 0)
-        allowed = np.unpackbits(mask[0].view(np.uint8), bitorder="little")[: self._size]
-        return np.nonzero(allowed == 0)[0]
+    return Held()
+
+
+def _bits(torch: Any, words: Any, size: int) -> Any:
+    places = torch.arange(32)
+    return ((words[:, None] >> places) & 1).bool().flatten()[:size]
 
 
 @lru_cache(maxsize=64)
-def _grammar(schema: str) -> str:
+def _grammar(form: Form) -> str:
     from llguidance import LLMatcher
 
-    return str(LLMatcher.grammar_from_json_schema(schema, defaults={"whitespace_flexible": False}))
+    if form.kind == "regex":
+        return str(LLMatcher.grammar_from_regex(form.text))
+    return str(LLMatcher.grammar_from_json_schema(form.text, defaults={"whitespace_flexible": False}))
 
 
 @lru_cache(maxsize=4)

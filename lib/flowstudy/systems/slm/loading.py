@@ -17,7 +17,7 @@ class ModelError(ValueError):
 
 
 def facts_of(folder: str | Path) -> dict[str, Any]:
-    """What was noted beside a tuned model (`flowstudy.json`): base, its hash, method, template; {} for other folders."""
+    """What `flowstudy.json` beside a tuned model says: base, its hash, method, template; {} for other folders."""
     path = Path(folder) / "flowstudy.json"
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 

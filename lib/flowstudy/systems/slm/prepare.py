@@ -40,7 +40,9 @@ def encode(tokenizer: Any, pair: Pair) -> tuple[list[int], int]:
     return [*prompt, *answer, end_token(tokenizer)], len(prompt)
 
 
-def prepare(passes: Sequence[Sequence[Pair]], tokenizer: Any, context: int, *, batch: int = 1, seed: int = 0) -> Prepared:
+def prepare(
+    passes: Sequence[Sequence[Pair]], tokenizer: Any, context: int, *, batch: int = 1, seed: int = 0
+) -> Prepared:
     """Rows with `input_ids` and `completion_mask`, pass by pass, each shuffled and then put into batches of about the
     same length. An answer that does not fit in `context` is cut and counted.
 

@@ -24,7 +24,9 @@ def fresh_process() -> Iterator[Popen[str]]:
             process.kill()
 
 
-def ask_fresh(process: Popen[str], folder: Path, prompts: Sequence[Sequence[int]], most: int, threads: int) -> list[str]:
+def ask_fresh(
+    process: Popen[str], folder: Path, prompts: Sequence[Sequence[int]], most: int, threads: int
+) -> list[str]:
     """Greedy answers (at most `most` tokens each) of the model saved in `folder`, on `threads` threads: sums in
     another order may differ in the last bit. Raises ValueError with what the process said when it failed."""
     question = {"folder": str(folder), "prompts": [list(ids) for ids in prompts], "most": most, "threads": threads}

@@ -18,9 +18,9 @@ class TrainingReport:
     """What was trained, on what, how long, and how well.
 
     `validation` holds (step, FlowSim), with inputs for the strategy `whole` and of the outline for `decomposed`.
-    `seconds`, `tokens` and `cost_usd` count all sittings of a run that was resumed, `tokens_per_s` the last. `cost_usd` is
-    None where no price per hour was given; `batch` says how an update was put together, and that memory ran out where
-    it did. `made` says whether the model was trained in this run or taken from what was kept or shipped.
+    `seconds`, `tokens` and `cost_usd` count all sittings of a run that was resumed, `tokens_per_s` the last.
+    `cost_usd` is None where no price per hour was given; `batch` says how an update was put together, and that memory
+    ran out where it did. `made` says whether the model was trained in this run or taken from what was kept or shipped.
     """
 
     model_dir: str
@@ -59,7 +59,8 @@ class TrainingReport:
         """What is known before the first update."""
         parameters = list(loaded.model.parameters())
         return cls(
-            model_dir=str(out / "model"), **base.facts(), method=method, engine=loaded.engine, why=loaded.why,
+            model_dir=str(out / "model"), base=base.name, licence=base.licence, revision=base.revision,
+            sha256=base.sha256, method=method, engine=loaded.engine, why=loaded.why,
             examples=len(ready.rows), parameters=sum(p.numel() for p in parameters),
             trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad), truncated=ready.truncated,
             trainable_tokens=ready.trainable, sample=ready.sample, template_hash=template_hash(loaded.tokenizer),

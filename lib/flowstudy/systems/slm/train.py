@@ -108,7 +108,9 @@ def _fit(
         tokens = ready.tokens * min(1.0, total * recipe.batch / len(ready.rows))
         report.estimate_s = round(min(recipe.max_minutes * 60, _estimate_s(loaded, ready, tokens, pieces, recipe)), 1)
         report.write(out / "before.json")
-        print(f"{report.examples} prompts of {len(passes)} passes, {tokens:,.0f} tokens: {_in_words(report)}", flush=True)
+        print(
+            f"{report.examples} prompts of {len(passes)} passes, {tokens:,.0f} tokens: {_in_words(report)}", flush=True
+        )
         every = max(1, math.ceil(total / max(1, recipe.evaluations)))
         settings = _settings(loaded, out, total, every, recipe, pieces, report.rate)
         watch = Watch(loaded, judge, out, report, base, total, every, recipe.max_minutes, recipe.patience)

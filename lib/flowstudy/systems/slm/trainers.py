@@ -23,28 +23,37 @@ def fast_bf16() -> bool:
 def trainer_class(prompt_weight: float, done: Callable[[], float], *, own_loss: bool) -> Any:
     """SFTTrainer with its batches in the order of the rows and a rate that rises and then falls with `done()` (0..1).
 
-    With `own_loss` the output layer is computed for the tokens that count alone: the prompt is most of an example, and
-    its logits are a fifth of the work of a small model. On a CPU TRL's own loss needs Triton, and so a GPU.
+    With `own_loss` (one process only: it calls the model inside of what Accelerate wraps around it) the output layer is
+    computed for the tokens that count alone: the prompt is most of an example, and its logits are a fifth of the work
+    of a small model.
     """
     import torch
     from torch.nn.functional import cross_entropy
     from torch.optim.lr_scheduler import LambdaLR
     from torch.utils.data import SequentialSampler
+    from transformers import Trainer
     from trl import SFTTrainer  # type: ignore[attr-defined]
 
     class InOrder(SFTTrainer):
         """Rows in their order, a rate by progress."""
 
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+            rows: Any = train_dataset if train_dataset is not None else self.train_dataset
+            return SequentialSampler(rows)
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             def share(_: int) -> float:
                 at = min(1.0, done())
                 return min(1.0, (at + 1e-3) / WARMUP) * (1.0 - at)
 
-            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, share)
+            used: Any = optimizer or self.optimizer
+            self.lr_scheduler = LambdaLR(used, share)
             return self.lr_scheduler
+
+        def compute_loss(self, *args: Any, **options: Any) -> Any:
+            if torch.cuda.is_available():
+                return super().compute_loss(*args, **options)
+            return Trainer.compute_loss(self, *args, **options)  # TRL's own needs Triton, and so a GPU
 
     class CountingTokens(InOrder):
         """The loss over answer tokens, and over prompt tokens with a smaller weight."""

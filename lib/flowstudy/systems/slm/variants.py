@@ -14,16 +14,21 @@ from flowstudy.corpus.example import Example
 from flowstudy.corpus.prepare import take
 from flowstudy.systems.neighbours import learnable
 from flowstudy.systems.records import RetrieverName, Strategy, SystemSpec
+from flowstudy.systems.slm.data import Teaching
+from flowstudy.systems.slm.engines import Method
+from flowstudy.systems.slm.recipe import Recipe
 
 TUNED: Final = "tuned"
+BASE: Final = "base"
 PREFIX: Final = "slm/"
 
 
 class Variant(BaseModel):
     """How one model is trained; None stands for what the system that is asked has, or for the study's own value.
 
-    `train` is the number of examples (a smaller number is a subset of a larger one), `without` names
-    a feature whose examples are left out (see `SystemSpec`), `retriever` = `none` trains without suggestions.
+    `train` is the number of examples (a smaller number is a subset of a larger one), `without` names a feature whose
+    examples are left out (see `SystemSpec`), `retriever` = `none` trains without suggestions. `redraw` and `rename`
+    are those of `Teaching`; `rate`, `epochs`, `prompt_weight`, `neftune` and `average` those of `Recipe`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -34,22 +39,42 @@ class Variant(BaseModel):
     strategy: Strategy | None = None
     prompt: str | None = None
     seed: int | None = None
+    method: Method | None = None
+    rate: float | None = None
+    epochs: float | None = None
+    redraw: bool | None = None
+    rename: float | None = Field(default=None, ge=0, le=1)
+    prompt_weight: float | None = Field(default=None, ge=0, le=1)
+    neftune: float | None = None
+    average: bool | None = None
+
+    def recipe(self, study: Recipe) -> Recipe:
+        """The study's recipe with what is special about this variant."""
+        own = {
+            name: getattr(self, name)
+            for name in ("seed", "method", "rate", "epochs", "prompt_weight", "neftune", "average")
+        }
+        return study._replace(**{name: value for name, value in own.items() if value is not None})
+
+    def teaching(self, k: int) -> Teaching:
+        """How its examples become pairs, with `k` suggestions each."""
+        usual = Teaching(k, self.prompt or "outline", self.strategy or "whole", offered=self.retriever != "none")
+        own = {name: getattr(self, name) for name in ("redraw", "rename")}
+        return usual._replace(**{name: value for name, value in own.items() if value is not None})
 
     def choose(self, examples: Sequence[Example], seed: int) -> list[Example]:
-        """The examples to train on, written ones first and the domains in turn when `train` leaves some out."""
+        """The examples to train on, the domains in turn when `train` leaves some out."""
         kept = learnable(SystemSpec(name="slm", model="slm/train", without=self.without or ""), examples)
-        written = take([e for e in kept if e.source != "synthetic"], None, seed)
-        made = take([e for e in kept if e.source == "synthetic"], None, seed)
-        return list(kept) if self.train is None else [*written, *made][: self.train]
+        return list(kept) if self.train is None else take(kept, self.train, seed)
 
 
 def asks_variant(spec: SystemSpec) -> bool:
     """Whether a system asks a fine-tuned model other than `slm/tuned`: it answers a question about training."""
-    return spec.model.startswith(PREFIX) and spec.model.removeprefix(PREFIX) not in ("seed", TUNED)
+    return spec.model.startswith(PREFIX) and spec.model.removeprefix(PREFIX) not in (BASE, TUNED)
 
 
 def models_to_train(systems: Iterable[SystemSpec], variants: dict[str, Variant]) -> dict[str, dict[str, Any]]:
-    """Name and complete variant of every model that a system of the study asks for, the seed model aside.
+    """Name and complete variant of every model that a system of the study asks for, the untuned base aside.
 
     Prompt, strategy and retriever are those of the first system that asks, unless the variant says otherwise: a model
     is trained as it is asked. Raises ValueError naming a system whose model is neither `tuned` nor a variant.
@@ -57,10 +82,10 @@ def models_to_train(systems: Iterable[SystemSpec], variants: dict[str, Variant])
     found: dict[str, dict[str, Any]] = {}
     for spec in systems:
         name = spec.model.removeprefix(PREFIX)
-        if not spec.model.startswith(PREFIX) or name == "seed" or name in found:
+        if not spec.model.startswith(PREFIX) or name == BASE or name in found:
             continue
         if name not in (TUNED, *variants):
-            known = ", ".join(f"slm/{known}" for known in ("seed", TUNED, *variants))
+            known = ", ".join(f"slm/{known}" for known in (BASE, TUNED, *variants))
             rule = f"expected a model of {known}, got {spec.model!r}"
             raise ValueError(f"system {spec.name!r}: {rule}; describe it in `fine_tune.variants`")
         asked = {"prompt": spec.prompt, "strategy": spec.strategy, "retriever": spec.retriever, "without": spec.without}
