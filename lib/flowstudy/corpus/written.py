@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +19,8 @@ from flowstudy.flows.outline import OutlineError, from_outline
 from flowstudy.flows.schema import Flow, structure_faults
 
 LICENCE: Final = "CC-BY-4.0"
+#: The splits of the shipped corpus that are answered once, in the reference run.
+SEALED: Final = frozenset({"test", "ood"})
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -103,3 +108,10 @@ def _all() -> tuple[Example, ...]:
 def shipped_corpus() -> list[Example]:
     """The hand-written examples of every shipped domain in all splits, features computed."""
     return [example.model_copy(deep=True) for example in _all()]
+
+
+def sealed_hash(examples: Sequence[Example]) -> str:
+    """SHA-256 over id, requirement and references of the sealed examples (`test` and `ood`), whatever their order. It
+    was committed in `data/sealed.json` before any system had answered them."""
+    rows = [[e.id, e.requirement, [flow.to_dict() for flow in e.references]] for e in examples if e.split in SEALED]
+    return hashlib.sha256(json.dumps(sorted(rows), sort_keys=True).encode()).hexdigest()

@@ -30,8 +30,8 @@ from flowstudy.systems.slm.recipe import Recipe, usual_rate
 from flowstudy.systems.slm.reload import ask_fresh, fresh_process
 from flowstudy.systems.slm.report import TrainingReport
 from flowstudy.systems.slm.template import prompt_ids
-from flowstudy.systems.slm.trainers import fast_bf16, trainer_class
-from flowstudy.systems.slm.watch import Watch, as_callback
+from flowstudy.systems.slm.trainers import fast_bf16, keep_memory, trainer_class
+from flowstudy.systems.slm.watch import Average, Watch, as_callback
 
 _NO_ROOM: Final = ("No space left", "File too large", "quota exceeded", "failed writing file")  # also torch's own words
 _SMALLER: Final = "use method qlora, a smaller `context` or base, or fewer suggestions"
@@ -72,6 +72,7 @@ def fine_tune(
     kept = adapters.find(key) if adapter == "auto" else None
     if kept is not None:
         return adapters.take(kept, out, found)
+    keep_memory()
     passes = _passes(examples, shelves, recipe, teaching)
     judge = Judge(validation[: recipe.judged], shelves, teaching, rankers)
     with fresh_process() as fresh:
@@ -164,6 +165,8 @@ def _train(loaded: Loaded, ready: Prepared, watch: Watch, out: Path, settings: A
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     last = _last_checkpoint(out)
+    if recipe.average:
+        watch.average = Average(loaded.model)
     report.resumed_from = int(last.name.rpartition("-")[2]) if last else 0
     try:
         with progress(f"fine-tuning with {report.engine}", settings.max_steps - report.resumed_from) as watch.tick:

@@ -48,6 +48,7 @@ class Watch:
         self.started = time.monotonic()
         self.best, self.tired, self.judging_s, self.saved_at = -1.0, 0, 0.0, -1
         self.before_s = 0.0
+        self.average: Average | None = None
         self.tick: Tick | None = None
         self._read_curve()
 
@@ -86,15 +87,25 @@ class Watch:
         if self.tick is not None:
             self.tick(note=f"loss {self.report.last_loss}, validation FlowSim {max(self.best, 0):.3f}")
         self.steps_done = int(state.global_step)
+        if self.average is not None:
+            self.average.update()
         if self.seconds() - self.judging_s > self.limit_s and state.global_step < state.max_steps:
             self.report.stopped = f"time limit after {state.global_step} of {state.max_steps} steps"
             control.should_training_stop = control.should_save = True
         if state.global_step % self.every == 0 and state.global_step < state.max_steps:
-            self._judge(state.global_step)
+            self._judge_average(int(state.global_step))
             if self.tired >= self.patience:
                 self.report.stopped = f"validation FlowSim did not rise {self.patience} times"
                 control.should_training_stop = True
         return control
+
+    def _judge_average(self, step: int) -> None:
+        """Judge, and maybe save, the averaged weights where there are some; training goes on with its own."""
+        if self.average is not None:
+            self.average.swap()
+        self._judge(step)
+        if self.average is not None:
+            self.average.swap()
 
     def _judge(self, step: int) -> None:
         started = time.monotonic()
@@ -112,6 +123,8 @@ class Watch:
 
     def finish(self, trainer: Any) -> None:
         """Judge the last state, and leave the best one in `model` and in memory."""
+        if self.average is not None:
+            self.average.swap()
         self._judge(int(trainer.state.global_step))
         last = self.report.validation[-1][1] if self.report.validation else None
         if last is None or not (self.out / "model").exists():
@@ -142,6 +155,27 @@ class Watch:
     def _line(self, line: dict[str, Any]) -> None:
         with (self.out / "curve.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({**line, "seconds": self.seconds()}) + "\n")
+
+
+class Average:
+    """An exponential moving average of the weights in training; after a kill it begins anew from the checkpoint."""
+
+    def __init__(self, model: Any, decay: float = 0.98) -> None:
+        self.decay = decay
+        self.own = [weight for weight in model.parameters() if weight.requires_grad]
+        self.mean = [weight.detach().clone() for weight in self.own]
+
+    def update(self) -> None:
+        """After an update of the weights."""
+        for mean, weight in zip(self.mean, self.own, strict=True):
+            mean.lerp_(weight.detach(), 1 - self.decay)
+
+    def swap(self) -> None:
+        """Exchange the weights and their average."""
+        for mean, weight in zip(self.mean, self.own, strict=True):
+            kept = weight.detach().clone()
+            weight.data.copy_(mean)
+            mean.copy_(kept)
 
 
 def _peak_bytes() -> int:
