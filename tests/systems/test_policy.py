@@ -203,12 +203,10 @@ def test_what_is_not_sent_shows(model):
     assert set(call.changed) == {name for name in requested if call.sent.get(name) != requested[name]}
 
 
-def test_a_batch_goes_to_a_model_on_a_gpu_of_this_machine_only(monkeypatch):
+def test_a_model_in_this_process_takes_its_whole_batch_and_others_what_is_asked():
     small, remote = family_of("slm/x"), family_of("openai/gpt-4o")
-    for gpu, at_once in ((False, 8), (True, 64)):
-        monkeypatch.setattr(capabilities, "has_gpu", lambda gpu=gpu: gpu)
-        assert (small.in_flight(8), remote.in_flight(8), remote.in_flight(99)) == (at_once, 8, 32)
-    assert small.limit_s(120) == 900 and remote.limit_s(7) == 7, "who waits for a batch is not cut off"
+    assert (small.in_flight(8), remote.in_flight(8), remote.in_flight(99)) == (48, 8, 32)
+    assert small.limit_s(120) == 1800 and remote.limit_s(7) == 7, "who waits for a batch is not cut off"
 
 
 def test_secrets_are_redacted_in_every_spelling(monkeypatch):

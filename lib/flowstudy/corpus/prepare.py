@@ -17,7 +17,6 @@ from flowstudy.corpus.store import load_corpus
 from flowstudy.corpus.written import SEALED, shipped_corpus
 from flowstudy.flows.catalogue import Catalogue
 
-#: Splits of the shipped corpus that nobody has looked at.
 #: Fewer examples without a split than this stay together as `test`.
 LEAST_TO_SPLIT: Final = 20
 

@@ -7,7 +7,6 @@ references and were tried against LiteLLM 1.106 on loopback servers.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 #: The small model of a run before fine-tuning.
@@ -41,9 +40,9 @@ class Family(NamedTuple):
     timeout_s: float = 120.0
 
     def in_flight(self, wanted: int | None) -> int:
-        """Calls at a time when `wanted` are asked for (None: as many as the family takes). A model in this process
-        takes a whole batch where there is a GPU."""
-        if wanted is None or (self.in_process and has_gpu()):
+        """Calls at a time when `wanted` are asked for (None: as many as the family takes). A model in this process works
+        on all that it takes together."""
+        if wanted is None or self.in_process:
             return self.cap
         return max(1, min(wanted, self.cap))
 
@@ -60,7 +59,7 @@ _ANTHROPIC: Final[dict[str, Any]] = {
 _GEMINI: Final[dict[str, Any]] = {"keys": ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "bases": ("GEMINI_API_BASE",)}
 
 FAMILIES: Final = (
-    Family("small local model", r"slm/", logprobs=True, local=True, in_process=True, cap=64, timeout_s=900.0),
+    Family("small local model", r"slm/", logprobs=True, local=True, in_process=True, cap=48, timeout_s=1800.0),
     Family("openai reasoning", r"openai/(o\d|gpt-5)", temperature=False, seed=False, reasoning_effort=True, thinks=True,
            **_OPENAI),
     Family("openai", r"openai/(gpt-|chatgpt-|ft:gpt-)", logprobs=True, **_OPENAI),
@@ -81,11 +80,6 @@ FAMILIES: Final = (
     Family("ollama", r"ollama(_chat)?/", bases=("OLLAMA_API_BASE",), base="http://127.0.0.1:11434", local=True, cap=4,
            timeout_s=600.0),
 )  # fmt: skip
-
-
-def has_gpu() -> bool:
-    """Whether this machine has an NVIDIA card, found without loading torch."""
-    return any(Path("/proc/driver/nvidia/gpus").glob("*"))
 
 
 def family_of(model: str) -> Family | None:

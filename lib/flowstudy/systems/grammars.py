@@ -14,7 +14,7 @@ from flowstudy.flows.schema import FLOW_LOGIC
 from flowstudy.systems.prompts.offering import LOGIC_INPUTS
 from flowstudy.systems.records import Suggestion
 
-_VALUE = "[^|\n]+"
+_VALUE = r"[^|\n]+"
 _NAME = "[A-Za-z0-9_.]+"
 
 
@@ -33,16 +33,16 @@ def outline_grammar(suggestions: Sequence[Suggestion], catalogue: Catalogue) -> 
     logic = [_line(name, LOGIC_INPUTS.get(name, {})) for name in sorted(FLOW_LOGIC)]
     anything = [_any_line(f"(action|subflow) {_NAME}")]
     lines = _either([*logic, *([_line(name, inputs) for name, inputs in steps.items()] or anything)])
-    return f"trigger {start}(\n(  )*[0-9]+ {lines})*"
+    return f"trigger {start}(\\n(  )*[0-9]+ {lines})*"
 
 
 def _line(name: str, inputs: Mapping[str, InputDef]) -> str:
-    given = f"( [|] {_either([re.escape(one) for one in inputs])} = {_VALUE})*" if inputs else ""
+    given = f"( [|] {_either([re.escape(one) for one in inputs])} :?= {_VALUE})*" if inputs else ""
     return re.escape(name).replace("\\ ", " ").replace("\\_", "_") + given
 
 
 def _any_line(name: str) -> str:
-    return f"{name}( [|] {_NAME} = {_VALUE})*"
+    return f"{name}( [|] {_NAME} :?= {_VALUE})*"
 
 
 def _either(choices: Sequence[str]) -> str:

@@ -18,7 +18,9 @@ LOGIC_INPUTS: Final = {
     "FOREACH": {"items": InputDef(type="list", required=True)},
     "SWITCH": {"value": InputDef(required=True)},
     "CASE": {"value": InputDef(required=True)},
-    "WAIT": {"duration": InputDef(type="duration"), "until": InputDef(type="date")},
+    "WAIT": {
+        "duration": InputDef(type="duration"), "until": InputDef(type="date"), "condition": InputDef(type="query"),
+    },
 }
 
 
