@@ -61,13 +61,14 @@ def _parser() -> argparse.ArgumentParser:
 def _trainer(options: argparse.Namespace, found: list[Any], out: Path) -> tuple[Any, int]:
     import torch
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from trl import SFTConfig  # type: ignore[attr-defined]
 
+    from flowstudy.systems.slm.tokenizer import load_tokenizer
     from flowstudy.systems.slm.trainers import trainer_class
 
     cuda, base = torch.cuda.is_available(), str(base_folder(options.base))
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer = load_tokenizer(base)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16 if cuda else torch.float32)
     context = min(int(getattr(model.config, "max_position_embeddings", 4096)), 4096)

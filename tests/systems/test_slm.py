@@ -125,42 +125,41 @@ def test_suggestions_are_as_many_as_a_retriever_s_and_needed_ones_are_not_always
     assert 0.6 * len(taught) < first_needed[True] < len(taught)
 
 
-def renamed(before: Pair, after: Pair) -> dict[str, str]:
-    """Old to new name of the steps, tables and columns that a prompt offers, by their places."""
-    found = {}
+def names_in(line: str) -> tuple[str, list[str]]:
+    """The kind of an offered line, and the names in it: its own, and those of columns or inputs."""
+    kind, _, rest = line.partition(" ")
+    return kind, [part.split(" ")[0] for part in rest.split(" | ")]
+
+
+def renamed(before: Pair, after: Pair) -> tuple[dict[tuple[str, str], str], dict[str, str]]:
+    """Kind and old name to new name of the steps and tables that a prompt offers, by their places; and from every new
+    name, columns included, back to the old one."""
+    things, back = {}, {}
     for old, new in zip(shown(before).splitlines(), shown(after).splitlines(), strict=True):
-        (kind, old_name, *_), (_, new_name, *_) = old.split(" "), new.split(" ")
-        found[old_name] = new_name
-        if kind == "table":
-            parts = zip(old.split(" | ")[1:], new.split(" | ")[1:], strict=True)
-            found.update({a.split(" ")[0]: b.split(" ")[0] for a, b in parts})
-    return {old: new for old, new in found.items() if old != new}
+        (kind, olds), (_, news) = names_in(old), names_in(new)
+        things[kind, olds[0]] = news[0]
+        for a, b in zip(olds, news, strict=True) if kind == "table" else [(olds[0], news[0])]:
+            assert a == b or back.setdefault(b, a) == a, f"{before.id}: {a} and {back[b]} became one name, {b}"
+    return things, back
 
 
 def name_for_name(text: str, names: dict[str, str]) -> str:
     """The text with whole names replaced, the longer before the shorter."""
     longest = sorted(names, key=len, reverse=True)
-    pattern = "|".join(rf"{re.escape(name)}" for name in longest)
+    pattern = "|".join(map(re.escape, longest))
     return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda found: names[found[0]], text) if names else text
 
 
 def test_exchanged_names_are_the_same_in_prompt_and_answer(taught, catalogues):
-    """Renamed back, the answer is the one that it was, and no old name is left of steps, tables and columns."""
+    """Renamed back, the answer is the one that it was; the steps and tables in it are called as in the prompt."""
     changed = 0
     for n, before in enumerate(pairs(taught, catalogues, Teaching(rename=0.0))):
         after = exchanged(before, random.Random(n))
-        names = renamed(before, after)
-        assert len(set(names.values())) == len(names), f"{before.id}: two names became one"
-        assert name_for_name(after.completion, {new: old for old, new in names.items()}) == before.completion
-        was, now = (from_outline(pair.completion) for pair in (before, after))
-        assert [c.is_logic or names.get(c.key, c.key) for c in was.components] == [
-            c.is_logic or c.key for c in now.components
-        ]
-        for kind, name in catalogue_uses(now) - catalogue_uses(was):
-            assert kind in ("trigger", "column") or name in names.values(), f"{before.id}: {name} is not offered"
-        old = offered(before) & catalogue_uses(was)
-        gone = {(kind, name) for kind, name in old if kind in ("action", "subflow", "table") and name in names}
-        assert not gone & catalogue_uses(now), f"{before.id}: an old name is left"
+        things, back = renamed(before, after)
+        assert name_for_name(after.completion, back) == before.completion
+        was, now = (catalogue_uses(from_outline(pair.completion)) for pair in (before, after))
+        wanted = {(kind, things.get((kind, name), name)) for kind, name in was if kind != "column"}
+        assert {use for use in now if use[0] != "column"} == wanted, before.id
         requirement = [pair.messages[-1]["content"].partition("\nRequirement: ")[2] for pair in (before, after)]
         assert requirement[0] == requirement[1]
         changed += after.completion != before.completion
@@ -178,13 +177,13 @@ def test_a_line_to_complete_has_the_names_of_its_outline(taught, catalogues):
     """In the decomposed strategy the outline so far stands in the prompt; it must not keep the old names."""
     for n, before in enumerate(pairs(taught[:20], catalogues, Teaching(strategy="decomposed", rename=0.0))):
         after = exchanged(before, random.Random(n))
-        names = renamed(before, after)
+        _, back = renamed(before, after)
         old, new = (pair.messages[-1]["content"].rpartition("\nWorkflow:")[2] for pair in (before, after))
-        assert name_for_name(new, {b: a for a, b in names.items()}) == old
+        assert name_for_name(new, back) == old
         place = re.search(r"component (\d+)", new)
         if place:
-            step = after.completion.split(" ", 3)[1:3]
-            assert re.search(rf"^ *{place[1]} {re.escape(' '.join(step))}(?= |$)", new, re.MULTILINE), before.id
+            step = after.completion.partition(" | ")[0].partition(" ")[2]
+            assert re.search(rf"^ *{place[1]} {re.escape(step)}$", new, re.MULTILINE), before.id
 
 
 def test_a_model_can_be_trained_without_suggestions(taught, catalogues):

@@ -434,6 +434,19 @@ def test_a_form_is_kept_by_models_with_more_logits_than_tokens(tiny, tmp_path):
     assert re.fullmatch(REGEX.text, answer.text)
 
 
+def test_an_answer_of_a_form_ends_as_the_template_ends_it(tmp_path):
+    """Gemma's tokenizer says `<eos>`, its template ends an answer otherwise."""
+    from test_templates import make_tokenizer
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    size = len(AutoTokenizer.from_pretrained(make_tokenizer("gemma3", tmp_path)))
+    config = LlamaConfig(vocab_size=size, hidden_size=32, intermediate_size=32, num_hidden_layers=1,
+                         num_attention_heads=2, initializer_range=0.3)  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    (answer,) = asked(TransformersEngine(tmp_path, "cpu"), [(PROMPTS[0], {"most": 60, "form": Form("regex", "ab{3}")})])
+    assert (answer.text, answer.finish_reason) == ("abbb", "stop")
+
+
 def test_a_form_that_cannot_be_followed_is_an_error(loop):
     from flowstudy.systems.slm.grammar import GrammarError, logits_processor
 

@@ -38,7 +38,7 @@ REPAIRS: Final = {
 
 #: How an outline begins; what follows may hold braces, as JSON does.
 _OUTLINE: Final = re.compile(
-    r"\s*(?:```[a-z]*\n)?(?:(?:trigger|action|subflow|flowlogic) |(?:inputs|outputs) := "
+    r"\s*(?:```[a-z]*\n)?(?:\d+ )?(?:(?:trigger|action|subflow|flowlogic) |(?:inputs|outputs) := "
     rf"|(?:{'|'.join(sorted(FLOW_LOGIC))})\b)"
 )
 

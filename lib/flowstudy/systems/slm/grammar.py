@@ -11,6 +11,8 @@ import json
 from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
+from flowstudy.systems.slm.template import end_token
+
 ANY_OBJECT: Final = '{"type": "object"}'
 
 
@@ -46,7 +48,7 @@ def logits_processor(form: Form, tokenizer: Any, rows: int, prompt: int) -> Any:
     from llguidance import LLMatcher
     from transformers import LogitsProcessor
 
-    vocabulary = _vocabulary(tokenizer)
+    vocabulary, end = _vocabulary(tokenizer), end_token(tokenizer)
     matchers = [LLMatcher(vocabulary, _grammar(form)) for _ in range(rows)]
     if matchers[0].get_error():
         raise GrammarError(f"form: expected one that llguidance takes, got: {matchers[0].get_error()[:300]}")
@@ -61,7 +63,7 @@ def logits_processor(form: Form, tokenizer: Any, rows: int, prompt: int) -> Any:
                     matcher.consume_token(int(input_ids[row, -1]))
                 if matcher.is_stopped():
                     scores[row] = float("-inf")
-                    scores[row, tokenizer.eos_token_id] = 0.0
+                    scores[row, end] = 0.0
                 else:
                     llguidance.torch.fill_next_token_bitmask(matcher, mask, row)
                     allowed = _bits(torch, mask[row], scores.shape[1]).to(scores.device)
@@ -91,6 +93,6 @@ def _vocabulary(tokenizer: Any) -> Any:
     import llguidance.hf
 
     try:
-        return llguidance.hf.from_tokenizer(tokenizer)
+        return llguidance.hf.from_tokenizer(tokenizer, eos_token=end_token(tokenizer))
     except (ValueError, TypeError, RuntimeError) as error:
         raise GrammarError(f"tokenizer: expected one that llguidance reads, got: {str(error)[:300]}") from None
