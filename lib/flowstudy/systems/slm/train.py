@@ -53,8 +53,9 @@ def fine_tune(
     """Train `base` (`smollm2`, a folder, or a hub name) on `examples`; the result lies in `out_dir/model`.
 
     `catalogues` are by domain, None for the shipped ones; `rankers` makes those that rank what validation prompts offer
-    (see `run_rankers`) and is called when there is something to train; `usd_per_hour` is the price of this machine, for the cost of training in the report. With `adapter="auto"` a kept
-    or shipped adapter of the very same training is taken instead (the report says so); `train` trains in any case.
+    (see `run_rankers`) and is called when there is something to train; `usd_per_hour` is the price of this machine, for
+    the cost of training in the report. With `adapter="auto"` a kept or shipped adapter of the very same training is
+    taken instead (the report says so); `train` trains in any case.
     When memory runs out, batches are halved, gradients accumulated, and the report says so. A killed run goes on from
     its last checkpoint when called with the same arguments. Raises TrainingError for data without anything to learn
     from (naming records), a checkpoint or base that cannot be read, too little memory for one example, and a saved
