@@ -113,7 +113,8 @@ def _fit(
         print(
             f"{report.examples} prompts of {len(passes)} passes, {tokens:,.0f} tokens: {_in_words(report)}", flush=True
         )
-        every = max(1, math.ceil(total / max(1, recipe.evaluations)))
+        evaluations = max(1, min(recipe.evaluations, int(recipe.max_minutes // 10)))
+        every = max(1, math.ceil(total / evaluations))
         settings = _settings(loaded, out, total, every, recipe, pieces, report.rate)
         watch = Watch(loaded, judge, out, report, base, total, every, recipe.max_minutes, recipe.patience)
         if _train(loaded, ready, watch, out, settings, recipe):
