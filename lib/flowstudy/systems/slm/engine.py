@@ -17,6 +17,7 @@ from flowstudy.systems.slm.gguf_file import write_gguf
 from flowstudy.systems.slm.grammar import Form
 from flowstudy.systems.slm.loading import ModelError, base_of, check_template, facts_of, fingerprint, load_model
 from flowstudy.systems.slm.template import end_token, prompt_ids
+from flowstudy.systems.slm.tokenizer import load_tokenizer
 from flowstudy.systems.weights import cached_folder
 
 #: Requests that OpenVINO works on at a time, and tokens that it reads in one step.
@@ -95,9 +96,7 @@ class TransformersEngine:
     def step(self) -> None:
         """Answer all that wait with the same settings as the first."""
         first = self.waiting[0]
-        same = [
-            j for j in self.waiting if (j.most, j.temperature, j.form) == (first.most, first.temperature, first.form)
-        ]
+        same = [job for job in self.waiting if _settings(job) == _settings(first)]
         self.waiting = [job for job in self.waiting if job not in same]
         context = int(getattr(self.model.config, "max_position_embeddings", 2048))
         ready: list[tuple[Job, list[int]]] = []
@@ -115,6 +114,11 @@ class TransformersEngine:
             job.answer.set_result(completion)
 
 
+def _settings(job: Job) -> tuple[object, ...]:
+    """What the jobs of a batch must have in common; the seed counts only where something is drawn."""
+    return job.most, job.temperature, job.form, job.seed if job.temperature > 0 else None
+
+
 class OpenVinoEngine:
     """OpenVINO GenAI with continuous batching and a prefix cache: a request starts when it comes.
 
@@ -127,9 +131,8 @@ class OpenVinoEngine:
     def __init__(self, folder: Path, origin: str) -> None:
         _check_machine()
         import openvino_genai
-        from transformers import AutoTokenizer
 
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        self.tokenizer = load_tokenizer(folder, local_files_only=True)
         check_template(folder, self.tokenizer)
         self.end, self.genai = end_token(self.tokenizer), openvino_genai
         kept = cached_folder(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from flowstudy.systems.slm.prepare import TrainingError
+from flowstudy.systems.slm.tokenizer import load_tokenizer, needs_mistral_fix
 
 Method = Literal["lora", "full", "qlora"]
 Engine = Literal["auto", "unsloth", "trl"]
@@ -96,13 +97,13 @@ def _with_unsloth(
             model, r=lora.rank, lora_alpha=lora.alpha, lora_dropout=0, bias="none", target_modules=_LINEAR,
             use_gradient_checkpointing="unsloth" if cuda else False, random_state=seed,
         )  # fmt: skip
-    return model, tokenizer
+    return model, load_tokenizer(base) if needs_mistral_fix(base) else tokenizer
 
 
 def _with_peft(
     _: Any, base: str, method: Method, lora: Lora, seed: int, context: int, torch: Any, cuda: bool
 ) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     local = Path(base).exists()
     four_bit = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.bfloat16)
@@ -110,7 +111,7 @@ def _with_peft(
         base, dtype=torch.bfloat16 if cuda else torch.float32, local_files_only=local,
         quantization_config=four_bit if method == "qlora" else None,
     )  # fmt: skip
-    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=local)
+    tokenizer = load_tokenizer(base, local_files_only=local)
     if method != "full":
         from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 

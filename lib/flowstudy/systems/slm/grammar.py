@@ -72,8 +72,9 @@ def logits_processor(form: Form, tokenizer: Any, rows: int, prompt: int) -> Any:
 
 
 def _bits(torch: Any, words: Any, size: int) -> Any:
-    places = torch.arange(32)
-    return ((words[:, None] >> places) & 1).bool().flatten()[:size]
+    """One flag for each of `size` logits: models often have more than their tokenizer has tokens, and those are out."""
+    found = ((words[:, None] >> torch.arange(32)) & 1).bool().flatten()[:size]
+    return torch.nn.functional.pad(found, (0, size - len(found)))
 
 
 @lru_cache(maxsize=64)

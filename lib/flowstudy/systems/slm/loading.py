@@ -9,6 +9,7 @@ from typing import Any
 
 from flowstudy.systems.slm.bases import Base, find_base
 from flowstudy.systems.slm.template import template_hash
+from flowstudy.systems.slm.tokenizer import load_tokenizer
 from flowstudy.systems.weights import file_hash
 
 
@@ -45,7 +46,7 @@ def load_model(folder: str | Path, *, device: str | None = None) -> tuple[Any, A
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     folder = Path(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -59,7 +60,7 @@ def load_model(folder: str | Path, *, device: str | None = None) -> tuple[Any, A
             model: Any = PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
         else:
             model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer = load_tokenizer(folder, local_files_only=True)
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:

@@ -155,18 +155,19 @@ def _handler(litellm: Any) -> Any:
 
         @staticmethod
         def _reply(model: str, completion: Completion) -> Any:
-            message = litellm.Message(
-                role="assistant", content=completion.text,
-                provider_specific_fields={"mean_logprob": completion.mean_logprob},
+            """As LiteLLM wants it; the mean log-probability stands in the place of those of single tokens."""
+            mean = completion.mean_logprob
+            tokens = [] if mean is None else [{"token": "", "logprob": mean, "bytes": None, "top_logprobs": []}]
+            choice = litellm.Choices(
+                index=0, message=litellm.Message(role="assistant", content=completion.text),
+                finish_reason=completion.finish_reason, logprobs={"content": tokens},
             )  # fmt: skip
-            choice = litellm.Choices(index=0, message=message, finish_reason=completion.finish_reason)
             usage = litellm.Usage(
                 prompt_tokens=completion.prompt_tokens, completion_tokens=completion.tokens,
                 total_tokens=completion.prompt_tokens + completion.tokens,
             )  # fmt: skip
             reply = litellm.ModelResponse(model=f"{PROVIDER}/{model}", choices=[choice])
             reply.usage = usage
-            reply._hidden_params = {**(reply._hidden_params or {}), "mean_logprob": completion.mean_logprob}
             return reply
 
     return Handler()

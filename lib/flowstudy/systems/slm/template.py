@@ -62,7 +62,7 @@ def prompt_ids(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> list[in
     text = prompt_text(tokenizer, messages)
     ids = list(tokenizer(text, add_special_tokens=False)["input_ids"])
     bos = tokenizer.bos_token_id
-    if tokenizer.chat_template is None and bos is not None and getattr(tokenizer, "add_bos_token", False):
+    if tokenizer.chat_template is None and bos is not None and tokenizer("a")["input_ids"][:1] == [bos]:
         return [bos, *ids]
     return ids
 

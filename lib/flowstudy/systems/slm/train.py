@@ -70,9 +70,10 @@ def fine_tune(
     found = find_base(base)
     out.mkdir(parents=True, exist_ok=True)
     key = adapters.training_key(found, examples, shelves, recipe, teaching)
-    kept = adapters.find(key) if adapter == "auto" else None
+    kept = adapters.find(key, recipe.max_minutes) if adapter == "auto" else None
     if kept is not None:
         return adapters.take(kept, out, found)
+    _forget_others(out / "checkpoints", key)
     keep_memory()
     passes = _passes(examples, shelves, recipe, teaching)
     judge = Judge(validation[: recipe.judged], shelves, teaching, rankers() if rankers is not None else None)
@@ -81,8 +82,17 @@ def fine_tune(
         report.cost_usd = None if usd_per_hour is None else round(report.seconds / 3600 * usd_per_hour, 6)
         _check_reload(fresh, loaded, passes[0][: recipe.reloads], report)
         report.write(out / "report.json")
-    adapters.keep(key, out)
+    adapters.keep(key, out, recipe.max_minutes if report.stopped.startswith("time limit") else None)
     return report
+
+
+def _forget_others(checkpoints: Path, key: str) -> None:
+    """Delete the checkpoints of another training in the same folder: going on from them would mix the two."""
+    mark = checkpoints / "key.txt"
+    if mark.exists() and mark.read_text(encoding="utf-8") != key:
+        shutil.rmtree(checkpoints)
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    mark.write_text(key, encoding="utf-8")
 
 
 def _passes(
