@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", default=["dev", "dev_ood"])
     parser.add_argument("--encoder", default="minilm")
     parser.add_argument("--weights", nargs=3, type=float, action="append", default=[], help="one more arm")
+    parser.add_argument("--folder", help="where the fit is kept and found again")
     for name, usual in Tuning._field_defaults.items():
         parser.add_argument(f"--{name}", type=type(usual), default=usual)
     asked = parser.parse_args()
@@ -68,7 +69,8 @@ def main() -> None:
     tuning = Tuning(**{name: getattr(asked, name) for name in Tuning._fields})
     settings = {"seed": 7, "encoder": asked.encoder}
     arms = ARMS | {str(tuple(one)): tuple(one) for one in asked.weights}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = asked.folder or temporary
         for name, how in (("untuned", tuning._replace(epochs=0)), ("fine-tuned", tuning)):
             rankers = run_rankers(["trained"], Path(folder), corpus, catalogues, **settings, tuning=how)
             started, used = time.monotonic(), time.process_time()

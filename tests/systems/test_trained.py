@@ -14,12 +14,11 @@ from flowstudy.flows.schema import Component, Flow
 from flowstudy.systems import RetrieverError, ranker_facts, recall_at_k, retrieve, run_rankers, suggest_all
 from flowstudy.systems import encoder as encoders
 from flowstudy.systems.encoder import PACKAGED, Tuning, find_encoder
-from flowstudy.systems.slm.data import pair, pairs
 from flowstudy.systems.trained import WEIGHTS, fold_of
 from flowstudy.systems.weights import WeightsError
 
 WORDS = {"alpha": "invoice", "beta": "laptop", "gamma": "holiday", "delta": "visitor", "omega": "printer"}
-FEW = Tuning(epochs=4, most_steps=6, rate=2e-3, layers=1)
+FEW = Tuning(epochs=12, most_steps=12, rate=1e-3, layers=1)
 ASKED = {"seed": 3, "tuning": FEW}
 
 
@@ -44,7 +43,7 @@ def folder(tmp_path_factory):
 
 
 def test_it_learns_what_words_do_not_say(folder):
-    new = [example(9, name, f"{word}s", id=f"new-{name}", split="test") for name, word in WORDS.items()]
+    new = [example(9, name, f"{word}s", id=f"new-{name}", split="dev") for name, word in WORDS.items()]
     rankers = run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED)
     offers = suggest_all("trained", new, CATALOGUES, k=1, rankers=rankers)
     assert recall_at_k(offers, new, CATALOGUES)["step"] == 1.0
@@ -54,12 +53,13 @@ def test_it_learns_what_words_do_not_say(folder):
 
 def test_a_second_run_reads_what_the_first_has_fitted(folder, monkeypatch):
     first = run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED)
-    written = (folder / "encoder-0.safetensors").stat().st_mtime_ns
+    file = first["d"].model.path(0)
+    written = file.stat().st_mtime_ns
     monkeypatch.setattr("flowstudy.systems.trained.fine_tune", lambda *a: pytest.fail("fitted again"))
     again = run_rankers(["trained"], folder, [*EXAMPLES, example(5, "beta", "x", split="dev")], CATALOGUES, **ASKED)
     assert again["d"].fingerprint() == first["d"].fingerprint(), "other splits are not looked at"
     assert again["d"].scores("a lost laptop") == first["d"].scores("a lost laptop")
-    assert (folder / "encoder-0.safetensors").stat().st_mtime_ns == written
+    assert file.stat().st_mtime_ns == written
 
 
 def test_the_same_inputs_and_seed_give_the_same_ranking(folder, tmp_path):
@@ -89,7 +89,7 @@ def test_a_training_requirement_is_ranked_without_its_own_label(tmp_path):
     )
     assert one.scores(changed.requirement) == other.scores(changed.requirement)
     assert one.model.fold(changed.requirement) == fold_of(changed.requirement) > 0 == one.model.fold("new")
-    assert not (tmp_path / "a" / "encoder-0.safetensors").exists(), "no encoder is fitted before it is needed"
+    assert not one.model.path(0).exists(), "no encoder is fitted before it is needed"
     new = changed.requirement + "."
     assert not np.array_equal(one.model.votes.log_rates([("action", "do_beta")])(new),
                               other.model.votes.log_rates([("action", "do_beta")])(new))  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_killed_fit_and_a_broken_file_leave_nothing_behind(tmp_path, monkeypat
         patch.setattr("flowstudy.systems.trained.fine_tune", killed)
         ranker.scores("x")
     assert not list(tmp_path.glob("*.safetensors"))
-    (tmp_path / "encoder-0.safetensors").write_bytes(b"cut short")
+    ranker.model.path(0).write_bytes(b"cut short")
     assert len(ranker.scores("x")) == len(WORDS)
 
 
@@ -119,7 +119,7 @@ def test_two_processes_at_once_share_one_fit(tmp_path):
     both = [spawn.Process(target=_score, args=(tmp_path, results)) for _ in range(2)]
     for process in both:
         process.start()
-    first, second = results.get(timeout=300), results.get(timeout=300)
+    first, second = results.get(timeout=600), results.get(timeout=600)
     for process in both:
         process.join()
     assert first == second and len(list(tmp_path.glob("*.safetensors"))) == 1
@@ -127,18 +127,15 @@ def test_two_processes_at_once_share_one_fit(tmp_path):
 
 def test_suggestions_are_made_again_for_another_ranker(folder, tmp_path):
     path, rankers = tmp_path / "trained.jsonl", run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED)
-    new = [example(9, "beta", "laptops", split="test")]
+    new = [example(9, "beta", "laptops", split="dev")]
     suggest_all("trained", new, CATALOGUES, k=1, path=path, rankers=rankers)
     assert json.loads(path.read_text().splitlines()[0])["rankers"] == [rankers["d"].fingerprint()]
     assert run_rankers(["none", "lexical", "oracle"], folder, EXAMPLES, CATALOGUES, **ASKED) == {}
 
 
-def test_a_small_model_learns_from_the_suggestions_that_it_will_see(tmp_path):
-    rankers = run_rankers(["trained"], tmp_path, EXAMPLES, CATALOGUES, seed=3, tuning=FEW._replace(epochs=0))
-    (made,) = pairs(EXAMPLES[3:4], CATALOGUES, k=2, retriever="trained", rankers=rankers)
-    offered = suggest_all("trained", EXAMPLES[3:4], CATALOGUES, k=2, rankers=rankers)[EXAMPLES[3].id]
-    assert made.prompt == pair(EXAMPLES[3], CATALOGUES["d"], offered).prompt
-    assert not list(tmp_path.glob("*.safetensors")), "an untuned encoder is not stored"
+def test_an_untuned_encoder_is_not_stored(tmp_path):
+    ranker = run_rankers(["trained"], tmp_path, EXAMPLES, CATALOGUES, seed=3, tuning=FEW._replace(epochs=0))["d"]
+    assert len(ranker.scores("x")) == len(WORDS) and not list(tmp_path.glob("*.safetensors"))
 
 
 def test_the_encoder_is_named_hashed_and_licensed(folder, tmp_path, monkeypatch):

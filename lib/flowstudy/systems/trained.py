@@ -62,8 +62,8 @@ def run_rankers(
     """Rankers by domain for the retriever `trained`; none when it is not among `retrievers`.
 
     They learn from the split `train` of `examples`, from those whose domain has a catalogue; other splits are not
-    looked at. `encoder` is `minilm`, a folder or a name of the hub. The encoders' learned weights lie in `folder`, as
-    `encoder-<fold>.safetensors`. Raises RetrieverError without training examples or without the encoder.
+    looked at. `encoder` is `minilm`, a folder or a name of the hub. What the encoders have learned lies in `folder`, a
+    file for each set of inputs and each fold. Raises RetrieverError without training examples or without the encoder.
     """
     if "trained" not in set(retrievers):
         return {}
@@ -123,7 +123,7 @@ class TrainedModel:
         """The encoder fine-tuned without the examples of a fold, read from the run folder or fitted and stored there;
         one process at a time. Without examples left it is the untuned one."""
         if fold not in self._encoders:
-            model, path = load_encoder(self.source), self._folder / f"encoder-{fold}.safetensors"
+            model, path = load_encoder(self.source), self.path(fold)
             kept = [example for example in self._train if fold_of(example.requirement) != fold]
             if kept and self._tuning.epochs:
                 with alone(path):
@@ -132,6 +132,10 @@ class TrainedModel:
                         self._write(path, model)
             self._encoders[fold] = model
         return self._encoders[fold]
+
+    def path(self, fold: int) -> Path:
+        """Where the learned weights of a fold are kept; another file for other inputs."""
+        return self._folder / f"encoder-{self.fingerprint[:12]}-{fold}.safetensors"
 
     def _read(self, path: Path, model: SentenceTransformer) -> bool:
         from safetensors import SafetensorError, safe_open
