@@ -42,7 +42,9 @@ class NeighbourVotes:
         def of(requirement: str) -> np.ndarray:
             votes = self.votes.of(requirement)
             voters = np.flatnonzero(votes)
-            need, could = (np.append(votes[voters] @ table[voters], 0.0)[columns] for table in (self._needs, self._could))
+            need, could = (
+                np.append(votes[voters] @ table[voters], 0.0)[columns] for table in (self._needs, self._could)
+            )
             return np.asarray(np.log((need + CAUTION * PRIOR) / (could + CAUTION) + FLOOR))
 
         return of
