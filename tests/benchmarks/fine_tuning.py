@@ -46,6 +46,7 @@ def make_base(shape: str, folder: Path) -> None:
     torch.set_default_dtype(torch.bfloat16)
     MistralForCausalLM(config).save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\nRandom weights.\n", encoding="utf-8")
 
 
 def one(engine: Engine, method: Method, base: str, steps: int) -> dict[str, Any]:
