@@ -1,13 +1,9 @@
-"""The seed model behind a real server, `transformers serve`, is asked like any OpenAI-compatible one.
-
-Without the guided decoding of the model's own provider a pointer may point at nothing: that is `invalid_output`.
-"""
+"""A model behind a real server, `transformers serve`, is asked like any OpenAI-compatible one, and it is the same
+model: the server reads the very prompt that training and serving in this process read, and begins to write the same."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,25 +14,22 @@ from pathlib import Path
 
 import pytest
 
-from flowstudy.corpus import shipped_corpus
-from flowstudy.corpus.environments import shipped_catalogue
-from flowstudy.systems import SystemSpec, readiness, run_system
-from flowstudy.systems.slm import SEED_MODEL
+from flowstudy.systems import SystemSpec, readiness, retrieve, run_system
+from flowstudy.systems.prompts import render
+from flowstudy.systems.slm.generate import generate
+from flowstudy.systems.slm.loading import load_model
+from flowstudy.systems.slm.template import prompt_ids
 
 pytestmark = pytest.mark.slow
-#: What `slm.template.render_messages` writes, as the server wants it.
-TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m['content'].strip('\n') }}\n{% endfor %}"
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """(base URL, model folder) of a server process that has loaded the seed model."""
-    folder = shutil.copytree(SEED_MODEL, tmp_path_factory.mktemp("model") / "seed")
-    (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+def served(tiny, tmp_path_factory):
+    """(base URL, model folder) of a server process that has loaded the tiny model."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(folder)]
-    options = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(tiny)]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", "float32"]
     log = tmp_path_factory.mktemp("log") / "serve.txt"
     with log.open("w") as out:
         server = subprocess.Popen(
@@ -44,7 +37,7 @@ def served(tmp_path_factory):
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/health", server, log)
-        yield f"http://127.0.0.1:{port}/v1", str(folder)
+        yield f"http://127.0.0.1:{port}/v1", str(tiny)
     finally:
         server.kill()
         server.wait()
@@ -62,20 +55,22 @@ def _wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 
 
 @pytest.mark.parametrize("provider", ["hosted_vllm", "openai"])
-def test_a_real_local_server_answers_with_flows(served, provider, tmp_path):
+def test_a_server_of_ones_own_is_the_same_model(served, provider, examples, catalogue, tmp_path):
     base, folder = served
-    examples = [e for e in shipped_corpus() if e.domain == "it_service" and e.split == "validation"][:2]
     spec = SystemSpec(
-        name="served", model=f"{provider}/{folder}", api_base=base, prompt="pointed", shots=0, suggestions=8,
-        max_tokens=160,
+        name="served", model=f"{provider}/{folder}", api_base=base, prompt="outline", shots=0, suggestions=2,
+        max_tokens=8,
     )  # fmt: skip
     assert readiness(spec).ready
-    catalogues = {"it_service": shipped_catalogue("it_service")}
     path = tmp_path / "served.jsonl"
-    found = run_system(spec, examples, [], catalogues, None, path, max_cost_usd=1.0, max_in_flight=1)
+    found = run_system(spec, examples[:2], [], {"office": catalogue}, None, path, max_cost_usd=1.0, max_in_flight=1)
     assert len(found) == 2 and all(p.is_answer for p in found), [p.error for p in found]
-    assert all(re.search(r"<[ws]\d+>", p.text) for p in found), "it points, as it has learnt"
-    calls = [call for p in found for call in p.calls]
-    assert all(call.completion_tokens and call.prompt_tokens and call.latency_s for call in calls)
-    assert {call.cost_usd for call in calls} == {None}, "no price is known, so no cost is known"
-    assert run_system(spec, examples, [], catalogues, None, path) == found
+    model, tokenizer = load_model(folder, device="cpu")
+    for example, prediction in zip(examples, found, strict=False):
+        offered = retrieve("lexical", example.requirement, catalogue, 2)
+        ids = prompt_ids(tokenizer, render(spec, "whole", example.requirement, offered, catalogue).messages)
+        (call,) = prediction.calls
+        assert call.prompt_tokens == len(ids)
+        assert prediction.text.strip() == generate(model, tokenizer, [ids], 8)[0].text.strip()
+        assert call.completion_tokens and call.latency_s and call.cost_usd is None, "no price is known, so no cost"
+    assert run_system(spec, examples[:2], [], {"office": catalogue}, None, path) == found
