@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STRIP := nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.widgets" --drop-tagged-cells=injected-parameters
 
 .DEFAULT_GOAL := help
-.PHONY: help env study sweep plan status test lint lab corpus-check import compare reference tag adapter bench clean-run
+.PHONY: help env study sweep plan status test lint lab corpus-check import paraphrase compare reference tag adapter bench clean-run
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
@@ -72,6 +72,9 @@ adapter: env  ## train the shipped adapter again: an hour or two on two cores
 
 import: env  ## turn another platform's workflow files into a corpus: SOURCE=folder TO=folder
 	@$(CLI) import '$(SOURCE)' --to '$(TO)'
+
+paraphrase: env  ## training requirements in other words, to train on: CORPUS=file.jsonl MODEL=openai/gpt-4o TO=more.jsonl
+	@$(CLI) paraphrase '$(or $(CORPUS),shipped)' --model '$(MODEL)' --to '$(TO)'
 
 compare: env  ## what changed between two runs: A=run B=run
 	@$(CLI) compare '$(A)' '$(B)'

@@ -92,6 +92,16 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("--drop-plumbing", action="store_true", help="leave out set-variable, parse and compose steps")
     load.set_defaults(call=_import)
 
+    more = commands.add_parser("paraphrase", help="have a model say training requirements in other words, to train on")
+    more.add_argument("corpus", help="a corpus.jsonl, or `shipped`")
+    more.add_argument("--model", required=True, help="provider/model, or slm/base")
+    more.add_argument("--to", required=True, help="the .jsonl file for the generated examples")
+    more.add_argument("--per-example", type=_at_least_one, default=1)
+    more.add_argument("--max-cost-usd", type=_money, default=1.0, help="`null` for a model without a known price")
+    more.add_argument("--voices", default="", help="names in systems/prompts/paraphrase, with commas (default: all)")
+    more.add_argument("--seed", type=int, default=7, help="decides which voice an example gets")
+    more.set_defaults(call=_paraphrase)
+
     tag = commands.add_parser("tag", help="a page on which people tag the errors of a run")
     tag.add_argument("--run", required=True)
     tag.add_argument("--sampling", default="worst", help="worst, random, stratified, disagreements or adjudicate")
@@ -124,6 +134,10 @@ def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def _money(text: str) -> float | None:
+    return None if text == "null" else float(text)
 
 
 def _study(options: argparse.Namespace) -> int:
@@ -258,6 +272,17 @@ def _import(options: argparse.Namespace) -> int:
 
     print(import_corpus(options.source, options.to, options.format, drop_plumbing=options.drop_plumbing))
     return 0
+
+
+def _paraphrase(options: argparse.Namespace) -> int:
+    from flowstudy.systems.paraphrase import paraphrase
+
+    names = ("per_example", "max_cost_usd", "seed")
+    voices = [voice for part in options.voices.split(",") if (voice := part.strip())]
+    given = {name: getattr(options, name) for name in names}
+    found = paraphrase(options.corpus, options.model, options.to, voices=voices, **given)
+    print(found)
+    return 0 if found.written and not found.unanswered else 1
 
 
 def _tag(options: argparse.Namespace) -> int:

@@ -33,6 +33,8 @@ MAX_TRACEBACK_LINES: Final = 60
 #: Libraries in a kernel: waiting threads sleep, progress bars and advice stay out of the executed notebook.
 _QUIET: Final = {
     "OMP_WAIT_POLICY": "PASSIVE",
+    "UNSLOTH_DISABLE_STATISTICS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
     "TQDM_DISABLE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TRANSFORMERS_VERBOSITY": "error",

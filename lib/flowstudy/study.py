@@ -62,6 +62,7 @@ class FineTune(_Section):
 
 class Retrieval(_Section):
     retriever: RetrieverName = "trained"
+    encoder: str = "minilm"
     suggestions: int = Field(default=8, ge=0)
 
 
@@ -123,7 +124,7 @@ class Study(_Section):
         """The papermill parameters of every notebook, JSON types only."""
         corpus = {"run_dir": run_dir, "seed": self.seed}
         tables = {**corpus, "resamples": self.statistics.resamples}
-        suggested = {"suggestions": self.retrieval.suggestions}
+        suggested = {"suggestions": self.retrieval.suggestions, "encoder": self.retrieval.encoder}
         training = {
             **self.fine_tune.model_dump(exclude={"variants", "gpus"}),
             **suggested,

@@ -20,7 +20,7 @@ import pandas as pd
 
 from flowstudy.corpus import shipped_corpus
 from flowstudy.systems.slm.engines import Engine, Method
-from flowstudy.systems.slm.recipe import Asking, Recipe
+from flowstudy.systems.slm.recipe import Recipe
 
 #: hidden, layers, heads, key-value heads, inner, head size, vocabulary (Mistral-Nemo-Base-2407's config.json)
 SHAPES = {"nemo": (5120, 40, 32, 8, 14336, 128, 131072), "tiny": (64, 2, 4, 2, 128, 16, 4096)}
@@ -46,6 +46,7 @@ def make_base(shape: str, folder: Path) -> None:
     torch.set_default_dtype(torch.bfloat16)
     MistralForCausalLM(config).save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\nRandom weights.\n", encoding="utf-8")
 
 
 def one(engine: Engine, method: Method, base: str, steps: int) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def one(engine: Engine, method: Method, base: str, steps: int) -> dict[str, Any]
     examples = [e for e in shipped_corpus() if e.domain == "hr" and e.split == "train"][:64]
     with tempfile.TemporaryDirectory() as out:
         recipe = Recipe(method, engine, steps=steps, batch=4, evaluations=1, reloads=0, max_minutes=60)
-        report = fine_tune(base, examples, (), out, recipe, Asking(prompt="outline"))
+        report = fine_tune(base, examples, (), out, recipe, adapter="train")
     return {"tokens_per_s": report.tokens_per_s, "peak_memory_gb": report.peak_memory_gb, "last_loss": report.last_loss}
 
 

@@ -53,6 +53,23 @@ def test_a_corpus_of_your_own_without_splits_domains_or_catalogue(tmp_path: Path
     assert set(prepared.catalogues) == {"unknown"}
 
 
+def test_a_generated_example_is_never_in_a_judged_split(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    lines = [{"id": f"o{n}", "requirement": e.requirement, "flow": e.flow.to_dict(), "domain": e.domain,
+              "source": e.source} for n, e in enumerate(shipped_corpus()[:30])]  # fmt: skip
+    made = [{**line, "id": f"{line['id']}-g1", "requirement": f"again {n}", "source": "generated"}
+            for n, line in enumerate(lines[:10])]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, [*lines, *made])), encoding="utf-8")
+    prepared = prepare(str(path), {}, 7)
+    split = {example.id: example.split for example in prepared.examples}
+    assert {split[f"o{n}"] for n in range(10)} | {split[f"o{n}-g1"] for n in range(10)} == {"train"}
+    assert prepared.split("test") and {e.source for e in prepared.split("test", "validation")} == {"written"}
+    assert len(prepared.catalogues["it_service"].actions) > 50, "generated examples keep the shipped catalogue"
+    path.write_text(json.dumps({**made[0], "split": "dev"}), encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"mine\.jsonl:1: expected `split` train for source 'generated'.*got 'dev'"):
+        prepare(str(path), LIMITS, 7)
+
+
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"id": "a"}\n', encoding="utf-8")

@@ -105,3 +105,13 @@ def test_given_splits_stay_and_pull_their_copies_along():
 def test_bad_shares_are_refused():
     with pytest.raises(ValueError, match="weights"):
         assign_splits([], shares={"train": -1, "test": 2})
+
+
+def test_generated_examples_are_trained_on_and_take_what_they_were_made_from_along():
+    first, *others = [Example(id=f"e{n}", requirement=f"text {n} of its own", references=[from_outline(f"action a{n}")])
+                      for n in range(40)]  # fmt: skip
+    made = Example(id="e0-g1", requirement="said quite otherwise", references=first.references, source="generated")
+    moved = made.model_copy(update={"id": "e0-g2", "split": "test"})
+    for seed in range(8):
+        split = {e.id: e.split for e in assign_splits([first, *others, made, moved], seed)}
+        assert split["e0"] == split["e0-g1"] == split["e0-g2"] == "train" and "test" in split.values()

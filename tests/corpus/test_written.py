@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 
 import pytest
 
 from flowstudy.corpus import TRAINING_DOMAINS, shipped_catalogue, shipped_corpus, shipped_domains
+from flowstudy.corpus.environments import DATA
 from flowstudy.corpus.example import UNSEEN
 from flowstudy.corpus.features import SIZES
 from flowstudy.corpus.references import reference_faults, underived_values
-from flowstudy.corpus.written import read_written
+from flowstudy.corpus.written import read_written, sealed_hash
 from flowstudy.flows.outline import from_outline, to_outline
 from flowstudy.flows.query import OPERATORS, parse_query
 from flowstudy.flows.schema import FLOW_LOGIC, QUERY_INPUTS, structure_faults
@@ -153,3 +155,14 @@ def test_a_broken_entry_is_named(tmp_path, text, rule):
     path.write_text(text)
     with pytest.raises(ValueError, match=rule):
         read_written(path, "it_service")
+
+
+def test_the_sealed_examples_are_those_whose_hash_was_committed_before_they_were_answered():
+    """A change of a sealed requirement or reference after systems have answered it would be fitting the test."""
+    record = json.loads((DATA / "sealed.json").read_text())
+    examples = shipped_corpus()
+    assert record["sha256"] == sealed_hash(examples)
+    assert record["examples"] == {name: sum(e.split == name for e in examples) for name in ("test", "ood")}
+    first = next(e for e in examples if e.split == "test")
+    changed = [e.model_copy(update={"requirement": "x"}) if e is first else e for e in examples]
+    assert sealed_hash(changed) != record["sha256"] == sealed_hash(examples[::-1])

@@ -115,6 +115,7 @@ def tiny(smollm2, tmp_path_factory) -> Path:
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("tiny")
     LlamaForCausalLM(config).save_pretrained(folder)
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\nRandom weights.\n")
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         shutil.copyfile(Path(smollm2.source) / name, folder / name)
     return folder

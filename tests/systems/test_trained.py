@@ -1,8 +1,9 @@
-"""The trained retriever learns what words alone do not say, repeats itself, and is saved without pickles."""
+"""The trained retriever learns what words do not say, never from the example that it ranks, and is kept by content."""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 
 import numpy as np
 import pytest
@@ -10,139 +11,160 @@ import pytest
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.flows.schema import Component, Flow
-from flowstudy.systems import RankerModel, recall_at_k, retrieve, run_rankers, suggest_all, train_ranker
-from flowstudy.systems.ranker_training import average_precision
-from flowstudy.systems.slm.data import pair, pairs
+from flowstudy.systems import RetrieverError, ranker_facts, recall_at_k, retrieve, run_rankers, suggest_all
+from flowstudy.systems import encoder as encoders
+from flowstudy.systems.encoder import PACKAGED, Tuning, find_encoder
+from flowstudy.systems.trained import WEIGHTS, fold_of
+from flowstudy.systems.weights import WeightsError
 
 WORDS = {"alpha": "invoice", "beta": "laptop", "gamma": "holiday", "delta": "visitor", "omega": "printer"}
+FEW = Tuning(epochs=12, most_steps=12, rate=1e-3, layers=1)
+ASKED = {"seed": 3, "tuning": FEW}
+
+
+def example(number, name, word, **more):
+    """Step names share no word with the requirements: nothing for BM25 to find."""
+    return Example(
+        id=f"e{number}-{name}", requirement=f"handle the {word} of person {number}", domain="d", split="train",
+        references=[Flow(components=[Component(definition=f"do_{name}", order=1)])],
+    ).model_copy(update=more)  # fmt: skip
+
+
+EXAMPLES = [example(n, name, word) for n in range(4) for name, word in WORDS.items()]
+CATALOGUES = {"d": Catalogue(name="d", actions={f"do_{name}": StepDef() for name in WORDS})}
 
 
 @pytest.fixture(scope="module")
-def world():
-    """Step names that share no word with the requirements: nothing for BM25 to find."""
-    actions = {f"do_{name}": StepDef(description=f"Runs {name}") for name in WORDS}
-    examples = [
-        Example(
-            id=f"e{n}-{name}", requirement=f"please handle the {word} of person {n % 4}", domain="d", split="train",
-            references=[Flow(components=[Component(definition=f"do_{name}", order=1)])],
-        )
-        for n in range(12)
-        for name, word in WORDS.items()
-    ]  # fmt: skip
-    return Catalogue(name="d", actions=actions), examples
+def folder(tmp_path_factory):
+    """A run folder in which the encoder has been fine-tuned once, for all examples."""
+    folder = tmp_path_factory.mktemp("run")
+    run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED)["d"].model.encoder(0)
+    return folder
 
 
-def test_it_learns_what_words_do_not_say(world):
-    catalogue, examples = world
-    model = train_ranker(examples[:40], {"d": catalogue}, dims=16, epochs=10, batch=4, rate=0.03)
-    ranker = model.ranker(catalogue)
-    held_out, catalogues = examples[40:], {"d": catalogue}
-    lexical = recall_at_k(suggest_all("lexical", held_out, catalogues, k=1), held_out, catalogues)["step"]
-    trained = suggest_all("trained", held_out, catalogues, k=1, rankers={"d": ranker})
-    assert recall_at_k(trained, held_out, catalogues)["step"] == 1.0 and lexical < 0.5
+def test_it_learns_what_words_do_not_say(folder):
+    new = [example(9, name, f"{word}s", id=f"new-{name}", split="dev") for name, word in WORDS.items()]
+    rankers = run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED)
+    offers = suggest_all("trained", new, CATALOGUES, k=1, rankers=rankers)
+    assert recall_at_k(offers, new, CATALOGUES)["step"] == 1.0
+    cosine = [rankers["d"].parts(one.requirement)[:, 0].argmax() for one in new]
+    assert cosine == list(range(len(WORDS))), "the encoder alone knows it too"
 
 
-def test_it_repeats_itself_and_survives_a_file(world, tmp_path):
-    catalogue, examples = world
-    first, second = (train_ranker(examples, {"d": catalogue}, dims=8, epochs=1) for _ in range(2))
-    assert first.fingerprint() == second.fingerprint()
-    first.save(tmp_path / "ranker.npz")
-    again = RankerModel.load(tmp_path / "ranker.npz")
-    assert again.fingerprint() == first.fingerprint()
-    text = "the invoice of an unheard-of person"
-    assert retrieve("trained", text, catalogue, ranker=again.ranker(catalogue)) == retrieve(
-        "trained", text, catalogue, ranker=first.ranker(catalogue)
-    )
-    assert first.fingerprint() != train_ranker(examples, {"d": catalogue}, dims=8, epochs=1, seed=1).fingerprint()
-
-
-def test_a_run_trains_it_once_and_again_when_its_makings_change(world, tmp_path):
-    catalogue, examples = world
-    catalogues = {"d": catalogue}
-    asked = {"k": 1, "seed": 3}
-    assert run_rankers(["none", "lexical", "oracle"], tmp_path, examples, catalogues, **asked) == {}
-    first = run_rankers(["trained"], tmp_path, examples, catalogues, **asked)
-    file, path = tmp_path / "retriever.npz", tmp_path / "suggestions.jsonl"
+def test_a_second_run_reads_what_the_first_has_fitted(folder, monkeypatch):
+    first = run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED)
+    file = first["d"].model.path(0)
     written = file.stat().st_mtime_ns
-    again = run_rankers(["trained"], tmp_path, examples, catalogues, **asked)
-    assert file.stat().st_mtime_ns == written and again["d"].fingerprint() == first["d"].fingerprint()
-    told = suggest_all("trained", examples[:9], catalogues, k=1, path=path, rankers=first)
-    assert json.loads(path.read_text().splitlines()[0])["rankers"] == [first["d"].fingerprint()]
-    for change in (examples[:-1], [*examples[:-1], examples[-1].model_copy(update={"requirement": "other"})]):
-        other = run_rankers(["trained"], tmp_path, change, catalogues, **asked)
-        assert other["d"].fingerprint() != first["d"].fingerprint() and file.stat().st_mtime_ns != written
-    assert suggest_all("trained", examples[:9], catalogues, k=1, path=path, rankers=other)
-    assert json.loads(path.read_text().splitlines()[0])["rankers"] == [other["d"].fingerprint()]
-    unseen = [e.model_copy(update={"split": "test"}) for e in examples[:5]]
-    same = run_rankers(["trained"], tmp_path, [*change, *unseen], catalogues, **asked)
-    assert same["d"].fingerprint() == other["d"].fingerprint() and told, "a test split is not looked at"
+    monkeypatch.setattr("flowstudy.systems.trained.fine_tune", lambda *a: pytest.fail("fitted again"))
+    again = run_rankers(["trained"], folder, [*EXAMPLES, example(5, "beta", "x", split="dev")], CATALOGUES, **ASKED)
+    assert again["d"].fingerprint() == first["d"].fingerprint(), "other splits are not looked at"
+    assert again["d"].scores("a lost laptop") == first["d"].scores("a lost laptop")
+    assert file.stat().st_mtime_ns == written
 
 
-def test_a_small_model_learns_from_the_suggestions_that_it_will_see(world, tmp_path):
-    catalogue, examples = world
-    catalogues = {"d": catalogue}
-    rankers = run_rankers(["trained"], tmp_path, examples, catalogues, k=2, seed=3)
-    (made,) = pairs(examples[3:4], catalogues, k=2, retriever="trained", rankers=rankers)
-    offered = suggest_all("trained", examples[3:4], catalogues, k=2, rankers=rankers)[examples[3].id]
-    assert made.prompt == pair(examples[3], catalogue, offered).prompt
-    assert made.prompt != pairs(examples[3:4], catalogues, k=2)[0].prompt
+def test_the_same_inputs_and_seed_give_the_same_ranking(folder, tmp_path):
+    kept = run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED)["d"]
+    fitted = run_rankers(["trained"], tmp_path, EXAMPLES, CATALOGUES, **ASKED)["d"]
+    assert np.allclose(kept.scores("a lost laptop"), fitted.scores("a lost laptop"), atol=1e-5)
 
 
-def test_what_is_offered_for_a_training_requirement_is_not_learned_from_it():
-    """Each requirement speaks of its step in a word of its own: only who has seen the answer can know it."""
-    names = [f"do_{n}" for n in range(40)]
-    catalogue = Catalogue(name="d", actions={name: StepDef() for name in names})
-    examples = [
-        Example(id=f"e{n}", requirement=f"thing{n}x matters{n}y", domain="d", split="train",
-                references=[Flow(components=[Component(definition=name, order=1)])])
-        for n, name in enumerate(names)
+def test_the_fingerprint_is_of_all_inputs(folder):
+    def print_of(examples=EXAMPLES, catalogues=CATALOGUES, **changed):
+        return run_rankers(["trained"], folder, examples, catalogues, **(ASKED | changed))["d"].fingerprint()
+
+    other = Catalogue(name="d", actions={f"do_{name}": StepDef(description="x") for name in WORDS})
+    changed = [
+        print_of(), print_of(EXAMPLES[:-1]), print_of(seed=4), print_of(tuning=FEW._replace(rate=1e-4)),
+        print_of(catalogues={"d": other}), print_of([*EXAMPLES[:-1], example(9, "omega", "x")]),
     ]  # fmt: skip
-    model = train_ranker(examples, {"d": catalogue}, dims=16, epochs=20, batch=4, rate=0.03, k=1)
-    model.dense[:], model.near[:] = 1.0, 0.0
-    ranker = {"d": model.ranker(catalogue)}
-    honest = recall_at_k(
-        suggest_all("trained", examples, {"d": catalogue}, 1, rankers=ranker), examples, {"d": catalogue}
+    assert len(set(changed)) == len(changed)
+
+
+def test_a_training_requirement_is_ranked_without_its_own_label(tmp_path):
+    """Its label exchanged, the ranking stays to the last digit; a new requirement notices."""
+    changed = EXAMPLES[1].model_copy(update={"references": EXAMPLES[4].references})
+    one, other = (
+        run_rankers(["trained"], tmp_path / name, examples, CATALOGUES, **ASKED)["d"]
+        for name, examples in (("a", EXAMPLES), ("b", [EXAMPLES[0], changed, *EXAMPLES[2:]]))
     )
-    reworded = [e.model_copy(update={"requirement": f"{e.requirement}."}) for e in examples]
-    offers = suggest_all("trained", reworded, {"d": catalogue}, 1, rankers=ranker)
-    learned = recall_at_k(offers, reworded, {"d": catalogue})
-    assert honest["step"] < 0.2 and learned["step"] > 0.8
+    assert one.scores(changed.requirement) == other.scores(changed.requirement)
+    assert one.model.fold(changed.requirement) == fold_of(changed.requirement) > 0 == one.model.fold("new")
+    assert not one.model.path(0).exists(), "no encoder is fitted before it is needed"
+    new = changed.requirement + "."
+    assert not np.array_equal(one.model.votes.log_rates([("action", "do_beta")])(new),
+                              other.model.votes.log_rates([("action", "do_beta")])(new))  # fmt: skip
 
 
-def test_average_precision_of_known_rankings():
-    wanted = np.array([1.0, 0.0, 1.0, 0.0])
-    assert average_precision(np.array([4.0, 1.0, 3.0, 2.0]), wanted, 4) == 1.0
-    assert average_precision(np.array([4.0, 3.0, 2.0, 1.0]), wanted, 4) == pytest.approx((1 + 2 / 3) / 2)
-    assert average_precision(np.array([1.0, 4.0, 2.0, 3.0]), wanted, 2) == 0.0
-    assert average_precision(np.array([4.0, 1.0, 3.0, 2.0]), wanted, 1) == 1.0, "no more than `most` can be found"
+def test_a_killed_fit_and_a_broken_file_leave_nothing_behind(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    ranker = run_rankers(["trained"], tmp_path, EXAMPLES, CATALOGUES, **ASKED)["d"]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("flowstudy.systems.trained.fine_tune", killed)
+        ranker.scores("x")
+    assert not list(tmp_path.glob("*.safetensors"))
+    ranker.model.path(0).write_bytes(b"cut short")
+    assert len(ranker.scores("x")) == len(WORDS)
 
 
-def test_validation_never_makes_it_worse_than_bm25_there(world):
-    catalogue, examples = world
-    told = [e.model_copy(update={"requirement": f"run {e.flow.components[0].definition}"}) for e in examples[:10]]
-    model = train_ranker(examples[10:], {"d": catalogue}, validation=told, k=1, dims=8, epochs=2)
-    offers = suggest_all("trained", told, {"d": catalogue}, k=1, rankers={"d": model.ranker(catalogue)})
-    assert recall_at_k(offers, told, {"d": catalogue})["step"] == 1.0
+def _score(folder, results):
+    results.put(run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED)["d"].scores("a lost laptop"))
 
 
-def test_without_validation_a_part_of_training_stands_for_it():
-    """Where every requirement needs another step, what was needed before says nothing: the words must count."""
-    actions = {f"do_{n}": StepDef(description=f"Handles case c{n}") for n in range(300)}
-    catalogue = Catalogue(name="d", actions=actions)
-    examples = [
-        Example(id=f"e{n}", requirement=f"handle the case c{n}", domain="d",
-                references=[Flow(components=[Component(definition=f"do_{n}", order=1)])])
-        for n in range(0, 300, 2)
-    ]  # fmt: skip
-    model = train_ranker(examples[:120], {"d": catalogue}, k=1, dims=8, epochs=1)
-    offers = suggest_all("trained", examples[120:], {"d": catalogue}, k=1, rankers={"d": model.ranker(catalogue)})
-    assert recall_at_k(offers, examples[120:], {"d": catalogue})["step"] == 1.0
+@pytest.mark.slow
+def test_two_processes_at_once_share_one_fit(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    results = spawn.Queue()
+    both = [spawn.Process(target=_score, args=(tmp_path, results)) for _ in range(2)]
+    for process in both:
+        process.start()
+    first, second = results.get(timeout=600), results.get(timeout=600)
+    for process in both:
+        process.join()
+    assert first == second and len(list(tmp_path.glob("*.safetensors"))) == 1
 
 
-def test_odd_worlds(world):
-    catalogue, examples = world
-    with pytest.raises(ValueError, match="got none"):
-        train_ranker([], {"d": catalogue})
-    model = train_ranker(examples[:1], {"d": catalogue}, dims=4, epochs=1)
-    assert model.ranker(Catalogue(name="empty")).scores("x") == []
-    assert len(model.ranker(catalogue).scores("")) == len(WORDS)
+def test_suggestions_are_made_again_for_another_ranker(folder, tmp_path):
+    path, rankers = tmp_path / "trained.jsonl", run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED)
+    new = [example(9, "beta", "laptops", split="dev")]
+    suggest_all("trained", new, CATALOGUES, k=1, path=path, rankers=rankers)
+    assert json.loads(path.read_text().splitlines()[0])["rankers"] == [rankers["d"].fingerprint()]
+    assert run_rankers(["none", "lexical", "oracle"], folder, EXAMPLES, CATALOGUES, **ASKED) == {}
+
+
+def test_an_untuned_encoder_is_not_stored(tmp_path):
+    ranker = run_rankers(["trained"], tmp_path, EXAMPLES, CATALOGUES, seed=3, tuning=FEW._replace(epochs=0))["d"]
+    assert len(ranker.scores("x")) == len(WORDS) and not list(tmp_path.glob("*.safetensors"))
+
+
+def test_the_encoder_is_named_hashed_and_licensed(folder, tmp_path, monkeypatch):
+    (facts,) = ranker_facts(run_rankers(["trained"], folder, EXAMPLES, CATALOGUES, **ASKED))
+    assert (
+        facts["encoder"] == "minilm" and facts["licence"] == "apache-2.0" and facts["sha256"] == PACKAGED["minilm"][2]
+    )
+    own = find_encoder(str(find_encoder("minilm").folder))
+    assert own.sha256 == facts["sha256"] and own.licence == "apache-2.0"
+    for name in ("miniln", str(tmp_path)):
+        with pytest.raises(RetrieverError, match="minilm"):
+            find_encoder(name)
+    package, file, _, licence = PACKAGED["minilm"]
+    for entry in ((package, file, "0" * 64, licence), ("no-such-encoder==1.0", file, "0" * 64, licence)):
+        monkeypatch.setitem(encoders.PACKAGED, "minilm", entry)
+        with pytest.raises(WeightsError, match="install it with"):
+            find_encoder("minilm")
+
+
+def test_odd_worlds(folder, tmp_path):
+    with pytest.raises(RetrieverError, match="got none"):
+        run_rankers(["trained"], tmp_path, [], CATALOGUES, seed=3)
+    with pytest.raises(RetrieverError, match="got none"):
+        run_rankers(["trained"], tmp_path, EXAMPLES, {}, seed=3)
+    shelves = CATALOGUES | {"empty": Catalogue(name="empty"), "one": Catalogue(name="one", actions={"weld": StepDef()})}
+    rankers = run_rankers(["trained"], folder, EXAMPLES, CATALOGUES | shelves, **ASKED)
+    assert rankers["empty"].scores("x") == []
+    for text in ("", "é 漢字 🙂 \ud800", "word " * 5_000):
+        assert len(rankers["one"].scores(text)) == 1 and np.isfinite(rankers["d"].scores(text)).all()
+    single = run_rankers(["trained"], tmp_path, EXAMPLES[:1], CATALOGUES, **ASKED)["d"]
+    own, new = (retrieve("trained", text, CATALOGUES["d"], 1, ranker=single) for text in (EXAMPLES[0].requirement, "x"))
+    assert len(own) == len(new) == 1 and len(WEIGHTS) == 3

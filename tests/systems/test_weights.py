@@ -182,9 +182,10 @@ def test_a_base_of_ones_own_says_its_hash_and_licence(tmp_path):
     with pytest.raises(WeightsError, match=r"expected \*\.safetensors"):
         find_base(str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"w")
-    base = find_base(str(tmp_path))
-    assert base.sha256 == hashlib.sha256(b"w").hexdigest() and base.licence == "not stated"
+    with pytest.raises(WeightsError, match="expected a licence"):
+        find_base(str(tmp_path))
     (tmp_path / "LICENSE.txt").write_text("\nMIT License\n\nCopyright\n")
-    assert find_base(str(tmp_path)).licence == "MIT License"
+    base = find_base(str(tmp_path))
+    assert base.sha256 == hashlib.sha256(b"w").hexdigest() and base.licence == "MIT License"
     (tmp_path / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
     assert find_base(str(tmp_path)).licence == "apache-2.0"

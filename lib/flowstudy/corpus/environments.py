@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from flowstudy.corpus.example import Example
+from flowstudy.corpus.example import GENERATED, Example
 from flowstudy.flows.catalogue import Catalogue, catalogue_from_flows, load_catalogue
 
 DATA: Final = Path(__file__).parent / "data"
@@ -58,6 +58,6 @@ def catalogue_beside(path: str | Path | None) -> Catalogue | None:
 
 
 def _implied(domain: str, examples: list[Example]) -> Catalogue:
-    if domain in shipped_domains() and all(e.source == SHIPPED_SOURCE for e in examples):
+    if domain in shipped_domains() and {e.source for e in examples} - {GENERATED} == {SHIPPED_SOURCE}:
         return shipped_catalogue(domain)
     return catalogue_from_flows(domain, (flow for e in examples for flow in e.references))

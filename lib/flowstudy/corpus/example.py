@@ -10,6 +10,8 @@ from flowstudy.flows.schema import Flow
 
 CORPUS_SCHEMA: Final = "flowstudy/corpus/1"
 Split = Literal["train", "validation", "dev", "dev_ood", "test", "ood"]
+#: Source of examples whose requirement a model has paraphrased: they are trained on and never scored.
+GENERATED: Final = "generated"
 #: Splits that are scored. Of the shipped corpus `dev` and `dev_ood` may be looked at, `test` and `ood` are sealed.
 JUDGED: Final = ("dev", "dev_ood", "test", "ood")
 #: Judged splits of domains that training never sees.
@@ -29,7 +31,7 @@ class Example(BaseModel):
 
     `features` holds what slices are made of: authored labels (`implicit_step`, `implicit_condition`,
     `enterprise_step`, each True/False or the words concerned) and the computed ones of `corpus.features`.
-    `source` says where the example comes from (`written`, an importer, a file), `licence` its licence.
+    `source` says where the example comes from (`written`, `generated`, an importer, a file), `licence` its licence.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -104,22 +104,47 @@ def underived_values(flow: Flow, requirement: str, catalogue: Catalogue, derived
     given = {_plain(value) for value in derived}
     words = _words(catalogue)
     faults: list[str] = []
+    for order, name, value in _values(flow, catalogue):
+        plain = _plain(value)
+        if not (plain in _FREE or plain in words or plain in given or plain in text or _pieces(plain, text)):
+            faults.append(f"component {order}: {name}: {value!r}")
+    return faults
+
+
+def lost_values(flow: Flow, requirement: str, other: str, catalogue: Catalogue) -> list[str]:
+    """Input values that stand in the requirement and are missing in another wording of it, compared as above.
+
+    Of a value with references, runs of at least two words count.
+    """
+    texts, found = (_plain(requirement), _plain(other)), dict[str, None]()
+    for _, _, value in _values(flow, catalogue):
+        plain = _plain(value)
+        runs = [run for run in _runs(plain) if " " in run] if "{{" in plain else [plain]
+        for run in runs:
+            whole, start = rf"(?<!\w){re.escape(run)}(?!\w)", rf"(?<!\w){re.escape(run)}(?!\d)"
+            if run not in _FREE and re.search(whole, texts[0]) and not re.search(start, texts[1]):
+                found[run] = None
+    return list(found)
+
+
+def _values(flow: Flow, catalogue: Catalogue) -> Iterator[tuple[int, str, str]]:
+    """Order, input name and value of every input, queries and lists taken apart."""
     for order, inputs, definition in _parts(flow, catalogue):
         queries = QUERY_INPUTS | {n for n, d in definition.inputs.items() if d.type in ("query", "values")}
         for item in inputs:
-            for value in _atoms(item, item.name in queries):
-                plain = _plain(value)
-                if not (plain in _FREE or plain in words or plain in given or plain in text or _pieces(plain, text)):
-                    faults.append(f"component {order}: {item.name}: {value!r}")
-    return faults
+            yield from ((order, item.name, value) for value in _atoms(item, item.name in queries))
+
+
+def _runs(value: str) -> list[str]:
+    """The words around the references of a value."""
+    return [piece.strip(" ,.;:!?-()+*/") for piece in REFERENCE.sub("\x00", value).split("\x00")]
 
 
 def _pieces(value: str, text: str) -> bool:
     """A value that mixes references and words: every run of words stands in the text."""
     if "{{" not in value:
         return False
-    pieces = [piece.strip(" ,.;:!?-()+*/") for piece in REFERENCE.sub("\x00", value).split("\x00")]
-    return all(piece in text for piece in pieces)
+    return all(piece in text for piece in _runs(value))
 
 
 def _atoms(item: Input, is_query: bool) -> Iterator[str]:

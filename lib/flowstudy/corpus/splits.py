@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from flowstudy.corpus.example import Example, Split
+from flowstudy.corpus.example import GENERATED, Example, Split
 from flowstudy.flows.schema import Flow
 
 #: Words per shingle, and the share of common shingles (Jaccard) from which two requirements are near-duplicates.
@@ -113,17 +113,19 @@ def assign_splits(examples: Sequence[Example], seed: int = 0, shares: Mapping[Sp
 
     Near-duplicates and equal flows stay together; each (domain, source) is divided by `shares` (weights, not all 0);
     the same seed and examples give the same splits, whatever their order. A group with a member whose split was
-    given follows that member (the first, where members disagree).
+    given follows that member (the first, where members disagree); a generated example is given the split train, and
+    so is what it was made from.
     """
+    given = [_given(example) for example in examples]
     total = sum(shares.values())
     if total <= 0 or any(share < 0 for share in shares.values()):
         raise ValueError(f"split shares: expected weights >= 0 that do not sum to 0, got {dict(shares)}")
     strata: dict[tuple[str, str], list[list[int]]] = defaultdict(list)
     chosen: dict[int, Split] = {}
     for group in _groups(examples):
-        given = next((examples[i].split for i in group if "split" in examples[i].model_fields_set), None)
-        if given is not None:
-            chosen |= dict.fromkeys(group, given)
+        theirs = next((split for i in group if (split := given[i]) is not None), None)
+        if theirs is not None:
+            chosen |= dict.fromkeys(group, theirs)
         else:
             first = min((examples[i] for i in group), key=lambda e: e.id)
             strata[first.domain, first.source].append(group)
@@ -131,10 +133,13 @@ def assign_splits(examples: Sequence[Example], seed: int = 0, shares: Mapping[Sp
         groups.sort(key=lambda group: min(examples[i].id for i in group))
         random.Random(f"{seed}/{name}").shuffle(groups)
         chosen |= _divide(groups, shares)
-    return [
-        e if "split" in e.model_fields_set else e.model_copy(update={"split": chosen[i]})
-        for i, e in enumerate(examples)
-    ]
+    return [e.model_copy(update={"split": given[i] or chosen[i]}) for i, e in enumerate(examples)]
+
+
+def _given(example: Example) -> Split | None:
+    if example.source == GENERATED:
+        return "train"
+    return example.split if "split" in example.model_fields_set else None
 
 
 def _divide(groups: list[list[int]], shares: Mapping[Split, float]) -> dict[int, Split]:

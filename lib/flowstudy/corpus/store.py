@@ -1,7 +1,8 @@
 """The corpus file: JSON Lines, one example per line, read as a stream and written atomically.
 
 A line needs `id`, `requirement` and `references` (a list) or `flow` (one); each flow is a JSON flow or outline text.
-`split` (default: `test`), `domain`, `source`, `features`, `licence` and `schema` may be left out.
+`split` (default: `test`), `domain`, `source`, `features`, `licence` and `schema` may be left out. An example with the
+source `generated` is a training example.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from pydantic import ValidationError
 
-from flowstudy.corpus.example import CORPUS_SCHEMA, Example
+from flowstudy.corpus.example import CORPUS_SCHEMA, GENERATED, Example
 from flowstudy.flows.outline import OutlineError, from_outline
 from flowstudy.flows.schema import Flow, structure_faults
 
@@ -155,6 +156,9 @@ def read_example(raw: Any) -> Example:
     for name in ("id", "requirement"):
         if not (isinstance(raw.get(name), str) and raw[name].strip()):
             _broken(f"`{name}` as non-empty text", repr(raw.get(name))[:80], f"give every example its `{name}`")
+    if raw.get("source") == GENERATED and raw.setdefault("split", "train") != "train":
+        got = repr(raw["split"])[:80]
+        _broken(f"`split` train for source {GENERATED!r}, which is never scored", got, "write train or another source")
     raw["references"] = _references(raw)
     try:
         return Example.model_validate(raw)

@@ -8,10 +8,10 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+S, T = TypeVar("S"), TypeVar("T")
 _lock = threading.Lock()
 _running: tuple[int, asyncio.AbstractEventLoop] | None = None
 
@@ -73,3 +73,22 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
         future.cancel()
         ended.wait(timeout=10)
         raise
+
+
+async def each(items: Sequence[S], work: Callable[[S], Coroutine[Any, Any, T]], at_once: int) -> list[T]:
+    """What `work` makes of each item, in order, at most `at_once` at a time. The first error, or a cancellation, ends
+    the others before it is passed on."""
+    found, rest = dict[int, T](), iter(enumerate(items))
+
+    async def take() -> None:
+        for place, item in rest:
+            found[place] = await work(item)
+
+    workers = [asyncio.create_task(take()) for _ in range(min(len(items), at_once))]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    return [found[place] for place in range(len(items))]

@@ -40,8 +40,8 @@ class Family(NamedTuple):
     timeout_s: float = 120.0
 
     def in_flight(self, wanted: int | None) -> int:
-        """Calls at a time when `wanted` are asked for (None: as many as the family takes). A model in this process works
-        on all that it takes together."""
+        """Calls at a time when `wanted` are asked for (None: as many as the family takes). A model in this process
+        works on all that it takes together."""
         if wanted is None or self.in_process:
             return self.cap
         return max(1, min(wanted, self.cap))

@@ -62,7 +62,19 @@ def estimate(
     At most 50 prompts are built, the rest is scaled up. Later stages count as long as the first one. A turn of
     self-repair, which sends prompt and answer again, counts in `worst_usd` only.
     """
-    size, price, family = _size(spec, tasks, steps), price_of(spec.model, prices), family_of(spec.model)
+    return priced(spec, len(tasks), _size(spec, tasks, steps), in_flight=in_flight, prices=prices)
+
+
+def priced(
+    spec: SystemSpec,
+    answers: int,
+    size: Size,
+    *,
+    in_flight: int | None = None,
+    prices: Mapping[str, Price] | None = None,
+) -> Estimate:
+    """The estimate of so many answers of a system, from how much there is to send and to write."""
+    price, family = price_of(spec.model, prices), family_of(spec.model)
     at_once = family.in_flight(in_flight) if family is not None else 1
     seconds = (size.calls * FIRST_TOKEN_S + size.answer_tokens * TOKEN_S) / at_once
     tokens = int(size.prompt_bytes / BYTES_PER_TOKEN)
@@ -72,13 +84,13 @@ def estimate(
         cost = price.seconds_usd(seconds) if hourly else price.tokens_usd(tokens, size.answer_tokens)
         worst_usd = price.tokens_usd(size.worst_bytes, size.worst_tokens)
     return Estimate(
-        system=spec.name, model=spec.model, predictions=len(tasks), calls=size.calls, prompt_tokens=tokens,
+        system=spec.name, model=spec.model, predictions=answers, calls=size.calls, prompt_tokens=tokens,
         completion_tokens=size.answer_tokens, cost_usd=cost, worst_usd=worst_usd, seconds=seconds,
         price_source=None if price is None else price.source, price_date=None if price is None else price.date,
     )  # fmt: skip
 
 
-class _Size(NamedTuple):
+class Size(NamedTuple):
     """How much there is to send and to write; at worst every byte of a prompt is a token."""
 
     calls: int
@@ -88,7 +100,7 @@ class _Size(NamedTuple):
     worst_tokens: int
 
 
-def _size(spec: SystemSpec, tasks: Sequence[Task], steps: float) -> _Size:
+def _size(spec: SystemSpec, tasks: Sequence[Task], steps: float) -> Size:
     sample = tasks[:: max(1, len(tasks) // 50)]
     stage: prompts.Stage = "whole" if spec.strategy == "whole" else "outline"
     sizes = [_prompt_bytes(spec, stage, task) for task in sample]
@@ -102,7 +114,7 @@ def _size(spec: SystemSpec, tasks: Sequence[Task], steps: float) -> _Size:
     if spec.self_repair:
         worst_bytes += prompt // per_answer + answers * spec.max_tokens
         worst_tokens += answers * spec.max_tokens
-    return _Size(calls, prompt, int(answer) + thinking, worst_bytes, worst_tokens)
+    return Size(calls, prompt, int(answer) + thinking, worst_bytes, worst_tokens)
 
 
 def keep_estimate(journal: str | Path, tasks: Sequence[Task], expected: Estimate) -> None:

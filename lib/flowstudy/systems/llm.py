@@ -59,8 +59,7 @@ class Client:
 
     async def complete(self, request: Request) -> Reply:
         """Answer one request; never raises for what a provider does, the reply's `outcome` says it."""
-        sent = adapt(self.family, request.params)
-        key = call_key(self.model, self.base, request, sent, self.fingerprint)
+        sent, key = adapt(self.family, request.params), self.key(request)
         call = Call(
             stage=request.stage, model=self.model, requested=recorded(request.params), sent=recorded(sent), key=key,
             attempts=0,
@@ -77,6 +76,11 @@ class Client:
         if self.cache is not None and reply.outcome in ("ok", "refused", "truncated"):
             self.cache.store(reply, request.messages)
         return reply
+
+    def key(self, request: Request) -> str:
+        """What the answer to this request is called in the call journal."""
+        sent = adapt(self.family, request.params)
+        return call_key(self.model, self.base, request, sent, self.fingerprint)
 
     async def _attempts(
         self, messages: list[dict[str, str]], sent: dict[str, Any], call: Call, worst_usd: float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections import Counter
@@ -14,7 +13,7 @@ from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.progress import Tick, progress
 from flowstudy.systems import prompts, wire
-from flowstudy.systems.background import wait_for
+from flowstudy.systems.background import each, wait_for
 from flowstudy.systems.baselines import BASELINES, baseline, baseline_prediction
 from flowstudy.systems.budget import Budget
 from flowstudy.systems.calls import CallCache
@@ -202,24 +201,17 @@ def _run_model(
 
 
 async def _answer_all(client: Client, todo: Sequence[Task], journal: Journal, tick: Tick) -> None:
-    """As many workers as calls may be in flight take tasks from one list."""
-    tasks, counts, costs = iter(todo), Counter[str](), list[float | None]()
+    """As many at a time as calls may be in flight."""
+    counts, costs = Counter[str](), list[float | None]()
 
-    async def work() -> None:
-        for task in tasks:
-            found = await answer_async(task, client)
-            journal.append(found.model_dump(mode="json", by_alias=True, exclude_none=True))
-            counts["done" if found.is_answer else found.status] += 1
-            costs.append(found.cost_usd)
-            tick(note=_note(counts, costs))
+    async def work(task: Task) -> None:
+        found = await answer_async(task, client)
+        journal.append(found.model_dump(mode="json", by_alias=True, exclude_none=True))
+        counts["done" if found.is_answer else found.status] += 1
+        costs.append(found.cost_usd)
+        tick(note=_note(counts, costs))
 
-    workers = [asyncio.create_task(work()) for _ in range(min(len(todo), client.limiter.cap))]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await each(todo, work, client.limiter.cap)
 
 
 def _note(counts: Counter[str], costs: Sequence[float | None]) -> str:

@@ -1,170 +1,227 @@
-"""The trained retriever: a bi-encoder over static word embeddings, fitted in the run on the training split.
+"""The trained retriever: a pretrained encoder fine-tuned on the training split, votes of similar examples, BM25.
 
-Requirement and catalogue entry are each a weighted sum of word vectors; their dot product ranks the entries, together
-with the BM25 score and with how often like requirements needed an entry (`near_use`). Vectors start random, when the
-dot product already counts shared words; training (softmax over all entries of a shelf, Adam) teaches that "comes in"
-speaks of `record_create`. Plain NumPy and SciPy: a few thousand examples take seconds on one core.
+Each catalogue entry scores the weighted sum of three parts: the cosine similarity of requirement and entry under the
+fine-tuned encoder, the logarithm of how often the nearest training examples needed the entry, and its BM25 score.
 
-A training requirement is ranked by vectors that have not learned from it (cross-fitting: one set of vectors for all
-others, FOLDS sets that each left a part of the training examples out). What is offered for it, in a shot or to a small
-model that is fine-tuned, is then as good as what will be offered for a new requirement, and not better.
+A training requirement is ranked by an encoder that has not learned from it (cross-fitting: FOLDS more encoders, each
+fine-tuned without a part of the training examples) and by votes that leave it out. What is offered for it, as a shot or
+to a small model that is fine-tuned, is then as good as what will be offered for a new requirement, and not better.
+Encoders are fine-tuned when they are first asked for and kept in the run folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from flowstudy.flows.catalogue import Catalogue
-from flowstudy.systems.near_use import NearUse
-from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, entries
-from flowstudy.systems.words import words
+from flowstudy.corpus.example import Example
+from flowstudy.flows.catalogue import Catalogue, StepDef
+from flowstudy.systems.encoder import (
+    EncoderSource,
+    Group,
+    Tuning,
+    encode,
+    find_encoder,
+    fine_tune,
+    learned,
+    load_encoder,
+    put_learned,
+)
+from flowstudy.systems.neighbour_votes import NeighbourVotes
+from flowstudy.systems.offers import alone
+from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, Ranker, RetrieverError, entries, needed
+from flowstudy.systems.uses import makings_hash
 
-#: Words seen once in training still get a vector; unseen ones share these buckets by hash.
-BUCKETS: Final = 512
-#: What the best BM25 score of a shelf counts, whatever the length of the requirement.
-LEXICAL_SCALE: Final = 3.0
-#: Into how many parts the training examples are dealt; each is left out of one set of vectors.
-FOLDS: Final = 4
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+#: Raise it when the same examples would give another ranker.
+RANKER_VERSION: Final = 4
+#: Into how many parts the training examples are dealt; each is left out of one encoder.
+FOLDS: Final = 3
+#: What cosine similarity, log votes and BM25 (0 to 1) count.
+WEIGHTS: Final = (8.0, 1.0, 1.0)
 
 
-class Vectors(NamedTuple):
-    """One fit: word vectors of requirements beside those that entries share, and what BM25 counts on each shelf."""
+def run_rankers(
+    retrievers: Iterable[str],
+    folder: Path,
+    examples: Sequence[Example],
+    catalogues: Mapping[str, Catalogue],
+    *,
+    seed: int,
+    encoder: str = "minilm",
+    tuning: Tuning = Tuning(),  # noqa: B008
+) -> dict[str, Ranker]:
+    """Rankers by domain for the retriever `trained`; none when it is not among `retrievers`.
 
-    queries: np.ndarray
-    shared: np.ndarray
-    lexical: np.ndarray
-
-
-class RankerModel:
-    """Word vectors of requirements and entries. `ranker(catalogue)` ranks the entries of one environment.
-
-    `vectors` are FOLDS + 1 fits, the first from all training examples; `dense` and `near` say per shelf how much
-    vectors and use near the requirement count, `used` how often an entry was needed at all (as a logarithm), `usual`
-    how often one of its shelf that was not seen. `memory` holds the training examples.
+    They learn from the split `train` of `examples`, from those whose domain has a catalogue; other splits are not
+    looked at. `encoder` is `minilm`, a folder or a name of the hub. What the encoders have learned lies in `folder`, a
+    file for each set of inputs and each fold. Raises RetrieverError without training examples or without the encoder.
     """
+    if "trained" not in set(retrievers):
+        return {}
+    train = [example for example in examples if example.split == "train" and example.domain in catalogues]
+    if not train:
+        raise RetrieverError("retriever trained: expected training examples with a catalogue, got none; use `lexical`")
+    model = TrainedModel(folder, find_encoder(encoder), train, catalogues, seed, tuning)
+    return {domain: TrainedRanker(model, catalogue) for domain, catalogue in catalogues.items()}
 
-    def __init__(self, vocabulary: Sequence[str], weights: np.ndarray, memory: NearUse) -> None:
-        self.vocabulary, self.weights, self.memory = list(vocabulary), weights, memory
-        self.vectors: list[Vectors] = []
-        self.dense, self.near, self.usual = (np.ones(len(SHELVES), dtype=np.float32) for _ in range(3))
-        self.used: dict[str, float] = {}
-        self.made_from = ""
-        self._places = {word: place for place, word in enumerate(self.vocabulary)}
 
-    def bag(self, texts: Sequence[str]) -> Any:
-        """One sparse row of word weights per text, of unit length; no word gives an empty row."""
-        from scipy import sparse
+def ranker_facts(rankers: Mapping[str, Ranker]) -> list[dict[str, str]]:
+    """For manifests: fingerprint, and of the encoder name, SHA-256 and licence; one for each different ranker."""
+    found = {ranker.fingerprint(): ranker for ranker in rankers.values()}
+    return [
+        {"fingerprint": print_} | (ranker.model.facts() if isinstance(ranker, TrainedRanker) else {})
+        for print_, ranker in sorted(found.items())
+    ]
 
-        rows, columns, values = [], [], []
-        for row, text in enumerate(texts):
-            counts = Counter(self._place(word) for word in words(text, stops=True))
-            weights = {place: self.weights[place] * (1 + np.log(count)) for place, count in counts.items()}
-            length = np.sqrt(sum(value**2 for value in weights.values())) or 1.0
-            rows += [row] * len(weights)
-            columns += list(weights)
-            values += [value / length for value in weights.values()]
-        return sparse.csr_matrix((values, (rows, columns)), shape=(len(texts), len(self.weights)), dtype=np.float32)
 
-    def _place(self, word: str) -> int:
-        found = self._places.get(word)
-        return found if found is not None else len(self.vocabulary) + int.from_bytes(_digest(word)[:4], "big") % BUCKETS
+class TrainedModel:
+    """Fine-tuned encoders and the votes of the training examples, for all catalogues. Nothing is loaded or fitted
+    before the first question."""
 
-    def log_use(self, found: Sequence[Entry]) -> np.ndarray:
-        """Logarithm of the share of training examples that needed each entry; of the shelf where it was not seen."""
-        usual = {kind: float(self.usual[n]) for n, shelf in enumerate(SHELVES) for kind in shelf}
-        return np.array([self.used.get(f"{e.kind} {e.name}", usual[e.kind]) for e in found], dtype=np.float32)
+    def __init__(
+        self, folder: Path, source: EncoderSource, train: Sequence[Example], catalogues: Mapping[str, Catalogue],
+        seed: int, tuning: Tuning,
+    ) -> None:  # fmt: skip
+        self.source, self._folder, self._tuning, self._seed = source, folder, tuning, seed
+        self._train, self._catalogues = train, catalogues
+        makings = [RANKER_VERSION, seed, source.sha256, tuning._asdict(), len(train)]
+        self.fingerprint = makings_hash(makings, train, catalogues)
+        self._texts = {example.requirement for example in train}
+        self._encoders: dict[int, SentenceTransformer] = {}
+        self._vectors: dict[tuple[int, str], np.ndarray] = {}
 
-    def near_rates(self, found: Sequence[Entry]) -> Callable[[str], np.ndarray]:
-        """Use near a requirement, for the entries of one environment (see `NearUse.log_rates`)."""
-        return self.memory.log_rates([(entry.kind, entry.name) for entry in found], self.log_use(found))
+    def facts(self) -> dict[str, str]:
+        """Name, SHA-256 and licence of the encoder."""
+        return {"encoder": self.source.name, "sha256": self.source.sha256, "licence": self.source.licence}
+
+    @cached_property
+    def votes(self) -> NeighbourVotes:
+        return NeighbourVotes(self._train, self._catalogues)
 
     def fold(self, requirement: str) -> int:
-        """Which of `vectors` ranks a requirement: the one that has not learned from it, the first for a new one."""
-        return fold_of(requirement) if requirement in self.memory.votes else 0
+        """Number of the encoder that ranks a requirement: one that has not learned from it, 0 for a new one."""
+        return fold_of(requirement) if requirement in self._texts else 0
 
-    def ranker(self, catalogue: Catalogue) -> TrainedRanker:
-        """The ranker of one environment, which may be one that training never saw."""
-        return TrainedRanker(self, catalogue)
+    def vectors(self, texts: Sequence[str], fold: int) -> np.ndarray:
+        """Texts x dimensions, unit length, by the encoder of a fold (0: learned from all); encoded once and kept."""
+        new = [text for text in dict.fromkeys(texts) if (fold, text) not in self._vectors]
+        if new:
+            found = encode(self.encoder(fold), new)
+            self._vectors |= {(fold, text): vector for text, vector in zip(new, found, strict=True)}
+        return np.array([self._vectors[fold, text] for text in texts])
 
-    def fingerprint(self) -> str:
-        """SHA-256 of the numbers and of the training examples, for keys and manifests."""
-        numbers = b"".join(array.tobytes() for array in self._arrays().values())
-        told = json.dumps([self.used, self.memory.to_json()], sort_keys=True)
-        return hashlib.sha256(numbers + told.encode()).hexdigest()
+    def encoder(self, fold: int) -> SentenceTransformer:
+        """The encoder fine-tuned without the examples of a fold, read from the run folder or fitted and stored there;
+        one process at a time. Without examples left it is the untuned one."""
+        if fold not in self._encoders:
+            model, path = load_encoder(self.source), self.path(fold)
+            kept = [example for example in self._train if fold_of(example.requirement) != fold]
+            if kept and self._tuning.epochs:
+                with alone(path):
+                    if not self._read(path, model):
+                        fine_tune(model, groups(kept, self._catalogues), self._tuning, self._seed)
+                        self._write(path, model)
+            self._encoders[fold] = model
+        return self._encoders[fold]
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        fits = {name: np.stack([getattr(fit, name) for fit in self.vectors]) for name in Vectors._fields}
-        return {**fits, "weights": self.weights, "dense": self.dense, "near": self.near, "usual": self.usual}
+    def path(self, fold: int) -> Path:
+        """Where the learned weights of a fold are kept; another file for other inputs."""
+        return self._folder / f"encoder-{self.fingerprint[:12]}-{fold}.safetensors"
 
-    def save(self, path: str | Path) -> None:
-        """Write one `.npz` file, without pickles; a reader never sees half of one."""
-        path, arrays = Path(path), dict[str, Any](self._arrays())
-        texts: dict[str, Any] = {"vocabulary": json.dumps(self.vocabulary), "used": json.dumps(self.used)}
-        texts |= {"made_from": self.made_from, "memory": self.memory.to_json()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.stem}.part.npz")
-        np.savez_compressed(draft, **texts, **arrays)
+    def _read(self, path: Path, model: SentenceTransformer) -> bool:
+        from safetensors import SafetensorError, safe_open
+
+        if not path.is_file():
+            return False
+        try:
+            with safe_open(path, framework="pt") as file:
+                if (file.metadata() or {}).get("made_from") != self.fingerprint:
+                    return False
+                put_learned(model, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except SafetensorError:
+            return False
+        return True
+
+    def _write(self, path: Path, model: SentenceTransformer) -> None:
+        from safetensors.torch import save_file
+
+        draft = path.with_name(f".{path.name}.part")
+        save_file(learned(model), draft, metadata={"made_from": self.fingerprint, **self.facts()})
         draft.replace(path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> RankerModel:
-        """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
-            memory = NearUse.from_json(str(file["memory"]))
-            model = cls(json.loads(str(file["vocabulary"])), file["weights"], memory)
-            model.vectors = [Vectors(*fit) for fit in zip(*(file[name] for name in Vectors._fields), strict=True)]
-            model.dense, model.near, model.usual = file["dense"], file["near"], file["usual"]
-            model.used, model.made_from = json.loads(str(file["used"])), str(file["made_from"])
-        return model
 
 
 class TrainedRanker:
     """Scores of the entries of one catalogue, in the order of `retrieval.entries`."""
 
-    def __init__(self, model: RankerModel, catalogue: Catalogue) -> None:
-        found = entries(catalogue)
-        bags = model.bag([entry.text for entry in found])
-        self._model, self._lexical = model, LexicalRanker(catalogue)
-        self._documents = [bags @ fit.shared for fit in model.vectors]
-        self._near, self._size = model.near_rates(found), len(found)
-        self._shelves, self._fingerprint = shelf_places(found), model.fingerprint()
+    def __init__(self, model: TrainedModel, catalogue: Catalogue) -> None:
+        self.model, self._catalogue = model, catalogue
 
     def fingerprint(self) -> str:
-        return self._fingerprint
+        return self.model.fingerprint
+
+    @cached_property
+    def _catalogue_parts(self) -> Any:
+        found = entries(self._catalogue)
+        rates = self.model.votes.log_rates([(entry.kind, entry.name) for entry in found])
+        return entry_texts(found, self._catalogue), rates, LexicalRanker(self._catalogue)
 
     def parts(self, requirement: str) -> np.ndarray:
-        """What a score is made of, entries x (vectors, use near the requirement, BM25)."""
-        fold = self._model.fold(requirement)
-        fit, bag = self._model.vectors[fold], self._model.bag([requirement])
-        dense = ((bag @ fit.queries + bag @ fit.shared) @ self._documents[fold].T)[0]
-        lexical = LEXICAL_SCALE * np.asarray(self._lexical.scores(requirement))
-        for number, places in enumerate(self._shelves):
-            lexical[places] *= fit.lexical[number]
-        return np.stack([dense, self._near(requirement), lexical], axis=1)
+        """What a score is made of, entries x (cosine similarity, log votes, BM25)."""
+        texts, rates, lexical = self._catalogue_parts
+        if not texts:
+            return np.zeros((0, 3))
+        fold = self.model.fold(requirement)
+        cosine = self.model.vectors(texts, fold) @ self.model.vectors([requirement], fold)[0]
+        return np.stack([cosine, rates(requirement), lexical.scores(requirement)], axis=1)
 
     def scores(self, requirement: str) -> list[float]:
-        parts, scores = self.parts(requirement), np.zeros(self._size)
-        for number, places in enumerate(self._shelves):
-            scores[places] = parts[places] @ [self._model.dense[number], self._model.near[number], 1.0]
-        return [float(score) for score in scores]
+        return [float(score) for score in self.parts(requirement) @ np.array(WEIGHTS)]
 
 
 def fold_of(requirement: str) -> int:
     """The part, 1 to FOLDS, that a training requirement is dealt to; the same for the same text."""
-    return 1 + int.from_bytes(_digest(requirement)[:4], "big") % FOLDS
+    digest = hashlib.sha256(json.dumps(requirement).encode()).digest()
+    return 1 + int.from_bytes(digest[:4], "big") % FOLDS
 
 
-def shelf_places(found: Sequence[Entry]) -> list[np.ndarray]:
-    """Per shelf, the places of its entries in `found`."""
-    return [np.array([n for n, entry in enumerate(found) if entry.kind in shelf], dtype=int) for shelf in SHELVES]
+def groups(train: Sequence[Example], catalogues: Mapping[str, Catalogue]) -> list[Group]:
+    """Training examples by environment, as `encoder.fine_tune` takes them."""
+    made = []
+    for domain in sorted({example.domain for example in train}):
+        catalogue, examples = catalogues[domain], [example for example in train if example.domain == domain]
+        found = entries(catalogue)
+        if not found:
+            continue
+        wanted = [needed(example, catalogue) for example in examples]
+        needs = np.array([[(entry.kind, entry.name) in want for entry in found] for want in wanted])
+        shelves = [np.array([n for n, e in enumerate(found) if e.kind in shelf], dtype=int) for shelf in SHELVES]
+        made.append(Group([e.requirement for e in examples], entry_texts(found, catalogue), needs, shelves))
+    return made
 
 
-def _digest(word: str) -> bytes:
-    return hashlib.sha256(word.encode("utf-8", "replace")).digest()
+def entry_texts(found: Sequence[Entry], catalogue: Catalogue) -> list[str]:
+    """One short sentence per entry for the encoder: what it is, its name or label, its description, its choices."""
+    steps = {"trigger": catalogue.triggers, "action": catalogue.actions, "subflow": catalogue.subflows}
+    return [_entry_text(entry, catalogue, steps.get(entry.kind, {})) for entry in found]
+
+
+def _entry_text(entry: Entry, catalogue: Catalogue, steps: Mapping[str, StepDef]) -> str:
+    if entry.kind == "table":
+        table = catalogue.tables[entry.name]
+        return f"table {table.label or entry.name}. {table.description}".strip()
+    if entry.kind == "column":
+        name, _, column = entry.name.rpartition(".")
+        table, one = catalogue.tables[name], catalogue.tables[name].columns[column]
+        return f"column {one.label or column} of {table.label or name}. {', '.join(one.choices.values())}".strip()
+    choices = ", ".join(choice for one in steps[entry.name].inputs.values() for choice in one.choices)
+    words = entry.name.replace("_", " ").replace(".", " ")
+    return f"{entry.kind} {words}. {steps[entry.name].description} {choices}".strip()

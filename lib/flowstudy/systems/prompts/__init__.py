@@ -1,6 +1,6 @@
 """Versioned prompt files and how they are filled in.
 
-`<family>/v<number>.md` has a front matter (`reads: json | outline`, what the model is asked to write) and
+`<family>/v<number>.md` has a front matter (`reads: json | outline | text`, what the model is asked to write) and
 one section per stage and role, headed `## whole / user`; a section `## rules / text` is text that other sections
 show as `{{ rules }}`. Sections are Jinja2 templates, filled in a sandbox: a requirement is only ever text. The hash of
 the file goes into every call. `json` means the newest version, `json/v1` that one; a name that ends in `.md` is the
@@ -27,7 +27,7 @@ from flowstudy.systems.prompts import offering
 from flowstudy.systems.records import Suggestion, SystemSpec
 
 Stage = Literal["whole", "outline", "inputs", "repair"]
-Reads = Literal["json", "outline"]
+Reads = Literal["json", "outline", "text"]
 HERE: Final = Path(__file__).parent
 _HEADING: Final = re.compile(r"^## (\w+) / (system|user|text)[ \t]*\n", re.MULTILINE)
 
@@ -139,12 +139,18 @@ def render(
         "step_place": f"component {step.order}" if isinstance(step, Component) else "the trigger",
         "annotation": step.annotation if isinstance(step, Component) else None,
     }  # fmt: skip
+    return Rendered(fill(prompt, stage, values), prompt.name, prompt.hash, prompt.reads)
+
+
+def fill(prompt: Prompt, stage: str, values: dict[str, Any]) -> list[dict[str, str]]:
+    """The messages of one stage, its sections filled in with `values`."""
+    values = dict(values)
     for (name, role), text in prompt.sections.items():
         if role == "text":
             values[name] = _fill(text, values)
     roles = [role for role in ("system", "user") if (stage, role) in prompt.sections]
     messages = [{"role": role, "content": _fill(prompt.sections[stage, role], values)} for role in roles]
-    return Rendered([m for m in messages if m["content"]], prompt.name, prompt.hash, prompt.reads)
+    return [message for message in messages if message["content"]]
 
 
 def shown_shots(

@@ -19,7 +19,9 @@ LOGIC_INPUTS: Final = {
     "SWITCH": {"value": InputDef(required=True)},
     "CASE": {"value": InputDef(required=True)},
     "WAIT": {
-        "duration": InputDef(type="duration"), "until": InputDef(type="date"), "condition": InputDef(type="query"),
+        "duration": InputDef(type="duration"),
+        "until": InputDef(type="date"),
+        "condition": InputDef(type="query"),
     },
 }
 

@@ -46,7 +46,8 @@ class Base(NamedTuple):
 def find_base(name: str) -> Base:
     """The base called `name`: `smollm2`, a folder, or a hub name, which is only looked up when it is loaded.
 
-    Raises WeightsError when the package of `smollm2` is missing or of another hash, and for a folder without a model.
+    Raises WeightsError when the package of `smollm2` is missing or of another hash, and for a folder without a model or
+    without a licence.
     """
     if name == "smollm2":
         gguf = package_file(PACKAGE, _FILE, _SHA256)
@@ -66,7 +67,7 @@ def find_base(name: str) -> Base:
 
 
 def _licence(folder: Path) -> str:
-    """The `license:` of the model card, or the first line of a licence file; "not stated" where there is neither."""
+    """The `license:` of the model card, or the first line of a licence file; raises WeightsError without either."""
     card = folder / "README.md"
     if card.is_file():
         for line in card.read_text(encoding="utf-8", errors="replace").splitlines()[:60]:
@@ -75,8 +76,12 @@ def _licence(folder: Path) -> str:
     files = sorted(folder.glob("LICEN[CS]E*"))
     if files:
         lines = files[0].read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[0].strip()[:80] if lines else "not stated"
-    return "not stated"
+        if lines:
+            return lines[0].strip()[:80]
+    raise WeightsError(
+        f"base model {folder}: expected a licence (`license:` in README.md, or a LICENSE file), got none; add the one "
+        "that the model came with: manifest and report name it"
+    )
 
 
 def _hub_revision(name: str) -> str:

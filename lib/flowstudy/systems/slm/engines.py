@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import warnings
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -60,6 +61,7 @@ def load_base(base: str, method: Method, engine: Engine, lora: Lora, seed: int, 
 def _unsloth(engine: Engine) -> tuple[Any, str]:
     if engine == "trl":
         return None, "plain TRL was asked for"
+    os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")  # it would download a page to be counted
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -26,8 +26,9 @@ class Recipe(NamedTuple):
     `epochs` are passes over the examples, `steps` instead are updates of `batch` examples; `max_minutes` limits
     training in any case, and the rate falls to zero at whichever of the two ends it. `rate` None is `usual_rate`.
     `prompt_weight` (0..1) is the weight of prompt tokens in the loss, `neftune` the noise on embeddings (Jain et al.,
-    2023), `average` keeps an exponential moving average of the weights. `evaluations` is how often validation FlowSim
-    (0..1) of at most `judged` examples is measured and a checkpoint written; training stops when it has not risen
+    2023), `average` keeps an exponential moving average of the weights. `evaluations` is how often at the most, and not
+    more than once in ten minutes, validation FlowSim (0..1) of at most `judged` examples is measured and a checkpoint
+    written; training stops when it has not risen
     `patience` times, and the best state is what is kept. `reloads` answers must be the same after the saved model was
     loaded in a fresh process. `context` None is that of the base, at most 4,096.
     """

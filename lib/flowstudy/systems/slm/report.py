@@ -74,7 +74,7 @@ class TrainingReport:
 
     def facts(self) -> dict[str, Any]:
         """What a table shows: everything but long texts and paths."""
-        hidden = ("sample", "validation", "model_dir", "base")
+        hidden = ("sample", "validation", "model_dir", "template_hash")
         return {name: value for name, value in vars(self).items() if name not in hidden}
 
     def __str__(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import Popen
@@ -46,15 +46,16 @@ def fine_tune(
     teaching: Teaching | None = None,
     *,
     catalogues: Mapping[str, Catalogue] | None = None,
-    rankers: Mapping[str, Ranker] | None = None,
+    rankers: Callable[[], Mapping[str, Ranker]] | None = None,
     usd_per_hour: float | None = None,
     adapter: Literal["auto", "train"] = "auto",
 ) -> TrainingReport:
     """Train `base` (`smollm2`, a folder, or a hub name) on `examples`; the result lies in `out_dir/model`.
 
-    `catalogues` are by domain, None for the shipped ones; `rankers`, by domain, rank what validation prompts offer;
-    `usd_per_hour` is the price of this machine, for the cost of training in the report. With `adapter="auto"` a kept
-    or shipped adapter of the very same training is taken instead (the report says so); `train` trains in any case.
+    `catalogues` are by domain, None for the shipped ones; `rankers` makes those that rank what validation prompts offer
+    (see `run_rankers`) and is called when there is something to train; `usd_per_hour` is the price of this machine, for
+    the cost of training in the report. With `adapter="auto"` a kept or shipped adapter of the very same training is
+    taken instead (the report says so); `train` trains in any case.
     When memory runs out, batches are halved, gradients accumulated, and the report says so. A killed run goes on from
     its last checkpoint when called with the same arguments. Raises TrainingError for data without anything to learn
     from (naming records), a checkpoint or base that cannot be read, too little memory for one example, and a saved
@@ -75,7 +76,7 @@ def fine_tune(
     _forget_others(out / "checkpoints", key)
     keep_memory()
     passes = _passes(examples, shelves, recipe, teaching)
-    judge = Judge(validation[: recipe.judged], shelves, teaching, rankers)
+    judge = Judge(validation[: recipe.judged], shelves, teaching, rankers() if rankers is not None else None)
     with fresh_process() as fresh:
         loaded, report = _fit(found, passes, judge, out, recipe)
         report.cost_usd = None if usd_per_hour is None else round(report.seconds / 3600 * usd_per_hour, 6)
@@ -122,7 +123,8 @@ def _fit(
         print(
             f"{report.examples} prompts of {len(passes)} passes, {tokens:,.0f} tokens: {_in_words(report)}", flush=True
         )
-        every = max(1, math.ceil(total / max(1, recipe.evaluations)))
+        evaluations = max(1, min(recipe.evaluations, int(recipe.max_minutes // 10)))
+        every = max(1, math.ceil(total / evaluations))
         settings = _settings(loaded, out, total, every, recipe, pieces, report.rate)
         watch = Watch(loaded, judge, out, report, base, total, every, recipe.max_minutes, recipe.patience)
         if _train(loaded, ready, watch, out, settings, recipe):
