@@ -52,8 +52,11 @@ def catalogues(examples):
 
 
 def tune(base, examples, out, *, teaching=None, adapter="train", validation=(), usd=None, **options):
-    usual = {"engine": "trl", "method": "full", "rate": 2e-3, "batch": 2, "steps": 2, "evaluations": 2, "judged": 1}
-    recipe = Recipe(**usual | {"reloads": 0} | options)
+    usual = {
+        "engine": "trl", "method": "full", "rate": 2e-3, "batch": 2, "steps": 2, "max_minutes": 60.0, "evaluations": 2,
+        "judged": 1, "reloads": 0,
+    }  # fmt: skip
+    recipe = Recipe(**usual | options)
     teaching = teaching or Teaching(k=2, rename=0.0)
     return train.fine_tune(
         str(base), examples, validation, out, recipe, teaching, adapter=adapter, usd_per_hour=usd
