@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowstudy.systems import capabilities
 from flowstudy.systems.budget import Budget, BudgetStop
 from flowstudy.systems.calls import Request, call_key
 from flowstudy.systems.capabilities import adapt, family_of
