@@ -122,10 +122,7 @@ def text_rows(nodes: int, kind: str, pairs: list[Pair], slow: int) -> list[dict[
     base = seconds(lambda p: wanted.append(published(p)), texts[:slow], 1 if nodes >= 100 else 3)
     if [ours(pair) for pair in texts[:slow]] != wanted[:slow]:
         sys.exit(f"scores differ from the published ones at {nodes} nodes: do not trust these times")
-    found = {
-        "flowstudy": min(new),
-        "published pipeline": base,
-    }
+    found = {"flowstudy": min(new), "published pipeline": base}
     return [row(nodes, mean, kind, "text, both modes", name, spent, base) for name, spent in found.items()]
 
 
