@@ -433,6 +433,11 @@ def test_a_test_button_beside_the_trigger_is_told_and_an_error_output_is_a_catch
     assert names(convert(workflow)) == ["TRY", "  a", "  b", "CATCH", "  c"]
 
 
+KEYS = [
+    "triggers", "actions", "runAfter", "type", "inputs", "nodes", "connections", "main", "a",
+    "name", "tests", "definition", "properties", "resources", "expression", "cases", "else", "flow",
+    "requirement", "input", "expected_output", "sequence", "components", "node", "parameters", "host", "path",
+]  # fmt: skip
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -442,38 +447,7 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "triggers",
-                    "actions",
-                    "runAfter",
-                    "type",
-                    "inputs",
-                    "nodes",
-                    "connections",
-                    "main",
-                    "a",
-                    "name",
-                    "tests",
-                    "definition",
-                    "properties",
-                    "resources",
-                    "expression",
-                    "cases",
-                    "else",
-                    "flow",
-                    "requirement",
-                    "input",
-                    "expected_output",
-                    "sequence",
-                    "components",
-                    "node",
-                    "parameters",
-                    "host",
-                    "path",
-                ]
-            )
-            | st.text(max_size=3),
+            st.sampled_from(KEYS) | st.text(max_size=3),
             inner,
             max_size=5,
         )

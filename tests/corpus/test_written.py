@@ -10,11 +10,12 @@ import pytest
 from flowstudy.corpus import TRAINING_DOMAINS, shipped_catalogue, shipped_corpus, shipped_domains
 from flowstudy.corpus.example import UNSEEN
 from flowstudy.corpus.features import SIZES
-from flowstudy.corpus.references import reference_faults, underived_values
+from flowstudy.corpus.references import reference_faults
 from flowstudy.corpus.written import read_written
 from flowstudy.flows.outline import from_outline, to_outline
 from flowstudy.flows.query import OPERATORS, parse_query
 from flowstudy.flows.schema import FLOW_LOGIC, QUERY_INPUTS, structure_faults
+from tests.input_values import underived_values
 
 EXAMPLES = shipped_corpus()
 

@@ -1,27 +1,21 @@
-"""Checks on data references and input values of a flow that the catalogue alone cannot make."""
+"""Checks on data references of a flow that the catalogue alone cannot make."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from flowstudy.corpus.features import REFERENCE
 from flowstudy.flows.catalogue import Catalogue, StepDef
-from flowstudy.flows.query import parse_query
-from flowstudy.flows.schema import QUERY_INPUTS, Component, Flow, Input
+from flowstudy.flows.schema import Component, Flow, Input
 
 LOOP_OUTPUTS: Final = ("item", "index")
-_NUMBERS: Final = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-)  # fmt: skip
-_FREE: Final = frozenset({"", "true", "false", "null"})
 
 
 def reference_faults(flow: Flow, catalogue: Catalogue) -> list[str]:
     """Data references that lead nowhere: to a later or missing step, or to an output that the step does not have."""
     faults: list[str] = []
-    for order, inputs, _ in _parts(flow, catalogue):
+    for order, inputs, _ in parts(flow, catalogue):
         for path in REFERENCE.findall(" ".join(str(i.value) for i in inputs)):
             fault = _reference_fault(path.split("."), order, flow, catalogue)
             if fault:
@@ -29,7 +23,7 @@ def reference_faults(flow: Flow, catalogue: Catalogue) -> list[str]:
     return faults
 
 
-def _parts(flow: Flow, catalogue: Catalogue) -> Iterator[tuple[int, list[Input], StepDef]]:
+def parts(flow: Flow, catalogue: Catalogue) -> Iterator[tuple[int, list[Input], StepDef]]:
     """Order, inputs and definition of the trigger (order 0) and of every component."""
     if flow.trigger:
         yield 0, flow.trigger.inputs, catalogue.triggers.get(flow.trigger.type, StepDef())
@@ -93,60 +87,3 @@ def _column_fault(table: Any, path: list[str], catalogue: Catalogue) -> str | No
             return f"{table} has no column {name!r}"
         table = column.reference
     return None
-
-
-def underived_values(flow: Flow, requirement: str, catalogue: Catalogue, derived: Iterable[str] = ()) -> list[str]:
-    """Input values that follow from nothing: not in the requirement, the catalogue, a reference or `derived`.
-
-    Case, spacing and the spelling of numbers up to twelve do not count. A query is taken apart into its values.
-    """
-    text = _plain(requirement)
-    given = {_plain(value) for value in derived}
-    words = _words(catalogue)
-    faults: list[str] = []
-    for order, inputs, definition in _parts(flow, catalogue):
-        queries = QUERY_INPUTS | {n for n, d in definition.inputs.items() if d.type in ("query", "values")}
-        for item in inputs:
-            for value in _atoms(item, item.name in queries):
-                plain = _plain(value)
-                if not (plain in _FREE or plain in words or plain in given or plain in text or _pieces(plain, text)):
-                    faults.append(f"component {order}: {item.name}: {value!r}")
-    return faults
-
-
-def _pieces(value: str, text: str) -> bool:
-    """A value that mixes references and words: every run of words stands in the text."""
-    if "{{" not in value:
-        return False
-    pieces = [piece.strip(" ,.;:!?-()+*/") for piece in REFERENCE.sub("\x00", value).split("\x00")]
-    return all(piece in text for piece in pieces)
-
-
-def _atoms(item: Input, is_query: bool) -> Iterator[str]:
-    if isinstance(item.value, list):
-        yield from map(str, item.value)
-        return
-    value = str(item.value)
-    clauses = parse_query(value) if is_query and value else None
-    if clauses is None:
-        yield value
-        return
-    for clause in clauses:
-        yield from clause.value.split(",") if clause.operator in ("IN", "NOT IN") else [clause.value]
-
-
-def _plain(text: str) -> str:
-    text = re.sub(r"\s+", " ", text.lower()).replace("’", "'").strip(" .")
-    return re.sub(r"\b(" + "|".join(_NUMBERS) + r")\b", lambda m: str(_NUMBERS.index(m[0])), text)
-
-
-def _words(catalogue: Catalogue) -> frozenset[str]:
-    """Everything that the catalogue names: steps, tables, columns, choices, groups and roles."""
-    found: set[str] = {*catalogue.tables, *catalogue.groups, *catalogue.roles, *catalogue.steps()}
-    for step in (*catalogue.steps().values(), *catalogue.triggers.values()):
-        for definition in step.inputs.values():
-            found |= set(definition.choices)
-    for table in catalogue.tables.values():
-        for name, column in table.columns.items():
-            found |= {name, *column.choices, *column.choices.values()}
-    return frozenset(_plain(word) for word in found)
