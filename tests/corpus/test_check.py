@@ -6,12 +6,12 @@ import json
 import time
 
 import pytest
+from tests.input_values import underived_values
 
 from flowstudy.corpus import Example, catalogues_for, check_corpus, shipped_catalogue, shipped_corpus, write_corpus
 from flowstudy.corpus.features import compute, size_bucket, slices
 from flowstudy.corpus.references import reference_faults
 from flowstudy.flows.outline import from_outline
-from tests.input_values import underived_values
 
 OUTLINE = """trigger record_create | table = incident | condition = priority=1
 IF | condition = {{trigger.record.category}}=network

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 import pytest
+from tests.input_values import underived_values
 
 from flowstudy.corpus import TRAINING_DOMAINS, shipped_catalogue, shipped_corpus, shipped_domains
 from flowstudy.corpus.example import UNSEEN
@@ -15,7 +16,6 @@ from flowstudy.corpus.written import read_written
 from flowstudy.flows.outline import from_outline, to_outline
 from flowstudy.flows.query import OPERATORS, parse_query
 from flowstudy.flows.schema import FLOW_LOGIC, QUERY_INPUTS, structure_faults
-from tests.input_values import underived_values
 
 EXAMPLES = shipped_corpus()
 
