@@ -48,13 +48,13 @@ class Variant(BaseModel):
     neftune: float | None = None
     average: bool | None = None
 
-    def recipe(self, study: Recipe) -> Recipe:
-        """The study's recipe with what is special about this variant."""
-        own = {
-            name: getattr(self, name)
-            for name in ("seed", "method", "rate", "epochs", "prompt_weight", "neftune", "average")
-        }
-        return study._replace(**{name: value for name, value in own.items() if value is not None})
+    def recipe(self, study: Recipe, share: float = 1.0) -> Recipe:
+        """The study's recipe with what is special about this variant; a model that sees a `share` of the examples (0..1)
+        gets as many updates as one that sees them all."""
+        names = ("seed", "method", "rate", "epochs", "prompt_weight", "neftune", "average")
+        own = {name: getattr(self, name) for name in names}
+        found = study._replace(**{name: value for name, value in own.items() if value is not None})
+        return found if share == 1.0 else found._replace(epochs=found.epochs / share)
 
     def teaching(self, k: int) -> Teaching:
         """How its examples become pairs, with `k` suggestions each."""
