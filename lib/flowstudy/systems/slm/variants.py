@@ -49,8 +49,8 @@ class Variant(BaseModel):
     average: bool | None = None
 
     def recipe(self, study: Recipe, share: float = 1.0) -> Recipe:
-        """The study's recipe with what is special about this variant; a model that sees a `share` of the examples (0..1)
-        gets as many updates as one that sees them all."""
+        """The study's recipe with what is special about this variant; a model that sees a `share` of the examples
+        (0..1) gets as many updates as one that sees them all."""
         names = ("seed", "method", "rate", "epochs", "prompt_weight", "neftune", "average")
         own = {name: getattr(self, name) for name in names}
         found = study._replace(**{name: value for name, value in own.items() if value is not None})
