@@ -9,14 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowstudy.analysis.agreement import (
-    agreement_table,
-    cohen_kappa,
-    disagreements,
-    jaccard,
-    krippendorff_alpha,
-    masi,
-)
+from flowstudy.analysis.agreement import agreement_table, cohen_kappa, disagreements, jaccard, krippendorff_alpha, masi
 
 f = frozenset
 

@@ -3,15 +3,7 @@
 import pandas as pd
 import pytest
 
-from flowstudy.analysis.comparison import (
-    best_chances,
-    by_feature,
-    compare,
-    flips,
-    status_table,
-    summarise,
-    wide,
-)
+from flowstudy.analysis.comparison import best_chances, by_feature, compare, flips, status_table, summarise, wide
 
 
 def test_summary_by_split(scores_of):

@@ -1,10 +1,11 @@
 """Proposed tags: at least 95 % of single injected faults are recognised, correct flows get none, text stays text."""
 
+import pandas as pd
 import pytest
 
 from flowstudy.analysis.alignment import align
 from flowstudy.analysis.errors import propose_tags
-from flowstudy.analysis.fault_recovery import confusion, recovery
+from flowstudy.analysis.fault_recovery import confusion
 from flowstudy.analysis.faults import KINDS, fault_cases, inject
 from flowstudy.analysis.flow_edits import move, remove, unwrap, wrap
 from flowstudy.analysis.taxonomy import load_taxonomy
@@ -29,16 +30,11 @@ def cases(corpus):
 
 
 def test_single_faults_are_recovered(cases, corpus):
-    table = recovery(cases, corpus[1])
-    assert set(table["kind"]) == set(KINDS), "every kind finds a place in the shipped corpus"
-    assert table["recovered"].sum() / table["cases"].sum() >= 0.95
-    assert (table["share"] >= 0.9).all(), table.to_string()
-    assert table["others"].mean() < 0.5, "a single fault is not told as many"
-
-
-def test_confusion_table_has_the_diagonal(cases, corpus):
     table = confusion(cases, corpus[1])
-    assert all(table.loc[kind, kind] >= 0.9 for kind in KINDS)
+    assert set(table.index) == set(KINDS), "every kind finds a place in the shipped corpus"
+    found = pd.Series({kind: table.loc[kind, kind] for kind in KINDS})
+    assert (found >= 0.9).all() and found.mean() >= 0.95, found.to_string()
+    assert table.to_numpy().sum() / len(KINDS) < 1.5, "a single fault is not told as many"
 
 
 def test_faults_are_well_formed_single_and_reproducible(corpus):

@@ -9,17 +9,17 @@ import pytest
 from flowstudy.analysis.measures import ANSWERED, MEASURES, QUALITY
 from flowstudy.analysis.scores import (
     COLUMNS,
+    EDITS_SCHEMA,
     ScoreError,
     edits_table,
     examples_table,
-    load_edits,
     load_scores,
     save_edits,
     save_scores,
     score_one,
     score_predictions,
 )
-from flowstudy.analysis.tables import TableError
+from flowstudy.analysis.tables import TableError, load_table
 from flowstudy.corpus.example import Example
 from flowstudy.flows import Catalogue, from_outline
 from flowstudy.flows.catalogue import StepDef, TableDef
@@ -114,7 +114,7 @@ def test_examples_table_has_features_as_columns():
 def test_tables_survive_the_disk(tmp_path):
     scores, edits = score_predictions([prediction()], [EXAMPLE]), edits_table([prediction(flow=OTHER)], [EXAMPLE])
     pd.testing.assert_frame_equal(load_scores(save_scores(scores, tmp_path / "scores.parquet")), scores)
-    pd.testing.assert_frame_equal(load_edits(save_edits(edits, tmp_path / "edits.parquet")), edits)
+    pd.testing.assert_frame_equal(load_table(save_edits(edits, tmp_path / "edits.parquet"), schema=EDITS_SCHEMA), edits)
 
 
 def test_files_of_another_kind_are_named(tmp_path):

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.corpus import check_corpus, load_corpus
-from flowstudy.corpus.importers import MAX_BYTES, Source, extract_catalogue, import_corpus, load_workflows
+from flowstudy.corpus.importers import MAX_BYTES, Source, import_corpus, load_workflows
+from flowstudy.corpus.importers.catalogue import Seen
 from flowstudy.corpus.importers.flow_bench import convert_flow_bench, flow_bench_catalogue
 from flowstudy.corpus.importers.logic_apps import convert_logic_apps
 from flowstudy.corpus.importers.n8n import convert_n8n
@@ -218,7 +219,9 @@ def test_a_workflow_without_text_is_partly_and_still_gives_a_catalogue():
     bare = definition({"a": act(kind="Http", inputs={"method": "GET", "uri": "x"})}) | {"description": ""}
     [record] = convert_logic_apps(bare, Source("folder/x1.json"))
     assert (record.status, record.reason, record.lost) == ("partly", "no requirement text", [])
-    assert set(extract_catalogue(record).actions) == {"http_get"}
+    seen = Seen()
+    seen.add(record)
+    assert set(seen.catalogue.actions) == {"http_get"}
 
 
 def test_a_text_beside_the_file_is_found(tmp_path):
@@ -430,6 +433,11 @@ def test_a_test_button_beside_the_trigger_is_told_and_an_error_output_is_a_catch
     assert names(convert(workflow)) == ["TRY", "  a", "  b", "CATCH", "  c"]
 
 
+KEYS = [
+    "triggers", "actions", "runAfter", "type", "inputs", "nodes", "connections", "main", "a",
+    "name", "tests", "definition", "properties", "resources", "expression", "cases", "else", "flow",
+    "requirement", "input", "expected_output", "sequence", "components", "node", "parameters", "host", "path",
+]  # fmt: skip
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -439,38 +447,7 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "triggers",
-                    "actions",
-                    "runAfter",
-                    "type",
-                    "inputs",
-                    "nodes",
-                    "connections",
-                    "main",
-                    "a",
-                    "name",
-                    "tests",
-                    "definition",
-                    "properties",
-                    "resources",
-                    "expression",
-                    "cases",
-                    "else",
-                    "flow",
-                    "requirement",
-                    "input",
-                    "expected_output",
-                    "sequence",
-                    "components",
-                    "node",
-                    "parameters",
-                    "host",
-                    "path",
-                ]
-            )
-            | st.text(max_size=3),
+            st.sampled_from(KEYS) | st.text(max_size=3),
             inner,
             max_size=5,
         )

@@ -62,13 +62,6 @@ def test_lists_of_different_length_are_refused():
         score_pairs(pd.DataFrame({"candidate": []}))
 
 
-def test_long_texts_come_in_short_parts_so_that_progress_is_shown():
-    texts = ["x" * 400_000] * 5 + ["y"] * 1_200
-    parts = list(batch._parts([(0, text, "") for text in texts]))
-    assert [part.stop - part.start for part in parts] == [3, 500, 500, 202]
-    assert [part.start for part in parts[1:]] == [part.stop for part in parts[:-1]]
-
-
 def test_many_pairs_on_all_cores_equal_few(monkeypatch):
     candidates, references = [v["candidate"] for v in SOME], [v["reference"] for v in SOME]
     few = score_pairs(candidates, references)

@@ -116,19 +116,16 @@ def test_fast_is_exact_with_more_columns_than_one_row_takes_and_more_codes_than_
         assert found == compare(a, b, book).distance() / STEPS
 
 
-def test_batch_equals_single_with_and_without_numba(monkeypatch):
+def test_both_modes_equal_single_ones_with_and_without_numba(monkeypatch):
     rng = random.Random(6)
-    encoded = [marked(random_tree(rng.randint(1, 60), rng), rng) for _ in range(30)]
-    jobs = [(rng.randrange(30), rng.randrange(30), rng.randrange(2)) for _ in range(1200)]
-    shelf = kernel.Shelf()
-    assert [shelf.put(each) for each in encoded] == list(range(30))
-    many = shelf.distances(jobs, threads=2)
-    assert many == [kernel.tree_distance(encoded[a], encoded[b], inputs=bool(inputs)) for a, b, inputs in jobs]
-    assert kernel.both_distances(encoded[0], encoded[1]) == tuple(
-        kernel.tree_distance(encoded[0], encoded[1], inputs=inputs) for inputs in (False, True)
-    )
+    pairs = [[marked(random_tree(rng.randint(1, 60), rng), rng) for _ in range(2)] for _ in range(60)]
+    wanted = [
+        tuple(_plain_kernels.pair_distance(a, b, inputs, MAX_CELLS) for inputs in (False, True)) for a, b in pairs
+    ]
+    monkeypatch.setattr(kernel, "_cells_done", kernel.FEW_CELLS + 1)
+    assert [kernel.both_distances(a, b) for a, b in pairs] == wanted
     monkeypatch.setattr(kernel, "fast_kernels", lambda: None)
-    assert many[:60] == shelf.distances(jobs[:60], threads=1)
+    assert [kernel.both_distances(a, b) for a, b in pairs] == wanted
 
 
 def marked(tree, rng):

@@ -104,8 +104,7 @@ def test_empty_flows():
 
 
 @pytest.mark.parametrize(
-    "code",
-    ["T1", "T4", "T6b", "T12b", "E1", "E2", "E3", "E4", "E4b", "E5", "E6", "E7", "E9", "E11", "E13", "E15"],
+    "code", ["T1", "T4", "T6b", "T12b", "E1", "E2", "E3", "E4", "E4b", "E5", "E6", "E7", "E9", "E11", "E13", "E15"]
 )
 def test_published_blind_spots_cost_something(code):
     vector = QUIRKS[code]

@@ -1,26 +1,22 @@
 """Graded strings: only free text, between 0 and 1, a metric; 0/1 costs give the strict score back."""
 
-import sys
-
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowstudy.metrics import NoEncoder, flow_similarity, sentence_encoder
+from flowstudy.metrics import flow_similarity
 from flowstudy.metrics.comparison import compare
 from flowstudy.metrics.desks import strict_desk
 from flowstudy.metrics.strict import strict_tree
-from flowstudy.metrics.strings import STEPS, TextCosts, free_text_class, text_cost
+from flowstudy.metrics.strings import STEPS, free_text_class, text_cost
 from tests.metrics.examples import flows
 from tests.metrics.test_strict import flow, step
 
 TEXT = st.text(alphabet="ab é", max_size=8)
 
 
-class AllOrNothing(TextCosts):
-    def cost(self, first, second):
-        return 0 if first == second else STEPS
+def all_or_nothing(first, second):
+    return 0 if first == second else STEPS
 
 
 @given(TEXT, TEXT, TEXT)
@@ -67,7 +63,7 @@ def test_never_below_strict_and_equal_to_it_with_all_or_nothing_costs(a, b):
     assert strict <= graded <= 1
     assert (graded == 1) == (strict == 1)
     trees = [strict_tree(each, inputs=True) for each in (a, b)]
-    whole = compare(*trees, strict_desk().reader.book, AllOrNothing()).distance()
+    whole = compare(*trees, strict_desk().reader.book, all_or_nothing).distance()
     assert whole == compare(*trees, strict_desk().reader.book).distance()
 
 
@@ -75,49 +71,12 @@ def test_never_below_strict_and_equal_to_it_with_all_or_nothing_costs(a, b):
 @given(flows(most=4), flows(most=4), flows(most=4))
 def test_graded_distance_is_a_metric(a, b, c):
     x, y, z = (strict_tree(each, inputs=True) for each in (a, b, c))
-    distance = lambda p, q: compare(p, q, strict_desk().reader.book, TextCosts()).distance()  # noqa: E731
+    distance = lambda p, q: compare(p, q, strict_desk().reader.book, text_cost).distance()  # noqa: E731
     assert distance(x, y) == distance(y, x)
     assert distance(x, z) <= distance(x, y) + distance(y, z)
-
-
-def test_an_encoder_decides_when_given():
-    def encoder(texts):
-        return [[1.0, 0.0] if "mail" in text else [0.6, 0.8] for text in texts]
-
-    one, two, three = (
-        flow(step("log", message=text)) for text in ("send a mail now", "mail him right away", "create a new task")
-    )
-    same = flow_similarity(one, two, strings="similar", encoder=encoder)
-    assert 1 > same > 0.9999
-    assert flow_similarity(one, three, strings="similar", encoder=encoder) < 0.9
 
 
 def test_free_text():
     assert free_text_class("Send a mail to Bob") == ()
     assert free_text_class("a b c d") is None
     assert free_text_class("word " * 10_000) is None
-
-
-def test_a_missing_encoder_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(NoEncoder, match="pip install sentence-transformers"):
-        sentence_encoder("some-model")
-
-
-def test_an_installed_encoder_grades_free_text(tmp_path):
-    """With a small model of our own: words it has never seen together get embeddings that are alike or not."""
-    packages = pytest.importorskip("sentence_transformers")
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    words = ["[UNK]", "send", "a", "mail", "to", "create", "new", "task", "now"]
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
-    static = modules.StaticEmbedding(tokenizer, embedding_weights=np.eye(len(words), dtype=np.float32))
-    packages.SentenceTransformer(modules=[static], device="cpu").save(str(tmp_path / "model"))
-    encoder = sentence_encoder(tmp_path / "model")
-    one, two, three = (
-        flow(step("log", message=text)) for text in ("send a mail now", "now send a mail", "create new task now")
-    )
-    same = flow_similarity(one, two, strings="similar", encoder=encoder)
-    assert 1 > same > 0.999 > flow_similarity(one, three, strings="similar", encoder=encoder)

@@ -153,8 +153,7 @@ def test_300_steps_are_shown_whole_and_confirmed(tmp_path):
 def test_queue_plans(items):
     predictions, examples = [i.prediction for i in items], [i.example for i in items]
     scores = pd.DataFrame(
-        [(*i.place, PRIMARY, i.score) for i in items],
-        columns=["system", "example", "repeat", "measure", "value"],
+        [(*i.place, PRIMARY, i.score) for i in items], columns=["system", "example", "repeat", "measure", "value"]
     )
     worst = sample_items(predictions, examples, scores=scores, sampling="worst", items=4)
     assert [i.score for i in worst] == sorted(i.score for i in items)[:4]

@@ -14,8 +14,6 @@ from hypothesis import strategies as st
 
 from flowstudy.review.tags import TABLE_COLUMNS, Tag, TagStore, TagStoreError, standing
 
-FIXTURES = Path(__file__).parent / "fixtures"
-
 
 def tag(**over) -> Tag:
     return Tag(**({"annotator": "ana", "system": "s", "example": "e1"} | over))
@@ -105,60 +103,14 @@ def test_adjudicators_and_annotators_do_not_supersede_each_other(tmp_path):
     assert store.verdict("ana", own.place) == own and store.verdict("ana", own.place, "adjudicator") == last
 
 
-def old_store(path):
-    """A file as the first version of the store left it, from a dump of a real one."""
-    connection = sqlite3.connect(path)
-    connection.executescript((FIXTURES / "tags-v1.sql").read_text())
-    connection.close()
-    return path
-
-
-def test_a_store_of_the_first_version_is_upgraded_and_its_copy_kept(tmp_path):
-    path = old_store(tmp_path / "tags.sqlite")
-    before = path.read_bytes()
-    store = TagStore(path)
-    assert [t.id for t in store.history()] == ["a1", "a2", "b1", "b2", "b3"]
-    assert [(t.annotator, t.categories) for t in store.current()] == [
-        ("ana", ["wrong_step", "wrong_order"]), ("O'Brien", ["wrong_step"])]  # fmt: skip
-    assert {(t.role, t.answer) for t in store.history()} == {("annotator", None)}
-    store.add(tag(role="adjudicator", answer="0123456789ab"))
-    assert store.current()[-1].answer == "0123456789ab"
-    store.close()
-    kept = sqlite3.connect(tmp_path / "tags.sqlite.v1.backup")
-    assert kept.execute("SELECT count(*), max(schema) FROM tags").fetchone() == (5, "flowstudy/tags/1")
-    assert len(before) and [c[1] for c in kept.execute("PRAGMA table_info(tags)")][-1] == "created_at"
-    kept.close()
-    assert len(TagStore(path).history()) == 6  # opening again upgrades nothing twice
-    assert len(list(tmp_path.glob("*.v*.backup"))) == 1
-
-
-def test_an_old_store_is_read_without_being_touched(tmp_path):
-    path = old_store(tmp_path / "tags.sqlite")
-    before = path.read_bytes()
-    store = TagStore(path, read_only=True)
-    assert len(store.current()) == 2 and store.table()["role"].tolist() == ["annotator", "annotator"]
-    store.close()
-    assert path.read_bytes() == before
-
-
-def test_a_store_of_a_later_version_is_refused(tmp_path):
+def test_a_store_of_another_version_is_refused(tmp_path):
     path = tmp_path / "tags.sqlite"
     TagStore(path).add(tag())
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE tags_version SET version = 99")
     for read_only in (False, True):
-        with pytest.raises(TagStoreError, match="version 2 or older, got version 99"):
+        with pytest.raises(TagStoreError, match="version 2, got version 99"):
             TagStore(path, read_only=read_only)
-
-
-def test_a_kill_in_the_middle_of_an_upgrade_leaves_the_old_store(tmp_path, monkeypatch):
-    path = old_store(tmp_path / "tags.sqlite")
-    broken = {2: {"role": ("VARCHAR(16)", None), "answer": ("no such type at all (", None)}}
-    monkeypatch.setattr("flowstudy.review.tag_schema._ADDED", broken)
-    with pytest.raises(TagStoreError):
-        TagStore(path)
-    monkeypatch.undo()
-    assert len(TagStore(path).history()) == 5
 
 
 def test_damaged_file_is_moved_aside_and_the_backup_kept(tmp_path):

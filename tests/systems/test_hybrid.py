@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flowstudy.corpus import catalogues_for, shipped_corpus
 from flowstudy.systems.gates import choose_gate, confidence, pair_up
-from flowstudy.systems.hybrid import apply_hybrids, apply_policy, hybrid_predictions
+from flowstudy.systems.hybrid import apply_hybrids, apply_policy
 from flowstudy.systems.mixed import POLICIES, hybrid_parts
 from flowstudy.systems.records import Call, Prediction, SystemSpec
 from flowstudy.systems.roster import journal_of, read_predictions, roster, write_predictions
@@ -36,6 +36,12 @@ def answers(examples, system, logprobs=None, status="ok", **about):
         flow = example.flow if status == "ok" else None
         found.append(Prediction(example=example.id, system=system, status=status, flow=flow, calls=calls))
     return found
+
+
+def hybrid_predictions(first, second, examples, catalogues, quality, *, policy="cascade", name=None):
+    """The predictions of one hybrid, and the report."""
+    done = apply_policy(policy, pair_up(first, second, examples, catalogues), quality, name=name)
+    return done.predictions, done.report
 
 
 def graded(first, second, good):

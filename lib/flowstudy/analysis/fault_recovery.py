@@ -1,4 +1,4 @@
-"""How many known faults the proposed tags find, and what they are taken for."""
+"""What known faults are taken for by the proposed tags."""
 
 from __future__ import annotations
 
@@ -9,18 +9,6 @@ import pandas as pd
 from flowstudy.analysis.errors import propose_tags
 from flowstudy.analysis.faults import FaultCase
 from flowstudy.flows.catalogue import Catalogue
-
-
-def recovery(cases: Iterable[FaultCase], catalogues: Mapping[str, Catalogue]) -> pd.DataFrame:
-    """How many faults of each kind are found: kind, cases, recovered, share, others.
-
-    `others` is the mean number of further categories proposed for a single fault (0 is best).
-    """
-    rows = [(kind, kind in proposed, len(proposed - {kind})) for kind, proposed in _proposed(cases, catalogues)]
-    table = pd.DataFrame(rows, columns=["kind", "recovered", "others"])
-    grouped = table.groupby("kind", sort=False)
-    result = grouped.agg(cases=("recovered", "size"), recovered=("recovered", "sum"), others=("others", "mean"))
-    return result.assign(share=result["recovered"] / result["cases"]).reset_index()
 
 
 def confusion(cases: Iterable[FaultCase], catalogues: Mapping[str, Catalogue]) -> pd.DataFrame:

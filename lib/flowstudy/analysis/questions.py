@@ -59,7 +59,7 @@ class Published(NamedTuple):
     source: str
 
 
-_PAPER, _STARFLOW = "arXiv 2505.24189", "arXiv 2503.21889"
+_PAPER = "arXiv 2505.24189"
 PUBLISHED: Final = {
     "lead": Published("tuned over prompted", "about +10 %", 10.0, _PAPER),
     "logic": Published("the same, with structural logic", "above average", math.nan, _PAPER),

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
-from flowstudy.analysis.measures import ANSWERED, MEASURES, QUALITY
+from flowstudy.analysis.measures import ANSWERED, QUALITY
 from flowstudy.analysis.tables import load_table, save_table
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
@@ -261,14 +261,3 @@ def load_scores(path: str | Path) -> pd.DataFrame:
 def save_edits(edits: pd.DataFrame, path: str | Path) -> Path:
     """Write `edits.parquet` atomically; returns the path."""
     return save_table(edits, path, schema=EDITS_SCHEMA)
-
-
-def load_edits(path: str | Path) -> pd.DataFrame:
-    """Read `edits.parquet`; TableError when it is missing, damaged or of another schema."""
-    return load_table(path, schema=EDITS_SCHEMA)
-
-
-def known_measures(scores: pd.DataFrame) -> list[str]:
-    """The measures present in a score table, in the order of `MEASURES`."""
-    present = set(scores["measure"].unique())
-    return [name for name in MEASURES if name in present]

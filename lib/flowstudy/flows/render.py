@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -53,43 +52,31 @@ CSS = """
 .flow>ol{padding-left:0;border:0}.flow .n{color:#667;display:inline-block;min-width:1.8em}
 .flow .logic{font-weight:600;color:#334a7d}.flow .trigger{font-weight:600}.flow .note{color:#667;font-style:italic}
 .flow .inputs{color:#445;font-size:12px;margin-left:1.8em;overflow-wrap:anywhere}
-.flow .mark{border-radius:3px;padding:0 .3em}
 """
 
 
-def render_html(flow: Flow, *, inputs: bool = True, marks: Mapping[int, str] | None = None) -> str:
-    """The tree as HTML in which every text of the flow is escaped; no style sheet (`CSS`), no script.
-
-    `marks` maps a component's order (0 is the trigger) to a CSS class for highlighting.
-    """
-    marks = marks or {}
+def render_html(flow: Flow, *, inputs: bool = True) -> str:
+    """The tree as HTML in which every text of the flow is escaped; no style sheet (`CSS`), no script."""
     parts = ['<div class="flow">']
     kind = flow.trigger.type if flow.trigger else "none"
-    parts.append(f'<div><span class="trigger {_mark(marks, 0)}">trigger: {escape(kind)}</span></div>')
+    parts.append(f'<div><span class="trigger">trigger: {escape(kind)}</span></div>')
     parts += _input_html(flow.trigger.inputs) if inputs and flow.trigger else []
     parts.append("<ol>")
     level = 0
     for node in walk(flow_tree(flow)):
         parts += ["<li><ol>"] * (node.depth - level) + ["</ol></li>"] * (level - node.depth)
         level = node.depth
-        parts.append(f"<li>{_component_html(node.component, marks)}")
+        parts.append(f"<li>{_component_html(node.component)}")
         parts += _input_html(node.component.inputs) if inputs else []
         parts.append("</li>")
     parts += ["</ol></li>"] * level
     return "".join([*parts, "</ol></div>"])
 
 
-def _component_html(component: Component, marks: Mapping[int, str]) -> str:
+def _component_html(component: Component) -> str:
     kind = "logic" if component.is_logic else component.category
     note = f' <span class="note">{escape(component.annotation)}</span>' if component.annotation else ""
-    return (
-        f'<span class="n">{component.order}</span>'
-        f'<span class="{kind} {_mark(marks, component.order)}">{escape(title(component))}</span>{note}'
-    )
-
-
-def _mark(marks: Mapping[int, str], order: int) -> str:
-    return f"mark {escape(marks[order])}" if order in marks else ""
+    return f'<span class="n">{component.order}</span><span class="{kind}">{escape(title(component))}</span>{note}'
 
 
 def _input_html(inputs: list[Input]) -> list[str]:

@@ -344,14 +344,3 @@ def two_distances(encoded: _Ints, end_a: int, most_cells: int) -> tuple[int, int
     """Distances without and with inputs of two trees that lie one after another, the first up to `end_a`."""
     bare = _distance(encoded, 0, end_a, end_a, len(encoded), False, most_cells)
     return bare, _distance(encoded, 0, end_a, end_a, len(encoded), True, most_cells)
-
-
-@_jit()
-def many_distances(encoded: _Ints, starts: _Ints, jobs: _Ints, most_cells: int, distances: _Ints) -> None:
-    """Distances of many pairs: tree t lies at starts[t]..starts[t + 1]; a job is two tree numbers and 1 with inputs.
-
-    Holds no lock of the interpreter, so that several threads can each take a part of the jobs.
-    """
-    for k in range(len(jobs)):
-        a, b, inputs = jobs[k, 0], jobs[k, 1], jobs[k, 2] == 1
-        distances[k] = _distance(encoded, starts[a], starts[a + 1], starts[b], starts[b + 1], inputs, most_cells)

@@ -14,7 +14,7 @@ from flowstudy.metrics import _plain_kernels
 from flowstudy.metrics._alignment import align, tree_table
 from flowstudy.metrics.kernel import MAX_PLAIN_CELLS, fast_kernels
 from flowstudy.metrics.limits import MAX_CELLS, too_many_cells
-from flowstudy.metrics.strings import STEPS, TextCosts, free_text_class
+from flowstudy.metrics.strings import STEPS, TextCost, free_text_class
 from flowstudy.metrics.trees import Codebook, Tree
 
 
@@ -41,7 +41,7 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    first: Tree, second: Tree, book: Codebook, texts: TextCosts | None = None, record: str = "the pair"
+    first: Tree, second: Tree, book: Codebook, texts: TextCost | None = None, record: str = "the pair"
 ) -> Comparison:
     """Set two trees side by side; with `texts`, free texts in the same place are graded.
 
@@ -60,7 +60,7 @@ def compare(
     return comparison
 
 
-def _grade(comparison: Comparison, first: Tree, second: Tree, texts: TextCosts) -> None:
+def _grade(comparison: Comparison, first: Tree, second: Tree, texts: TextCost) -> None:
     """Lower the costs between free texts in the same place."""
     places: dict[Any, list[tuple[int, str]]] = {}
     for row, node in enumerate(comparison.first.nodes):
@@ -70,7 +70,7 @@ def _grade(comparison: Comparison, first: Tree, second: Tree, texts: TextCosts) 
     for column, node in enumerate(comparison.second.nodes):
         place, text = _graded_place(second, node)
         for row, other in places.get(place, ()) if place is not None else ():
-            comparison.costs[row, column] = texts.cost(other, text)
+            comparison.costs[row, column] = texts(other, text)
 
 
 def _graded_place(tree: Tree, node: int) -> tuple[Any, str]:

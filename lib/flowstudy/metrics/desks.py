@@ -5,7 +5,7 @@ A desk holds the codebook of one convention, so flows can be compared when the s
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from flowstudy.flows.schema import Flow
 from flowstudy.metrics.limits import FlowTooLarge
@@ -19,7 +19,6 @@ from flowstudy.metrics.strict import strict_flow, strict_reader, strict_tree
 from flowstudy.metrics.treebleu import EdgeReader, Edges, edges
 from flowstudy.metrics.trees import Tree
 
-_KEPT: Final = 500
 #: One value without and one with inputs.
 BothCodes: TypeAlias = tuple[Coded | None, Coded | None]
 
@@ -38,7 +37,6 @@ class PublishedDesk:
     def __init__(self) -> None:
         self.reader = published_reader()
         self._edges, self._prints = EdgeReader(), PrintReader()
-        self._references: dict[str, BothCodes] = {}
 
     def read(self, flow: Any, record: str) -> PublishedFlow:
         """All that the six scores need of a text, a `Flow` or a JSON value; raises as `published_scores`."""
@@ -48,23 +46,6 @@ class PublishedDesk:
         bare, full = (published_tree(value, inputs=inputs, record=record) for inputs in (False, True))
         pairs = self._edges.number(edges(bare)), self._edges.number(edges(full))
         return PublishedFlow((self.encode(bare), self.encode(full)), pairs, prints(value))
-
-    def codes(self, flow: Any, record: str) -> BothCodes:
-        """The codes alone."""
-        return self._both(opened(flow, record), record)
-
-    def reference_codes(self, text: str, record: str) -> BothCodes:
-        """The codes of a reference text; the last few hundred are remembered."""
-        found = self._references.get(text)
-        if found is None:
-            if len(self._references) >= _KEPT:
-                self._references.clear()
-            found = self._references[text] = self.codes(text, record)
-        return found
-
-    def forget(self) -> None:
-        """Forget the reference texts."""
-        self._references.clear()
 
     def code(self, flow: Any, inputs: bool, record: str) -> Coded | None:
         """The codes for one mode."""

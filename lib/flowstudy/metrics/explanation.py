@@ -12,7 +12,7 @@ from flowstudy.metrics.places import Place, places
 from flowstudy.metrics.published_tree import published_tree
 from flowstudy.metrics.similarity import FlowLike, Options, as_references, flow_similarity, strict_reference
 from flowstudy.metrics.strict import strict_flow, strict_tree
-from flowstudy.metrics.strings import STEPS, TextCosts
+from flowstudy.metrics.strings import STEPS, TextCost, text_cost
 from flowstudy.metrics.trees import FREE_CODE, Codebook, Tree
 
 EditKind = Literal["matched", "relabelled", "inserted", "deleted"]
@@ -80,8 +80,8 @@ def _strict(candidate: FlowLike, reference: FlowLike, options: Options) -> Expla
     inputs, record = options.get("inputs", True), options["record"]
     parsed = strict_flow(candidate)
     first = _EMPTY if parsed.flow is None else strict_tree(parsed.flow, inputs=inputs, record=record)
-    trees = strict_reference(reference, record, trees=True).trees or (_EMPTY, _EMPTY)
-    texts = TextCosts(options.get("encoder")) if options.get("strings") == "similar" else None
+    trees = strict_reference(strict_desk(), reference, record, trees=True).trees or (_EMPTY, _EMPTY)
+    texts = text_cost if options.get("strings") == "similar" else None
     edits = _edits(first, trees[inputs], strict_desk().reader.book, texts, record)
     sizes = (len(first.labels) - 1, len(trees[inputs].labels) - 1)
     return Explanation(0.0, _total(edits), edits, sizes, parsed.status, repairs=parsed.repairs)
@@ -111,7 +111,7 @@ def _total(edits: Sequence[Edit]) -> float:
     return float(sum(edit.cost for edit in edits))
 
 
-def _edits(first: Tree, second: Tree, book: Codebook, texts: TextCosts | None, record: str) -> tuple[Edit, ...]:
+def _edits(first: Tree, second: Tree, book: Codebook, texts: TextCost | None, record: str) -> tuple[Edit, ...]:
     comparison = compare(first, second, book, texts, record)
     rows = {node: row for row, node in enumerate(comparison.first.nodes)}
     columns = {node: column for column, node in enumerate(comparison.second.nodes)}

@@ -54,30 +54,11 @@ class PrintReader:
         return Prints(trigger, frozenset([self._steps[name] for name, _, _ in flow.steps]))
 
 
-def trigger_match(candidate: Any, reference: Any) -> float | None:
-    """1.0 if two flows (JSON values) have the same trigger type and inputs, else 0.0; None if neither has a trigger.
+def printed_trigger_match(candidate: Prints, reference: Prints) -> float | None:
+    """1.0 if two flows have the same trigger type and inputs, else 0.0; None if neither has a trigger.
 
     Inputs are compared in order of their names; the order of keys inside an input counts. Unreadable shapes give 0.0.
-
-    >>> trigger_match({"trigger": {"type": "daily"}}, {"trigger": {"type": "daily", "inputs": []}})
-    1.0
     """
-    return printed_trigger_match(prints(candidate), prints(reference))
-
-
-def component_match(candidate: Any, reference: Any) -> float | None:
-    """Jaccard index in [0, 1] of the two sets of components (JSON values); None if both are empty.
-
-    A component counts by category, definition and scope as written. Unreadable shapes give 0.0.
-
-    >>> component_match({"components": [{"definition": "a"}]}, {"components": [{"definition": "a"}, {}]})
-    0.5
-    """
-    return printed_component_match(prints(candidate), prints(reference))
-
-
-def printed_trigger_match(candidate: Prints, reference: Prints) -> float | None:
-    """`trigger_match` of two prints."""
     first, second = candidate.trigger, reference.trigger
     if isinstance(first, Unreadable) or isinstance(second, Unreadable):
         return 0.0
@@ -85,7 +66,10 @@ def printed_trigger_match(candidate: Prints, reference: Prints) -> float | None:
 
 
 def printed_component_match(candidate: Prints, reference: Prints) -> float | None:
-    """`component_match` of two prints."""
+    """Jaccard index in [0, 1] of the two sets of components; None if both are empty.
+
+    A component counts by category, definition and scope as written. Unreadable shapes give 0.0.
+    """
     first, second = candidate.components, reference.components
     if isinstance(first, Unreadable) or isinstance(second, Unreadable):
         return 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowstudy.metrics.desks import BothCodes, published_desk
+from flowstudy.metrics.desks import BothCodes, PublishedFlow, published_desk
 from flowstudy.metrics.kernel import both_distances, tree_distance
 from flowstudy.metrics.matches import printed_component_match, printed_trigger_match
 from flowstudy.metrics.published_text import checked_text
@@ -41,28 +41,14 @@ def published_scores(candidate_text: str, reference_text: str, *, record: str = 
     candidate, reference = f"the candidate of {record}", f"the reference of {record}"
     first = desk.read(checked_text(candidate_text, candidate), candidate)
     second = desk.read(checked_text(reference_text, reference), reference)
-    similarities = both_similarities(first.codes, second.codes, record)
+    return dict(zip(SCORES, six_scores(first, second, record), strict=True))
+
+
+def six_scores(first: PublishedFlow, second: PublishedFlow, record: str) -> tuple[float | None, ...]:
+    """The scores of two flows that one desk has read, in the order of `SCORES`."""
     recalls = map(edge_recall, first.edges, second.edges)
     matches = (rule(first.prints, second.prints) for rule in (printed_trigger_match, printed_component_match))
-    return dict(zip(SCORES, (*similarities, *recalls, *matches), strict=True))
-
-
-def published_similarities(
-    candidate_text: str, reference_text: str, *, record: str = "the pair"
-) -> tuple[float, float]:
-    """Published FlowSim without and with inputs of two texts: the fast route when nothing else is needed.
-
-    The last few hundred reference texts are remembered. Raises as `published_scores`.
-
-    >>> flow = '{"trigger": {"type": "daily"}, "components": []}'
-    >>> published_similarities(flow, flow.replace("daily", "weekly"))
-    (0.0, 0.0)
-    """
-    desk = published_desk()
-    candidate, reference = f"the candidate of {record}", f"the reference of {record}"
-    first = desk.codes(checked_text(candidate_text, candidate), candidate)
-    second = desk.reference_codes(checked_text(reference_text, reference), reference)
-    return both_similarities(first, second, record)
+    return (*both_similarities(first.codes, second.codes, record), *recalls, *matches)
 
 
 def both_similarities(first: BothCodes, second: BothCodes, record: str = "the pair") -> tuple[float, float]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from flowstudy.flows.schema import Flow
-from flowstudy.metrics.desks import StrictFlow, published_desk, strict_desk
+from flowstudy.metrics.desks import StrictDesk, StrictFlow, published_desk, strict_desk
 from flowstudy.metrics.limits import FlowTooLarge, UnreadableFlow
 from flowstudy.metrics.published import normalised, similarity
-from flowstudy.metrics.strings import STEPS, Encoder, TextCosts
+from flowstudy.metrics.strings import STEPS, TextCost, text_cost
 
 FlowLike: TypeAlias = Flow | dict[str, Any] | str
 Convention = Literal["strict", "published"]
@@ -22,7 +22,6 @@ class Options(TypedDict, total=False):
     inputs: bool
     convention: Convention
     strings: Strings
-    encoder: Encoder | None
     record: str
 
 
@@ -33,7 +32,6 @@ def flow_similarity(
     inputs: bool = True,
     convention: Convention = "strict",
     strings: Strings = "exact",
-    encoder: Encoder | None = None,
     record: str = "the pair",
 ) -> float:
     """How alike a candidate is to a reference, or to the best of several: 1.0 is equal.
@@ -41,7 +39,7 @@ def flow_similarity(
     Each flow is a `Flow`, a parsed JSON object or a text. `inputs=False` leaves out the inputs of the trigger and of
     components. `convention="strict"` lies in [0, 1], is symmetric in its two flows and 1 only for equal flows; a
     candidate text that is no flow scores 0.0, and two empty flows 1.0. `convention="published"` is the published
-    number with all its quirks. `strings="similar"` (strict only) grades free text, by letters or by `encoder`.
+    number with all its quirks. `strings="similar"` (strict only) grades free text by letters.
 
     Raises `UnreadableFlow` for a reference that is no flow, `FlowTooLarge` beyond the limits (both are ValueErrors
     that name `record`), ValueError for an empty list of references or an unknown option.
@@ -54,9 +52,9 @@ def flow_similarity(
     references = as_references(reference, record)
     if convention == "published":
         return max(published_similarity(candidate, each, inputs=inputs, record=record) for each in references)
-    texts = TextCosts(encoder) if strings == "similar" else None
-    seconds = [strict_reference(each, record, trees=texts is not None) for each in references]
-    first = strict_candidate(candidate, record, trees=texts is not None)
+    texts, desk = text_cost if strings == "similar" else None, strict_desk()
+    seconds = [strict_reference(desk, each, record, trees=texts is not None) for each in references]
+    first = strict_candidate(desk, candidate, record, trees=texts is not None)
     return max(strict_similarity(first, each, inputs, texts, record) for each in seconds)
 
 
@@ -68,7 +66,7 @@ def published_similarity(candidate: FlowLike, reference: FlowLike, *, inputs: bo
 
 
 def strict_similarity(
-    first: StrictFlow, second: StrictFlow, inputs: bool, texts: TextCosts | None = None, record: str = "the pair"
+    first: StrictFlow, second: StrictFlow, inputs: bool, texts: TextCost | None = None, record: str = "the pair"
 ) -> float:
     """Strict FlowSim of two flows, 0.0 if either is none; `texts` grades free text and needs their trees."""
     if texts is not None and first.trees is not None and second.trees is not None:
@@ -82,19 +80,19 @@ def strict_similarity(
     return similarity(first.codes[inputs], second.codes[inputs], inputs, record)
 
 
-def strict_candidate(candidate: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
+def strict_candidate(desk: StrictDesk, candidate: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
     """A candidate as the strict convention reads it; only one that is too large raises (`FlowTooLarge`)."""
     side = f"the candidate of {record}"
-    found = strict_desk().read(checked(candidate, side), side, trees=trees)
+    found = desk.read(checked(candidate, side), side, trees=trees)
     if found.status == "too_large":
         raise FlowTooLarge(found.error)
     return found
 
 
-def strict_reference(reference: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
+def strict_reference(desk: StrictDesk, reference: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
     """A reference as the strict convention reads it; `UnreadableFlow` unless it is a flow."""
     side = f"the reference of {record}"
-    found = strict_desk().read(checked(reference, side), side, trees=trees)
+    found = desk.read(checked(reference, side), side, trees=trees)
     if found.status == "too_large":
         raise FlowTooLarge(found.error)
     if found.codes is None:

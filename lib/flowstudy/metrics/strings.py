@@ -7,16 +7,13 @@ Costs are counted in steps of 1 / `STEPS`, rounded up, so that distances stay ex
 What is a metric: the default is the Indel distance d of rapidfuzz, normalised as 2 d / (|a| + |b| + d) (Li and Liu
 2007), which, unlike d / (|a| + |b|), keeps the triangle inequality; rounding up keeps it too. As the class of a text
 depends on that text alone, and costs between classes are 1, the tree edit distance built on these costs is a metric.
-With an encoder the angle between two embeddings is used, clipped at a right angle: also a metric on the embeddings,
-so the distance is one as far as different texts get different embeddings; different texts never cost less than one
-step. The similarity `1 - distance / size` is not claimed to be one in either case.
+The similarity `1 - distance / size` is not claimed to be one.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from rapidfuzz.distance import Indel
@@ -29,8 +26,8 @@ _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 #: Longer texts are compared as equal or not: their alignment would take too long.
 MAX_GRADED_CHARS: Final = 20_000
 
-#: Texts in, one embedding per text out.
-Encoder: TypeAlias = Callable[[Sequence[str]], Sequence[Sequence[float]]]
+#: Steps between two free texts of the same class: 0 if equal, 1..`STEPS` otherwise; symmetric.
+TextCost: TypeAlias = Callable[[str, str], int]
 
 
 def free_text_class(text: str) -> tuple[str, ...] | None:
@@ -57,28 +54,3 @@ def text_cost(first: str, second: str) -> int:
     distance = Indel.distance(first, second)
     total = len(first) + len(second) + distance
     return -(-2 * distance * STEPS // total) if total else 0
-
-
-class TextCosts:
-    """Steps between texts, by letters or by an encoder whose embeddings are kept for the lifetime of this object."""
-
-    def __init__(self, encoder: Encoder | None = None) -> None:
-        self._encoder = encoder
-        self._known: dict[str, list[float]] = {}
-
-    def cost(self, first: str, second: str) -> int:
-        """Steps between two free texts of the same class: 0 if equal, 1..`STEPS` otherwise; symmetric."""
-        if first == second:
-            return 0
-        if self._encoder is None:
-            return text_cost(first, second)
-        dot = sum(x * y for x, y in zip(self._embed(first), self._embed(second), strict=True))
-        angle = math.acos(max(-1.0, min(1.0, dot))) * 2 / math.pi
-        return max(1, min(STEPS, math.ceil(angle * STEPS)))
-
-    def _embed(self, text: str) -> list[float]:
-        if text not in self._known:
-            (vector,) = self._encoder([text]) if self._encoder else ([],)
-            norm = math.hypot(*vector) or 1.0
-            self._known[text] = [float(x) / norm for x in vector]
-        return self._known[text]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeAlias
 
 from flowstudy.metrics.plain import PlainFlow, PlainInputs
-from flowstudy.metrics.published_tree import input_tree, published_tree, step_label
+from flowstudy.metrics.published_tree import input_tree, step_label
 from flowstudy.metrics.reader import Memo, with_defaults
 from flowstudy.metrics.trees import Tree
 
@@ -18,21 +18,8 @@ Edges: TypeAlias = set[Any]
 _IGNORED: Final = frozenset({("flow", "trigger"), ("flow", "components")})
 
 
-def tree_bleu(candidate: Any, reference: Any, *, inputs: bool = True) -> float:
-    """Recall in [0, 1] of the reference's set of (parent label, child label) pairs; flows as JSON values.
-
-    0.0 if the reference has no pairs (also for two empty flows) and where the published code raises. Steps that the
-    candidate invents cost nothing.
-
-    >>> flow = {"trigger": {"type": "daily"}, "components": [{"definition": "a", "order": 1}]}
-    >>> tree_bleu({**flow, "components": []}, flow)
-    0.5
-    """
-    return edge_recall(*(edges(published_tree(flow, inputs=inputs)) for flow in (candidate, reference)))
-
-
 def edge_recall(candidate: Edges | None, reference: Edges | None) -> float:
-    """`tree_bleu` of two sets of pairs (None scores 0.0)."""
+    """TreeBLEU: recall in [0, 1] of the reference's pairs; 0.0 if there are none. What is invented costs nothing."""
     return len(candidate & reference) / len(reference) if candidate is not None and reference else 0.0
 
 

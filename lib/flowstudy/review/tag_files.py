@@ -1,7 +1,7 @@
 """Care for a SQLite file of tags: damage is moved aside, a copy is kept, errors are told in words.
 
-Nothing is ever deleted. `<name>.backup` is the state when the store was last opened for writing, `<name>.v1.backup`
-what an older version wrote, `<name>.damaged-<time>` a file that could not be read.
+Nothing is ever deleted. `<name>.backup` is the state when the store was last opened for writing,
+`<name>.damaged-<time>` a file that could not be read.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import uuid
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
-
-from flowstudy.review.tag_schema import VERSION
 
 WAIT_S: Final = 30
 
@@ -41,10 +39,6 @@ def prepare_file(path: Path, *, read_only: bool) -> None:
         raise TagStoreError(f"{what}; moved to {_move_aside(path)}; {way_out}")
     if not read_only and path.stat().st_size:
         _copy(path, backup)
-        version = _version(path)
-        older = path.with_name(f"{path.name}.v{version}.backup")
-        if version < VERSION and not older.exists():
-            _copy(path, older)
 
 
 def file_url(path: Path, *, read_only: bool) -> Any:
@@ -88,13 +82,6 @@ def _fault(path: Path, backup: Path) -> str:
     except sqlite3.DatabaseError as error:
         return str(error)
     return "" if verdict == "ok" else verdict
-
-
-def _version(path: Path) -> int:
-    try:
-        return int(str(_ask(path, "SELECT version FROM tags_version")))
-    except sqlite3.OperationalError:
-        return 1
 
 
 def _ask(path: Path, question: str) -> object:

@@ -20,15 +20,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from flowstudy.review.tag_files import WAIT_S, TagStoreError, advice, file_url, prepare_file, without_password
-from flowstudy.review.tag_schema import (
-    LISTS,
-    TAGS_SCHEMA,
-    NewerStoreError,
-    bring_up_to_date,
-    readable_columns,
-    stored_version,
-    tag_table,
-)
+from flowstudy.review.tag_schema import LISTS, TAGS_SCHEMA, OtherVersionError, create_table, holds_tags, tag_table
 
 __all__ = ["LONGEST_NAME", "Role", "State", "Tag", "TagStore", "TagStoreError", "standing"]
 
@@ -43,7 +35,7 @@ class Tag(BaseModel):
     """One person's verdict on one prediction: every error category that applies (none: the answer is right).
 
     `answer` is the fingerprint of the prediction that was judged (`analysis.verdicts.fingerprint`): when the system
-    answers again and differently, the tag no longer speaks of what is there. None in tags of the first version.
+    answers again and differently, the tag no longer speaks of what is there. None where it is not known.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -72,8 +64,8 @@ class Tag(BaseModel):
 class TagStore:
     """Tags in a database. `where` is a file (SQLite) or an SQLAlchemy URL such as `postgresql+psycopg://host/db`.
 
-    Opening creates the table, or brings that of an older version up to date. A SQLite file is looked after first
-    (see `tag_files`). Every trouble is a TagStoreError that says what to do; nothing is deleted.
+    Opening creates the table. A SQLite file is looked after first (see `tag_files`). Every trouble is a TagStoreError
+    that says what to do; nothing is deleted.
     """
 
     def __init__(self, where: str | Path, *, read_only: bool = False) -> None:
@@ -91,9 +83,9 @@ class TagStore:
             self._table = tag_table()
             if not read_only:
                 with self._engine.begin() as connection:
-                    bring_up_to_date(connection)
+                    create_table(connection)
             with self._engine.connect() as connection:
-                self._version = stored_version(connection)
+                self._has_table = holds_tags(connection)
 
     def add(self, *tags: Tag) -> None:
         """Append tags in one transaction; on return they are on disk. A tag whose id is there already is left alone."""
@@ -157,10 +149,9 @@ class TagStore:
     def _rows(self, where: Any = None, names: Sequence[str] = tuple(Tag.model_fields)) -> list[Any]:
         import sqlalchemy as sa
 
-        if self._version is None:
+        if not self._has_table:
             return []
-        columns = {column.name: column for column in readable_columns(self._table, self._version)}
-        query = sa.select(*(columns[name] for name in names)).order_by(self._table.c.seq)
+        query = sa.select(*(self._table.c[name] for name in names)).order_by(self._table.c.seq)
         with self._guard(), self._engine.connect() as connection:
             return list(connection.execute(query if where is None else query.where(where)).all())
 
@@ -175,7 +166,7 @@ class TagStore:
 
         try:
             yield
-        except NewerStoreError as error:
+        except OtherVersionError as error:
             raise TagStoreError(f"tag store {without_password(self.where)}: {error}") from None
         except (exc.SQLAlchemyError, ModuleNotFoundError) as error:
             raise TagStoreError(f"tag store {without_password(self.where)}: {advice(error)}") from None

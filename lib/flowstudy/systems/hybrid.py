@@ -76,23 +76,6 @@ class Hybrid(NamedTuple):
         return [route.prediction(self.report.system) for route in self.routes]
 
 
-def hybrid_predictions(
-    first: Sequence[Prediction],
-    second: Sequence[Prediction],
-    examples: Iterable[Example],
-    catalogues: Mapping[str, Catalogue],
-    quality: Quality,
-    *,
-    policy: PolicyName = "cascade",
-    name: str | None = None,
-    seed: int = 0,
-    toll: float = 0.0,
-) -> tuple[list[Prediction], PolicyReport]:
-    """The predictions of one hybrid and what it did; see `pair_up` and `apply_policy`. Nobody is called."""
-    done = apply_policy(policy, pair_up(first, second, examples, catalogues), quality, name=name, seed=seed, toll=toll)
-    return done.predictions, done.report
-
-
 def apply_policy(
     policy: PolicyName, pairing: Pairing, quality: Quality, *, name: str | None = None, seed: int = 0, toll: float = 0.0
 ) -> Hybrid:

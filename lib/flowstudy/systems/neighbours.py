@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import islice
 from typing import Final
 
 from flowstudy.corpus.example import Example
 from flowstudy.systems.records import SystemSpec
-from flowstudy.systems.votes import Votes
 from flowstudy.systems.words import WordIndex, words
 
 
@@ -22,20 +20,8 @@ class ExampleIndex:
 
     def nearest(self, requirement: str, k: int, exclude: str | None = None) -> list[Example]:
         """The k closest examples, closest first; fewer when there are fewer. `exclude` is an example id left out."""
-        return [example for example, _ in self.scored(requirement, k, exclude)]
-
-    def scored(
-        self, requirement: str, k: int, exclude: str | None = None, domain: str | None = None
-    ) -> list[tuple[Example, float]]:
-        """The k closest examples, of one domain if it is named, each with its BM25 score, 0 and up; see `nearest`."""
-        ranked = ((self.examples[place], score) for place, score in self._index.ranked(words(requirement)))
-        kept = ((e, score) for e, score in ranked if e.id != exclude and domain in (None, e.domain))
-        return list(islice(kept, max(0, k)))
-
-    @cached_property
-    def votes(self) -> Votes:
-        """The same examples, in the same order, by the words that they share with a requirement."""
-        return Votes([example.requirement for example in self.examples])
+        ranked = (self.examples[place] for place, _ in self._index.ranked(words(requirement)))
+        return list(islice((example for example in ranked if example.id != exclude), max(0, k)))
 
 
 _KEPT: Final[dict[tuple[int, ...], ExampleIndex]] = {}

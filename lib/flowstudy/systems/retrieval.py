@@ -198,11 +198,6 @@ def with_missing(
     return [item for shelf in shelves for item in shelf]
 
 
-def in_shelves(suggestions: Sequence[Suggestion]) -> list[Suggestion]:
-    """Triggers, steps, tables, columns; each shelf in the order that it had."""
-    return sorted(suggestions, key=lambda item: SHELF[item.kind])
-
-
 def needed(example: Example, catalogue: Catalogue) -> set[tuple[str, str]]:
     """(kind, name) of the catalogue entries that the references use; what the catalogue lacks is left out."""
     known = {(entry.kind, entry.name) for entry in _lexical(catalogue)[0]}

@@ -24,14 +24,14 @@ _STOP: Final = frozenset(
 )
 
 
-def words(text: str, *, stops: bool = False) -> list[str]:
-    """Lower-case stems of the words of a sentence or of a name such as `itsm.createIncident`; stop words if `stops`.
+def words(text: str) -> list[str]:
+    """Lower-case stems of the words of a sentence or of a name such as `itsm.createIncident`, without stop words.
 
     >>> words("Approvals are created in itsm.createIncident")
     ['approv', 'creat', 'itsm', 'creat', 'incident']
     """
     found = (word.lower() for word in _WORD.findall(_CAMEL.sub(" ", text)))
-    return [stem(word) for word in found if stops or word not in _STOP]
+    return [stem(word) for word in found if word not in _STOP]
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -5,11 +5,8 @@ for record in load_workflows("my-workflows"):
 print(import_corpus("my-workflows", "my-corpus"))
 """
 
-from flowstudy.corpus.importers.catalogue import extract_catalogue
 from flowstudy.corpus.importers.load import Format, load_workflows
 from flowstudy.corpus.importers.records import MAX_BYTES, Imported, Source
 from flowstudy.corpus.importers.writing import ImportReport, import_corpus
 
-__all__ = [
-    "MAX_BYTES", "Format", "ImportReport", "Imported", "Source", "extract_catalogue", "import_corpus", "load_workflows",
-]  # fmt: skip
+__all__ = ["MAX_BYTES", "Format", "ImportReport", "Imported", "Source", "import_corpus", "load_workflows"]

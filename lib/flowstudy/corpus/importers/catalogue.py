@@ -9,20 +9,11 @@ from flowstudy.flows.catalogue import Catalogue, catalogue_from_flows
 from flowstudy.flows.schema import Flow
 
 
-def extract_catalogue(imported: Imported | Iterable[Imported], name: str = "imported") -> Catalogue:
-    """The catalogue of one record or of many (read once, as a stream); refused records add nothing.
+class Seen:
+    """A catalogue that grows record by record; refused records add nothing.
 
     A step is described by the first annotation seen on it, so that retrieval has words to find it by.
     """
-    records = [imported] if isinstance(imported, Imported) else imported
-    seen = Seen(name)
-    for record in records:
-        seen.add(record)
-    return seen.catalogue
-
-
-class Seen:
-    """A catalogue that grows record by record."""
 
     def __init__(self, name: str = "imported") -> None:
         self.catalogue = Catalogue(name=name, title=name)
