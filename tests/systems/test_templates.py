@@ -179,10 +179,13 @@ def make_tokenizer(family: str, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module", params=["smollm2", *FAMILIES])
-def family(request, tmp_path_factory, smollm2):
+def family(request, tmp_path_factory):
     """(name, tokenizer) of one family."""
     name = request.param
-    folder = Path(smollm2.source) if name == "smollm2" else make_tokenizer(name, tmp_path_factory.mktemp("tokenizer"))
+    if name == "smollm2":
+        folder = Path(request.getfixturevalue("smollm2").source)
+    else:
+        folder = make_tokenizer(name, tmp_path_factory.mktemp("tokenizer"))
     return name, load_tokenizer(folder, local_files_only=True)
 
 
