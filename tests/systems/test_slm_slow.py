@@ -66,7 +66,9 @@ def tune(base, examples, out, *, teaching=None, adapter="train", validation=(), 
 def shorten(patch):
     """Validation answers of a few tokens: those of random weights do not end by themselves."""
     whole = judge.generate
-    patch.setattr(judge, "generate", lambda model, tokenizer, prompts, most: whole(model, tokenizer, prompts, 8))
+    patch.setattr(
+        judge, "generate", lambda model, tokenizer, prompts, most: whole(model, tokenizer, prompts, min(most, 24))
+    )
 
 
 @pytest.fixture
