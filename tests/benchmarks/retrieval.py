@@ -16,7 +16,7 @@ import numpy as np
 from flowstudy.corpus import shipped_catalogue, shipped_corpus, shipped_domains
 from flowstudy.systems import recall_at_k, run_rankers
 from flowstudy.systems.encoder import Tuning
-from flowstudy.systems.retrieval import SHELVES, _top, entries, limits, needed
+from flowstudy.systems.retrieval import SHELVES, entries, limits, needed, top
 from flowstudy.systems.trained import WEIGHTS
 
 #: Weights of cosine similarity, votes and BM25 in each arm.
@@ -43,7 +43,7 @@ def measure(parts, examples, catalogues, weights) -> tuple[list[float], list[flo
     offers, precision = {}, {kind: [] for kind in KINDS}
     for example in examples:
         found, scores = entries(catalogues[example.domain]), parts[example.id] @ np.array(weights, dtype=float)
-        offers[example.id] = _top(found, list(scores), 8)
+        offers[example.id] = top(found, list(scores), 8)
         use = needed(example, catalogues[example.domain])
         for kind, shelf, most in zip(KINDS, SHELVES, limits(8).values(), strict=True):
             places = [n for n, entry in enumerate(found) if entry.kind in shelf]
