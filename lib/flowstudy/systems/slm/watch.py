@@ -68,7 +68,10 @@ class Watch:
             self.report.validation, self.best, self.before_s = [], -1.0, 0.0
 
     def done(self) -> float:
-        """How far training is, 0..1: by updates or by the time limit, whichever is further."""
+        """How far training is, 0..1: by updates or by the time limit, whichever is further. The clock has no say before
+        the first update, nor in a training that the limit will not cut: the same seed gives the same weights."""
+        if self.steps_done == 0:
+            return 0.0
         spent = self.seconds() - self.judging_s
         return max(self.steps_done / max(1, self.total), spent / max(1e-9, self.limit_s))
 
