@@ -233,7 +233,7 @@ def test_without_network_optional_packages_and_chrome_a_study_runs(tmp_path: Pat
     words = command("study", "--profile", "small", "--systems", "constant slm-tuned", "--run", str(run))
     poor = environment(ROOT, PYTHONPATH=f"{hidden}:{ROOT / 'lib'}", BROWSER_PATH="/nowhere/chrome", PATH="/bin")
     alone = ["unshare", "-rn", "sh", "-c", '/sbin/ip link set lo up; exec "$@"', "sh", *words]
-    done = subprocess.run(alone, cwd=project, capture_output=True, text=True, timeout=560, env=poor)
+    done = subprocess.run(alone, cwd=project, capture_output=True, text=True, timeout=2400, env=poor)
     assert done.returncode == 0, done.stdout + done.stderr
     facts = json.loads((run / "finished/02_fine_tune.json").read_text())["facts"]["models"]["tuned"]
     assert facts["engine"] == "trl" and "not installed" in facts["why"]

@@ -73,7 +73,7 @@ def run_study(*words: str, **environment: str) -> subprocess.CompletedProcess[st
     command = [sys.executable, "-m", "flowstudy", "study", *words]
     quiet = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=900, env={**quiet, **environment}
+        command, cwd=ROOT, capture_output=True, text=True, timeout=2400, env={**quiet, **environment}
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
              "flowstudy.sharded", "--folder", str(tmp_path), "--steps", "3", "--rate", "1e-3"]  # fmt: skip
     own = environment(ROOT, ACCELERATE_USE_CPU="true", OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1")
-    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=own, capture_output=True, text=True, timeout=500)
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=own, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, done.stderr[-2000:]
     facts = json.loads((tmp_path / "models/sharded/sharded.json").read_text())
     assert facts["processes"] == 2 and facts["sharded"] == "MULTI_CPU" and facts["steps"] == 3

@@ -84,7 +84,7 @@ def environment(project: Path, **more: str) -> dict[str, str]:
 
 def flowstudy(project: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*words), cwd=project, capture_output=True, text=True, timeout=280, env=environment(project, **more)
+        command(*words), cwd=project, capture_output=True, text=True, timeout=900, env=environment(project, **more)
     )
 
 
