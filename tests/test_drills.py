@@ -236,6 +236,6 @@ def test_without_network_optional_packages_and_chrome_a_study_runs(tmp_path: Pat
     done = subprocess.run(alone, cwd=project, capture_output=True, text=True, timeout=2400, env=poor)
     assert done.returncode == 0, done.stdout + done.stderr
     facts = json.loads((run / "finished/02_fine_tune.json").read_text())["facts"]["models"]["tuned"]
-    assert facts["engine"] == "trl" and "not installed" in facts["why"]
+    assert facts["engine"] == "trl" and "plain TRL" in facts["why"]
     assert (run / "figures/scores.html").is_file() and not list(run.rglob("*.png"))
     assert (run / "report.html").is_file()

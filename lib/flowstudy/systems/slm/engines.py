@@ -36,15 +36,18 @@ class Lora(NamedTuple):
 def load_base(base: str, method: Method, engine: Engine, lora: Lora, seed: int, context: int | None = None) -> Loaded:
     """The base model with adapters (`lora`, `qlora`) or all weights trainable (`full`).
 
-    `auto` takes Unsloth when it can be imported and says why when not. Raises TrainingError when `unsloth` is asked
-    for and cannot be loaded, or when the base cannot be read.
+    `auto` takes Unsloth on CUDA when it can be imported, and says why when not. Raises TrainingError when `unsloth` is
+    asked for and cannot be loaded, or when the base cannot be read.
     """
-    unsloth, why = _unsloth(engine)
-    if engine == "unsloth" and unsloth is None:
-        raise TrainingError(f"engine unsloth: {why}; install the extra `unsloth` with uv, or use engine='trl'")
     import torch
 
-    cuda = torch.cuda.is_available()
+    cuda, unsloth = torch.cuda.is_available(), None
+    if engine == "auto" and not cuda:
+        why = "no CUDA card, so plain TRL: Unsloth would compile for minutes first"
+    else:
+        unsloth, why = _unsloth(engine)
+    if engine == "unsloth" and unsloth is None:
+        raise TrainingError(f"engine unsloth: {why}; install the extra `unsloth` with uv, or use engine='trl'")
     if method == "qlora" and not cuda:
         raise TrainingError("method qlora: expected a CUDA GPU for 4-bit weights, got none; use method='lora'")
     size = context or _context(base)
