@@ -56,7 +56,7 @@ class Judge:
         from flowstudy.metrics import flow_similarity
 
         prompts = [prompt_ids(tokenizer, asked.messages) for asked in self.asked]
-        most = 512 if self.asked[0].reads == "outline" else 2048  # JSON takes three to four times the tokens
+        most = 320 if self.asked[0].reads == "outline" else 1280  # JSON takes three to four times the tokens
         texts = answers(model, tokenizer, prompts, most)
         total = 0.0
         for text, example, task, asked in zip(texts, self.examples, self.tasks, self.asked, strict=True):

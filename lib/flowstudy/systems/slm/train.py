@@ -118,7 +118,7 @@ def _fit(
         report.batch = _batch_text(recipe.batch, pieces)
         total = recipe.steps or max(1, round(recipe.epochs * len(passes[0]) / recipe.batch))
         tokens = ready.tokens * min(1.0, total * recipe.batch / len(ready.rows))
-        report.estimate_s = round(min(recipe.max_minutes * 60, _estimate_s(loaded, ready, tokens, pieces, recipe)), 1)
+        report.estimate_s = round(min(recipe.max_minutes * 60, _estimate_s(loaded, ready, tokens)), 1)
         report.write(out / "before.json")
         print(
             f"{report.examples} prompts of {len(passes)} passes, {tokens:,.0f} tokens: {_in_words(report)}", flush=True
@@ -134,11 +134,11 @@ def _fit(
         pieces *= 2
 
 
-def _estimate_s(loaded: Loaded, ready: Prepared, tokens: float, pieces: int, recipe: Recipe) -> float:
-    """Seconds that training will take, from one backward pass over a batch; 0 where memory is too small for it."""
+def _estimate_s(loaded: Loaded, ready: Prepared, tokens: float) -> float:
+    """Seconds that training will take, from one backward pass over one example; 0 where memory is too small for it."""
     import torch
 
-    rows = ready.rows[: max(1, recipe.batch // pieces)]
+    rows = ready.rows[:1]
     width = max(len(row["input_ids"]) for row in rows)
     ids = torch.zeros((len(rows), width), dtype=torch.long, device=loaded.model.device)
     started = time.monotonic()
