@@ -34,6 +34,8 @@ from flowstudy.systems.slm.trainers import fast_bf16, keep_memory, trainer_class
 from flowstudy.systems.slm.watch import Average, Watch, as_callback
 
 _NO_ROOM: Final = ("No space left", "File too large", "quota exceeded", "failed writing file")  # also torch's own words
+#: Tokens of a forward and backward pass on a CPU.
+CPU_TOKENS: Final = 2048
 _SMALLER: Final = "use method qlora, a smaller `context` or base, or fewer suggestions"
 
 
@@ -125,13 +127,25 @@ def _fit(
         )
         evaluations = max(1, min(recipe.evaluations, int(recipe.max_minutes // 10)))
         every = max(1, math.ceil(total / evaluations))
-        settings = _settings(loaded, out, total, every, recipe, pieces, report.rate)
+        split = recipe.batch // _at_once(ready, recipe.batch // pieces)
+        settings = _settings(loaded, out, total, every, recipe, split, report.rate)
         watch = Watch(loaded, judge, out, report, base, total, every, recipe.max_minutes, recipe.patience)
         if _train(loaded, ready, watch, out, settings, recipe):
             return loaded, report
         if pieces * 2 > recipe.batch:
             raise TrainingError(f"fine-tune of {base.name}: out of memory with one example at a time; {_SMALLER}")
         pieces *= 2
+
+
+def _at_once(ready: Prepared, most: int) -> int:
+    """How many examples go through the model together: on a CPU so many that the longest fill `CPU_TOKENS`, which is as
+    fast as more and takes a few gigabytes; gradients of an update are accumulated."""
+    import torch
+
+    longest = max(len(row["input_ids"]) for row in ready.rows)
+    while not torch.cuda.is_available() and most > 1 and most * longest > CPU_TOKENS:
+        most //= 2
+    return most
 
 
 def _estimate_s(loaded: Loaded, ready: Prepared, tokens: float) -> float:
