@@ -90,7 +90,7 @@ def copy(out: Path, folder: Path) -> None:
 def take(kept: Path, out: Path, base: Base) -> TrainingReport:
     """The kept training into `out`, as if it had been trained there; returns its report, which says where it is from.
 
-    Raises WeightsError when its weights were made on another base, or are not those that were kept.
+    Raises WeightsError when its weights were made on another base.
     """
     facts = json.loads((kept / "report.json").read_text(encoding="utf-8"))
     if facts.get("sha256", "") != base.sha256:
@@ -125,11 +125,6 @@ def _add_tokenizer(base: Base, folder: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         if not (folder / name).exists() and (Path(base.source) / name).exists():
             shutil.copyfile(Path(base.source) / name, folder / name)
-
-
-def file_sizes(folder: Path) -> str:
-    """Names and sizes, for a card."""
-    return ", ".join(f"{path.name} {path.stat().st_size / 1e6:.1f} MB" for path in sorted(folder.glob("*.safetensors")))
 
 
 def digest(folder: Path) -> str:

@@ -43,7 +43,7 @@ def load_base(base: str, method: Method, engine: Engine, lora: Lora, seed: int, 
 
     cuda, unsloth = torch.cuda.is_available(), None
     if engine == "auto" and not cuda:
-        why = "no CUDA card, so plain TRL: Unsloth would compile for minutes first"
+        why = "no CUDA card, so plain TRL, which computes logits of answer tokens alone there"
     else:
         unsloth, why = _unsloth(engine)
     if engine == "unsloth" and unsloth is None:
