@@ -262,8 +262,8 @@ def _adapter(options: argparse.Namespace) -> int:
     recipe, variant = study.tuned()
     if options.minutes:
         recipe = recipe._replace(max_minutes=options.minutes)
-    work = root / "runs" / "adapter"
-    print(make_adapter(study.fine_tune.base, recipe, variant, study.retrieval.suggestions, work))
+    offers, work = study.retrieval, root / "runs" / "adapter"
+    print(make_adapter(study.fine_tune.base, recipe, variant, offers.suggestions, offers.encoder, work))
     return 0
 
 

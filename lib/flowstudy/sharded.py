@@ -22,6 +22,8 @@ from flowstudy.run_folder import open_run, write_json
 from flowstudy.systems.slm import base_folder
 from flowstudy.systems.slm.data import Teaching, pairs
 from flowstudy.systems.slm.prepare import prepare
+from flowstudy.systems.trained import run_rankers
+from flowstudy.systems.weights import cache_home
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -31,7 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
     train = [e for e in load_corpus(run.require(run.corpus, "01_explore_data")) if e.split == "train"]
     passes = math.ceil(options.epochs)
     teaching, shelves = Teaching(k=options.suggestions), read_catalogues(run.catalogues)
-    found = [pairs(train, shelves, teaching, seed=options.seed, number=number) for number in range(passes)]
+    rankers = run_rankers(["trained"], cache_home() / "encoders", train, shelves, seed=options.seed)
+    found = [pairs(train, shelves, teaching, rankers=rankers, seed=options.seed, number=n) for n in range(passes)]
     trainer, processes = _trainer(options, found, run.models / "sharded")
     trainer.train()
     trainer.save_model(str(run.models / "sharded"))

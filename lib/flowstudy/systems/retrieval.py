@@ -43,9 +43,10 @@ class Entry(NamedTuple):
 
 
 class Ranker(Protocol):
-    """Gives every entry a score for a requirement, higher is closer; `fingerprint` is another for another ranker."""
+    """Gives every entry a score for a requirement, higher is closer; `unseen` ranks as in an environment that has no
+    training example. `fingerprint` is another for another ranker."""
 
-    def scores(self, requirement: str) -> Sequence[float]: ...
+    def scores(self, requirement: str, *, unseen: bool = False) -> Sequence[float]: ...
 
     def fingerprint(self) -> str: ...
 
@@ -88,7 +89,8 @@ class LexicalRanker:
         self._tables = [names.get(entry.name.rpartition(".")[0], -1) for entry in found]
         self._size = len(found)
 
-    def scores(self, requirement: str) -> list[float]:
+    def scores(self, requirement: str, *, unseen: bool = False) -> list[float]:
+        """The same in an unseen environment: nothing is learned."""
         query, result = words(requirement), [0.0] * self._size
         for places, index in self._shelves:
             found = index.scores(query)

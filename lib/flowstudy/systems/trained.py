@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from flowstudy.corpus.environments import CORE, shipped_catalogue
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.systems.encoder import (
@@ -33,10 +34,10 @@ from flowstudy.systems.encoder import (
     load_encoder,
     put_learned,
 )
-from flowstudy.systems.neighbour_votes import NeighbourVotes
+from flowstudy.systems.neighbour_votes import FLOOR, PRIOR, NeighbourVotes
 from flowstudy.systems.offers import alone
 from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, Ranker, RetrieverError, entries, needed
-from flowstudy.systems.uses import makings_hash
+from flowstudy.systems.uses import exists, makings_hash
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -183,8 +184,17 @@ class TrainedRanker:
         cosine = self.model.vectors(texts, fold) @ self.model.vectors([requirement], fold)[0]
         return np.stack([cosine, rates(requirement), lexical.scores(requirement)], axis=1)
 
-    def scores(self, requirement: str) -> list[float]:
-        return [float(score) for score in self.parts(requirement) @ np.array(WEIGHTS)]
+    def scores(self, requirement: str, *, unseen: bool = False) -> list[float]:
+        """Weighted sums of the parts; in an unseen environment only the platform core has votes."""
+        parts = self.parts(requirement)
+        if unseen:
+            parts[[not core for core in self._of_core], 1] = np.log(PRIOR + FLOOR)
+        return [float(score) for score in parts @ np.array(WEIGHTS)]
+
+    @cached_property
+    def _of_core(self) -> list[bool]:
+        core = shipped_catalogue(CORE)
+        return [exists((entry.kind, entry.name), core) for entry in entries(self._catalogue)]
 
 
 def fold_of(requirement: str) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.prompts import load_prompt
+from flowstudy.systems.retrieval import Ranker
 from flowstudy.systems.slm.bases import Base
 from flowstudy.systems.slm.data import Teaching
 from flowstudy.systems.slm.recipe import Recipe
@@ -27,16 +28,17 @@ from flowstudy.systems.weights import WeightsError, cache_home, cached_folder
 #: The folder of the shipped adapter.
 SHIPPED: Final = Path(__file__).parent / "adapter"
 #: Raised when the code of training changes in a way that gives other weights.
-VERSION: Final = 1
+VERSION: Final = 2
 _FILES: Final = ("adapter_model.safetensors", "adapter_config.json", "model.safetensors", "config.json",
                  "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
                  "flowstudy.json")  # fmt: skip
 
 
 def training_key(
-    base: Base, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], recipe: Recipe, teaching: Teaching
-) -> str:
-    """SHA-256 over everything that decides what is learnt. How long training may take, how often it is judged and on
+    base: Base, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], recipe: Recipe, teaching: Teaching,
+    rankers: Mapping[str, Ranker] | None = None,
+) -> str:  # fmt: skip
+    """SHA-256 over everything that decides what is learnt; of `rankers`, what they are fitted from and how. How long training may take, how often it is judged and on
     which machine it runs do not belong to it."""
     plain = recipe._replace(engine="auto", max_minutes=0.0, evaluations=0, patience=0, judged=0, reloads=0)
     facts: dict[str, Any] = {
@@ -45,6 +47,7 @@ def training_key(
         "prompt": load_prompt(teaching.prompt).hash,
         "teaching": teaching._asdict(),
         "recipe": plain._asdict(),
+        "rankers": sorted({ranker.fingerprint() for ranker in (rankers or {}).values()}),
     }
     return makings_hash(facts, sorted(examples, key=lambda e: e.id), catalogues)
 

@@ -1,14 +1,16 @@
-"""Prompts and answers for fine-tuning: the same prompt file as when the model is asked, and suggestions drawn anew.
+"""Prompts and answers for fine-tuning: the same prompt file and the same retriever as when the model is asked.
 
-A training example is seen several times. Each pass draws other suggestions for it: as many as a retriever offers, in
-an order as good as a retriever's, with other distractors; and some of the names are exchanged consistently in prompt
-and answer, so that names are copied from the prompt and not recalled. Nothing here depends on a fitted retriever.
+A training example is seen several times. Each pass draws its suggestions anew: as the retriever ranks them, with a
+little noise, and in a share of the prompts as if no example of the environment had been seen, so that a model learns to
+read what an unknown environment offers. Some of the names in such prompts are exchanged consistently in prompt and
+answer, so that names are copied from the prompt and not recalled.
 """
 
 from __future__ import annotations
 
 import random
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -17,17 +19,11 @@ from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.prompts import Shot, render, stage_answer
 from flowstudy.systems.records import Strategy, Suggestion, SystemSpec
-from flowstudy.systems.retrieval import LexicalRanker, entries, top, with_missing
+from flowstudy.systems.retrieval import LexicalRanker, Ranker, entries, top, with_missing
 from flowstudy.systems.uses import catalogue_uses, exists
 
-#: What a needed entry gains over its lexical score, and the spread of the noise: with k = 8, nine of ten needed steps
-#: are among the suggestions and the first is a needed one nine times in ten, as with the trained retriever.
-LIFT: Final = 0.7
+#: Noise on the scores of a ranker, as a share of their standard deviation: enough for another order in each pass.
 NOISE: Final = 0.3
-#: How often a needed entry of the platform core that was not drawn is offered all the same; others always are.
-PLATFORM: Final = 0.5
-#: How many prompts show their suggestions in no order.
-UNSORTED: Final = 0.2
 #: How many of the names in a prompt with exchanged names are exchanged.
 EXCHANGED: Final = 0.6
 
@@ -42,23 +38,24 @@ class Pair(NamedTuple):
 
 class Teaching(NamedTuple):
     """How examples become pairs. `k` and `prompt` are as when the model is asked; `redraw` draws suggestions anew in
-    each pass, `rename` is the share of prompts (0..1) with exchanged names, `offered` False trains without
-    suggestions."""
+    each pass, `unseen` is the share of prompts (0..1) that are ranked as in an environment without training examples,
+    `rename` the share of those (0..1) with exchanged names, `offered` False trains without suggestions."""
 
     k: int = 8
     prompt: str = "outline"
     strategy: Strategy = "whole"
     redraw: bool = True
-    rename: float = 0.25
+    unseen: float = 0.5
+    rename: float = 0.5
     offered: bool = True
 
 
 def pairs(
     examples: Sequence[Example], catalogues: Mapping[str, Catalogue], teaching: Teaching | None = None, *,
-    seed: int = 0, number: int = 0,
+    rankers: Mapping[str, Ranker] | None = None, seed: int = 0, number: int = 0,
 ) -> list[Pair]:  # fmt: skip
     """The pairs of pass `number` in the order of `examples`: one an example for the strategy `whole`, an outline and
-    one for each step with inputs for `decomposed`.
+    one for each step with inputs for `decomposed`. `rankers` are by domain; without one, entries are ranked by words.
 
     Raises ValueError naming an example whose domain has no catalogue.
     """
@@ -66,14 +63,16 @@ def pairs(
     lacking = [example.id for example in examples if example.domain not in catalogues]
     if lacking:
         raise ValueError(f"example {lacking[0]}: expected a catalogue for its domain, got none; add one")
-    drawers = {domain: _Drawer(catalogues[domain]) for domain in {example.domain for example in examples}}
+    domains = {example.domain for example in examples}
+    drawers = {domain: _Drawer(catalogues[domain], (rankers or {}).get(domain)) for domain in domains}
     turn = number if teaching.redraw else 0
     found = []
     for example in examples:
         rng = random.Random(f"{seed}|{turn}|{example.id}")
-        offered = drawers[example.domain].draw(example, teaching.k, rng) if teaching.offered else []
+        unseen, renamed = rng.random() < teaching.unseen, rng.random() < teaching.rename
+        offered = drawers[example.domain].draw(example, teaching.k, rng, unseen) if teaching.offered else []
         made = _pairs_of(example, catalogues[example.domain], offered, teaching)
-        found += [exchanged(one, rng) for one in made] if rng.random() < teaching.rename else made
+        found += [exchanged(one, rng) for one in made] if unseen and renamed else made
     return found
 
 
@@ -97,28 +96,26 @@ def _pairs_of(
 
 
 class _Drawer:
-    """Draws suggestions from one catalogue as a retriever of ordinary quality would rank it."""
+    """Draws suggestions from one catalogue."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue, self.entries, self.lexical = catalogue, entries(catalogue), LexicalRanker(catalogue)
+    def __init__(self, catalogue: Catalogue, ranker: Ranker | None) -> None:
+        self.catalogue, self.entries = catalogue, entries(catalogue)
+        self.ranker = ranker or LexicalRanker(catalogue)
         self.core = shipped_catalogue(CORE)
 
-    def draw(self, example: Example, k: int, rng: random.Random) -> list[Suggestion]:
-        uses = {use for use in catalogue_uses(example.flow) if exists(use, self.catalogue)}
-        scores = [
-            score + rng.gauss(0.0, NOISE) + (LIFT if (entry.kind, entry.name) in uses else 0.0)
-            for score, entry in zip(self.lexical.scores(example.requirement), self.entries, strict=True)
-        ]
-        found = top(self.entries, scores, k)
-        missing = sorted(uses - {(s.kind, s.name) for s in found})
-        missing = [use for use in missing if not exists(use, self.core) or rng.random() < PLATFORM]
-        found = with_missing(found, missing, rng)
-        if rng.random() < UNSORTED:
-            found = sorted(rng.sample(found, len(found)), key=lambda s: _ORDER[s.kind])
-        return found
+    def draw(self, example: Example, k: int, rng: random.Random, unseen: bool) -> list[Suggestion]:
+        """As the retriever offers them, with noise. In an unseen environment every needed entry that is not of the
+        platform core is among them: its name could not be recalled."""
+        scores = self.ranker.scores(example.requirement, unseen=unseen)
+        spread = NOISE * statistics.pstdev(scores) if scores else 0.0
+        found = top(self.entries, [score + rng.gauss(0.0, spread) for score in scores], k)
+        if not unseen:
+            return found
+        offered = {(s.kind, s.name) for s in found}
+        uses = sorted(use for use in catalogue_uses(example.flow) if exists(use, self.catalogue))
+        return with_missing(found, [use for use in uses if use not in offered and not exists(use, self.core)], rng)
 
 
-_ORDER: Final = {"trigger": 0, "action": 1, "subflow": 1, "table": 2, "column": 3}
 _WORDS: Final = {
     "get": "fetch", "find": "locate", "look": "search", "create": "open", "update": "change", "send": "dispatch",
     "notify": "inform", "check": "verify", "close": "finish", "request": "ask", "add": "append", "remove": "drop",

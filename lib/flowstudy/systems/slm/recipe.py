@@ -45,7 +45,7 @@ class Recipe(NamedTuple):
     prompt_weight: float = 0.0
     neftune: float | None = None
     average: bool = False
-    evaluations: int = 3
+    evaluations: int = 2
     patience: int = 3
     judged: int = 24
     reloads: int = 4

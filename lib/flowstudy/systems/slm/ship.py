@@ -16,12 +16,16 @@ from flowstudy.systems.slm.recipe import Recipe
 from flowstudy.systems.slm.report import TrainingReport
 from flowstudy.systems.slm.train import fine_tune
 from flowstudy.systems.slm.variants import Variant
+from flowstudy.systems.trained import run_rankers
+from flowstudy.systems.weights import cache_home
 
 #: The size that an adapter may have to be shipped.
 MOST_MB: Final = 25
 
 
-def make_adapter(base: str, recipe: Recipe, variant: Variant, suggestions: int, work: str | Path) -> TrainingReport:
+def make_adapter(
+    base: str, recipe: Recipe, variant: Variant, suggestions: int, encoder: str, work: str | Path
+) -> TrainingReport:
     """Train on the shipped training examples in the folder `work` (a killed training goes on there) and ship it.
 
     Raises ValueError for an adapter above `MOST_MB`, and what `fine_tune` raises.
@@ -30,8 +34,12 @@ def make_adapter(base: str, recipe: Recipe, variant: Variant, suggestions: int, 
     train = variant.choose([example for example in corpus if example.split == "train"], recipe.seed)
     validation = [example for example in corpus if example.split == "validation"]
     teaching, catalogues = variant.teaching(suggestions), catalogues_for(corpus)
-    report = fine_tune(base, train, validation, work, recipe, teaching, catalogues=catalogues, adapter="train")
-    ship(adapters.training_key(find_base(base), train, catalogues, recipe, teaching), work)
+    folder = cache_home() / "encoders"
+    rankers = run_rankers(["trained"], folder, corpus, catalogues, seed=recipe.seed, encoder=encoder)
+    report = fine_tune(
+        base, train, validation, work, recipe, teaching, catalogues=catalogues, rankers=rankers, adapter="train"
+    )
+    ship(adapters.training_key(find_base(base), train, catalogues, recipe, teaching, rankers), work)
     return report
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import Popen
@@ -48,14 +49,14 @@ def fine_tune(
     teaching: Teaching | None = None,
     *,
     catalogues: Mapping[str, Catalogue] | None = None,
-    rankers: Callable[[], Mapping[str, Ranker]] | None = None,
+    rankers: Mapping[str, Ranker] | None = None,
     usd_per_hour: float | None = None,
     adapter: Literal["auto", "train"] = "auto",
 ) -> TrainingReport:
     """Train `base` (`smollm2`, a folder, or a hub name) on `examples`; the result lies in `out_dir/model`.
 
-    `catalogues` are by domain, None for the shipped ones; `rankers` makes those that rank what validation prompts offer
-    (see `run_rankers`) and is called when there is something to train; `usd_per_hour` is the price of this machine, for
+    `catalogues` are by domain, None for the shipped ones; `rankers` by domain rank what prompts offer (see `run_rankers`),
+    words do without; `usd_per_hour` is the price of this machine, for
     the cost of training in the report. With `adapter="auto"` a kept or shipped adapter of the very same training is
     taken instead (the report says so); `train` trains in any case.
     When memory runs out, batches are halved, gradients accumulated, and the report says so. A killed run goes on from
@@ -71,14 +72,14 @@ def fine_tune(
     shelves = dict(catalogues or catalogues_for([*examples, *validation]))
     found = find_base(base)
     out.mkdir(parents=True, exist_ok=True)
-    key = adapters.training_key(found, examples, shelves, recipe, teaching)
+    key = adapters.training_key(found, examples, shelves, recipe, teaching, rankers)
     kept = adapters.find(key, recipe.max_minutes) if adapter == "auto" else None
     if kept is not None:
         return adapters.take(kept, out, found)
     _forget_others(out / "checkpoints", key)
     keep_memory()
-    passes = _passes(examples, shelves, recipe, teaching)
-    judge = Judge(validation[: recipe.judged], shelves, teaching, rankers() if rankers is not None else None)
+    passes = _passes(examples, shelves, recipe, teaching, rankers)
+    judge = Judge(validation[: recipe.judged], shelves, teaching, rankers)
     with fresh_process() as fresh:
         loaded, report = _fit(found, passes, judge, out, recipe)
         report.cost_usd = None if usd_per_hour is None else round(report.seconds / 3600 * usd_per_hour, 6)
@@ -98,13 +99,15 @@ def _forget_others(checkpoints: Path, key: str) -> None:
 
 
 def _passes(
-    examples: Sequence[Example], catalogues: Mapping[str, Catalogue], recipe: Recipe, teaching: Teaching
-) -> list[list[Pair]]:
+    examples: Sequence[Example], catalogues: Mapping[str, Catalogue], recipe: Recipe, teaching: Teaching,
+    rankers: Mapping[str, Ranker] | None,
+) -> list[list[Pair]]:  # fmt: skip
     """The pairs of each pass; as many passes as the recipe needs."""
-    first = pairs(examples, catalogues, teaching, seed=recipe.seed)
+    draw = partial(pairs, examples, catalogues, teaching, rankers=rankers, seed=recipe.seed)
+    first = draw()
     passes = recipe.epochs if recipe.steps is None else recipe.steps * recipe.batch / max(1, len(first))
     more = range(1, math.ceil(passes))
-    return [first, *(pairs(examples, catalogues, teaching, seed=recipe.seed, number=number) for number in more)]
+    return [first, *(draw(number=number) for number in more)]
 
 
 def _fit(
