@@ -29,6 +29,9 @@ from flowstudy.systems.secrets import looks_like_key, redact
 
 MAX_NOTEBOOK_BYTES: Final = 5_000_000
 MAX_STREAM_CHARS: Final = 20_000
+#: How long a kernel may take to start, and a cell's output to arrive after the cell has ended: long enough for a machine
+#: that is busy with other work (nbclient's own 4 seconds lost a notebook that printed 100 MB).
+PATIENCE_S: Final = 300
 MAX_TRACEBACK_LINES: Final = 60
 #: Libraries in a kernel: waiting threads sleep, progress bars and advice stay out of the executed notebook.
 _QUIET: Final = {
@@ -168,6 +171,8 @@ def _papermill(source: Path, target: Path, parameters: dict[str, Any], cwd: Path
             cwd=str(cwd),
             progress_bar=False,
             kernel_name="python3",
+            start_timeout=PATIENCE_S,
+            iopub_timeout=PATIENCE_S,
             autosave_cell_every=60,
         )
     except papermill.PapermillExecutionError as failure:

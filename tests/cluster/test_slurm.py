@@ -58,7 +58,7 @@ def test_a_sweep_through_slurm_survives_a_killed_job_and_resumes(tmp_path: Path,
     with subprocess.Popen(
         command(*words), cwd=project, stdout=subprocess.PIPE, text=True, env=environment(project)
     ) as runner:
-        wait_until_working(project, "04_score", runner, "sweep-quick", 200, times=2)
+        wait_until_working(project, "04_score", runner, "sweep-quick", 900, times=2)
         jobs = subprocess.run(["squeue", "-h", "-o", "%i"], capture_output=True, text=True, check=True).stdout.split()
         assert jobs, "the notebooks run as Slurm jobs"
         behave.unlink()

@@ -50,7 +50,7 @@ def test_the_oracle_offers_the_usual_ones_and_everything_needed_and_gives_nothin
 
 def test_the_oracle_completes_the_trained_retriever_where_there_is_one(examples, catalogue):
     class Backwards:
-        def scores(self, requirement):
+        def scores(self, requirement, *, unseen=False):
             return -np.arange(len(entries(catalogue)), dtype=float)[::-1]
 
         def fingerprint(self):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import statistics
 import subprocess
 import sys
 from collections import Counter
@@ -18,7 +19,7 @@ from flowstudy.systems import SystemSpec
 from flowstudy.systems.grammars import outline_grammar
 from flowstudy.systems.readers import read_flow, read_inputs
 from flowstudy.systems.records import Suggestion
-from flowstudy.systems.retrieval import retrieve
+from flowstudy.systems.retrieval import entries, retrieve
 from flowstudy.systems.slm.adapters import training_key
 from flowstudy.systems.slm.bases import Base
 from flowstudy.systems.slm.data import Pair, Teaching, exchanged, pairs
@@ -101,11 +102,11 @@ def test_the_answer_is_the_numbered_outline_of_the_flow(taught, catalogues):
         assert example.requirement in pair.messages[-1]["content"]
 
 
-def test_what_an_environment_has_of_its_own_is_offered_where_it_is_needed(taught, catalogues):
+def test_what_an_unseen_environment_has_of_its_own_is_offered_where_it_is_needed(taught, catalogues):
     """What the platform core has is left out sometimes: it can be recalled."""
     core, left_out = shipped_catalogue(CORE), 0
     for number in (0, 1, 2):
-        made = pairs(taught, catalogues, Teaching(k=4, rename=0.0), number=number)
+        made = pairs(taught, catalogues, Teaching(k=4, unseen=1.0, rename=0.0), number=number)
         for example, pair in zip(taught, made, strict=True):
             missing = needed(example, catalogues[example.domain]) - offered(pair)
             left_out += len(missing)
@@ -113,16 +114,33 @@ def test_what_an_environment_has_of_its_own_is_offered_where_it_is_needed(taught
     assert left_out > 0
 
 
-def test_suggestions_are_as_many_as_a_retriever_s_and_needed_ones_are_not_always_first(taught, catalogues):
-    """The first step offered is a needed one mostly, not always: a model must not learn to take the first."""
-    first_needed = Counter()
-    for example, pair in zip(taught, pairs(taught, catalogues, Teaching(rename=0.0)), strict=True):
-        uses = needed(example, catalogues[example.domain])
-        steps = [line.split(" ")[1] for line in shown(pair).splitlines() if re.match("action |subflow ", line)]
-        wanted = {name for kind, name in uses if kind in ("action", "subflow")}
-        assert 8 <= len(steps) <= 8 + len(wanted)
-        first_needed[steps[0] in wanted] += 1
-    assert 0.6 * len(taught) < first_needed[True] < len(taught)
+class Backwards:
+    """Ranks the entries of a catalogue from the last to the first, in an unseen environment the other way."""
+
+    def __init__(self, catalogue):
+        self.size = len(entries(catalogue))
+
+    def scores(self, requirement, *, unseen=False):
+        return [(-1.0 if unseen else 1.0) * place for place in range(self.size)]
+
+    def fingerprint(self):
+        return "backwards"
+
+
+@pytest.mark.parametrize("unseen", [0.0, 1.0])
+def test_what_is_offered_is_what_the_ranker_of_the_run_offers_but_for_noise(unseen, taught, catalogues):
+    """A model that was taught with easier suggestions than it is asked with trusts them too much."""
+    rankers = {domain: Backwards(catalogue) for domain, catalogue in catalogues.items()}
+    teaching = Teaching(unseen=unseen, rename=0.0)
+    for example, pair in zip(taught, pairs(taught, catalogues, teaching, rankers=rankers), strict=True):
+        catalogue = catalogues[example.domain]
+        steps = [*catalogue.actions, *catalogue.subflows]
+        place = {name: n if unseen else len(steps) - 1 - n for n, name in enumerate(steps)}
+        shown_steps = [line.split(" ")[1] for line in shown(pair).splitlines() if re.match("action |subflow ", line)]
+        wanted = {name for kind, name in needed(example, catalogue) if kind in ("action", "subflow")}
+        by_rank = [name for name in shown_steps if not unseen or name not in wanted]
+        assert len(by_rank) <= 8 <= len(shown_steps) <= 8 + unseen * len(wanted)
+        assert statistics.mean(place[name] for name in by_rank) < len(steps) / 3, example.id
 
 
 def names_in(line: str) -> tuple[str, list[str]]:
@@ -168,7 +186,7 @@ def test_exchanged_names_are_the_same_in_prompt_and_answer(taught, catalogues):
 
 def test_names_are_exchanged_in_the_share_of_prompts_that_is_asked_for(taught, catalogues):
     plain = pairs(taught, catalogues, Teaching(rename=0.0))
-    some = pairs(taught, catalogues, Teaching(rename=0.5))
+    some = pairs(taught, catalogues, Teaching(unseen=1.0, rename=0.5))
     other = sum(a.completion != b.completion for a, b in zip(plain, some, strict=True))
     assert 0.25 * len(taught) < other < 0.75 * len(taught)
 
@@ -285,7 +303,7 @@ OTHER_RECIPE = {
 }  # fmt: skip
 NOT_LEARNT = {"engine": "trl", "max_minutes": 9.0, "evaluations": 9, "patience": 9, "judged": 9, "reloads": 9}
 OTHER_TEACHING = {
-    "k": 3, "prompt": "json", "strategy": "decomposed", "redraw": False, "rename": 0.9, "offered": False
+    "k": 3, "prompt": "json", "strategy": "decomposed", "redraw": False, "unseen": 0.1, "rename": 0.9, "offered": False
 }  # fmt: skip
 
 
@@ -294,8 +312,8 @@ def test_an_adapter_is_known_by_all_that_made_it_and_by_nothing_else(taught, cat
     prompt = tmp_path / "mine.md"
     prompt.write_text("---\nreads: outline\n---\n## whole / user\n{{ requirement }}\n")
 
-    def key(base=BASE, examples=few, shelves=catalogues, recipe=None, teaching=None):
-        return training_key(base, examples, shelves, recipe or Recipe(), teaching or Teaching())
+    def key(base=BASE, examples=few, shelves=catalogues, recipe=None, teaching=None, rankers=None):
+        return training_key(base, examples, shelves, recipe or Recipe(), teaching or Teaching(), rankers)
 
     usual, mine = key(), key(teaching=Teaching(prompt=str(prompt)))
     assert OTHER_RECIPE.keys() | NOT_LEARNT.keys() == set(Recipe._fields)
@@ -306,7 +324,7 @@ def test_an_adapter_is_known_by_all_that_made_it_and_by_nothing_else(taught, cat
     shelves = {**catalogues, domain: catalogues[domain].model_copy(update={"actions": {}})}
     others = {
         "base": key(BASE._replace(sha256="2" * 64)), "fewer": key(examples=few[:3]),
-        "reworded": key(examples=[reworded, *few[1:]]), "catalogue": key(shelves=shelves), "own prompt": mine,
+        "reworded": key(examples=[reworded, *few[1:]]), "catalogue": key(shelves=shelves), "own prompt": mine, "rankers": key(rankers={"it_service": Backwards(catalogues[few[0].domain])}),
         "prompt file": key(teaching=Teaching(prompt=str(prompt))),
         **{name: key(recipe=Recipe(**{name: value})) for name, value in OTHER_RECIPE.items()},
         **{name: key(teaching=Teaching(**{name: value})) for name, value in OTHER_TEACHING.items()},

@@ -40,10 +40,8 @@ def readiness(
 ) -> Ready | NotReady:  # fmt: skip
     """Look for the provider, its key, its server, the prompt file, with `max_cost_usd` its price, and with `training`
     (how many training examples there are) what it learns from. Sends nothing to any model."""
-    learns = "baseline" if spec.model in BASELINES else "retriever trained" if spec.retriever == "trained" else ""
-    if learns and training == 0:
-        return NotReady(f"{learns} needs training examples, the corpus has none",
-                        "give examples the split train, or choose the retriever lexical")  # fmt: skip
+    if spec.model in BASELINES and training == 0:
+        return NotReady("baseline needs training examples, the corpus has none", "give examples the split train")
     if spec.model in BASELINES:
         return Ready()
     family = family_of(spec.model)

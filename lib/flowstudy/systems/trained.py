@@ -64,13 +64,12 @@ def run_rankers(
 
     They learn from the split `train` of `examples`, from those whose domain has a catalogue; other splits are not
     looked at. `encoder` is `minilm`, a folder or a name of the hub. What the encoders have learned lies in `folder`, a
-    file for each set of inputs and each fold. Raises RetrieverError without training examples or without the encoder.
+    file for each set of inputs and each fold. Without training examples BM25 alone ranks, which is better than the
+    pretrained encoder. Raises RetrieverError without the encoder.
     """
     if "trained" not in set(retrievers):
         return {}
     train = [example for example in examples if example.split == "train" and example.domain in catalogues]
-    if not train:
-        raise RetrieverError("retriever trained: expected training examples with a catalogue, got none; use `lexical`")
     model = TrainedModel(folder, find_encoder(encoder), train, catalogues, seed, tuning)
     return {domain: TrainedRanker(model, catalogue) for domain, catalogue in catalogues.items()}
 
@@ -93,7 +92,7 @@ class TrainedModel:
         seed: int, tuning: Tuning,
     ) -> None:  # fmt: skip
         self.source, self._folder, self._tuning, self._seed = source, folder, tuning, seed
-        self._train, self._catalogues = train, catalogues
+        self._train, self._catalogues, self.learns = train, catalogues, bool(train)
         makings = [RANKER_VERSION, seed, source.sha256, tuning._asdict(), len(train)]
         self.fingerprint = makings_hash(makings, train, catalogues)
         self._texts = {example.requirement for example in train}
@@ -101,8 +100,9 @@ class TrainedModel:
         self._vectors: dict[tuple[int, str], np.ndarray] = {}
 
     def facts(self) -> dict[str, str]:
-        """Name, SHA-256 and licence of the encoder."""
-        return {"encoder": self.source.name, "sha256": self.source.sha256, "licence": self.source.licence}
+        """Name, SHA-256 and licence of the encoder, and from how many training examples it learns."""
+        source = {"encoder": self.source.name, "sha256": self.source.sha256, "licence": self.source.licence}
+        return {**source, "training_examples": str(len(self._train))}
 
     @cached_property
     def votes(self) -> NeighbourVotes:
@@ -178,8 +178,8 @@ class TrainedRanker:
     def parts(self, requirement: str) -> np.ndarray:
         """What a score is made of, entries x (cosine similarity, log votes, BM25)."""
         texts, rates, lexical = self._catalogue_parts
-        if not texts:
-            return np.zeros((0, 3))
+        if not texts or not self.model.learns:
+            return np.stack([np.zeros(len(texts)), np.zeros(len(texts)), lexical.scores(requirement)], axis=1)
         fold = self.model.fold(requirement)
         cosine = self.model.vectors(texts, fold) @ self.model.vectors([requirement], fold)[0]
         return np.stack([cosine, rates(requirement), lexical.scores(requirement)], axis=1)
