@@ -115,13 +115,14 @@ def test_what_an_unseen_environment_has_of_its_own_is_offered_where_it_is_needed
 
 
 class Backwards:
-    """Ranks the entries of a catalogue from the last to the first, in an unseen environment the other way."""
+    """Ranks the steps of a catalogue from the last to the first, in an unseen environment the other way."""
 
     def __init__(self, catalogue):
-        self.size = len(entries(catalogue))
+        steps = [*catalogue.actions, *catalogue.subflows]
+        self.shares = [steps.index(e.name) / len(steps) if e.name in steps else 0.5 for e in entries(catalogue)]
 
     def scores(self, requirement, *, unseen=False):
-        return [(-1.0 if unseen else 1.0) * place for place in range(self.size)]
+        return [1 - share if unseen else share for share in self.shares]
 
     def fingerprint(self):
         return "backwards"
@@ -324,7 +325,8 @@ def test_an_adapter_is_known_by_all_that_made_it_and_by_nothing_else(taught, cat
     shelves = {**catalogues, domain: catalogues[domain].model_copy(update={"actions": {}})}
     others = {
         "base": key(BASE._replace(sha256="2" * 64)), "fewer": key(examples=few[:3]),
-        "reworded": key(examples=[reworded, *few[1:]]), "catalogue": key(shelves=shelves), "own prompt": mine, "rankers": key(rankers={"it_service": Backwards(catalogues[few[0].domain])}),
+        "reworded": key(examples=[reworded, *few[1:]]), "catalogue": key(shelves=shelves), "own prompt": mine,
+        "rankers": key(rankers={domain: Backwards(catalogues[domain])}),
         "prompt file": key(teaching=Teaching(prompt=str(prompt))),
         **{name: key(recipe=Recipe(**{name: value})) for name, value in OTHER_RECIPE.items()},
         **{name: key(teaching=Teaching(**{name: value})) for name, value in OTHER_TEACHING.items()},

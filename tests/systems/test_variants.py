@@ -48,7 +48,7 @@ def test_the_recipe_is_the_study_s_with_what_the_variant_names():
 
 def test_examples_become_prompts_as_the_variant_says():
     assert Variant().teaching(6) == Teaching(k=6)
-    changes = {"prompt": "json", "strategy": "decomposed", "redraw": False, "rename": 0.0}
+    changes = {"prompt": "json", "strategy": "decomposed", "redraw": False, "unseen": 0.0, "rename": 0.0}
     for name, value in changes.items():
         assert Variant(**{name: value}).teaching(8) == Teaching()._replace(**{name: value})
     assert [Variant(retriever=name).teaching(8).offered for name in ("none", "lexical", "trained")] == [0, 1, 1]

@@ -38,8 +38,8 @@ def training_key(
     base: Base, examples: Sequence[Example], catalogues: Mapping[str, Catalogue], recipe: Recipe, teaching: Teaching,
     rankers: Mapping[str, Ranker] | None = None,
 ) -> str:  # fmt: skip
-    """SHA-256 over everything that decides what is learnt; of `rankers`, what they are fitted from and how. How long training may take, how often it is judged and on
-    which machine it runs do not belong to it."""
+    """SHA-256 over everything that decides what is learnt; of `rankers`, what they are fitted from and how. How long
+    training may take, how often it is judged and on which machine it runs do not belong to it."""
     plain = recipe._replace(engine="auto", max_minutes=0.0, evaluations=0, patience=0, judged=0, reloads=0)
     facts: dict[str, Any] = {
         "version": VERSION,

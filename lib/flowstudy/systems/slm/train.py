@@ -55,9 +55,9 @@ def fine_tune(
 ) -> TrainingReport:
     """Train `base` (`smollm2`, a folder, or a hub name) on `examples`; the result lies in `out_dir/model`.
 
-    `catalogues` are by domain, None for the shipped ones; `rankers` by domain rank what prompts offer (see `run_rankers`),
-    words do without; `usd_per_hour` is the price of this machine, for
-    the cost of training in the report. With `adapter="auto"` a kept or shipped adapter of the very same training is
+    `catalogues` are by domain, None for the shipped ones; `rankers` by domain rank what prompts offer (see
+    `run_rankers`), words do without; `usd_per_hour` is the price of this machine, for the cost of training in the
+    report. With `adapter="auto"` a kept or shipped adapter of the very same training is
     taken instead (the report says so); `train` trains in any case.
     When memory runs out, batches are halved, gradients accumulated, and the report says so. A killed run goes on from
     its last checkpoint when called with the same arguments. Raises TrainingError for data without anything to learn
