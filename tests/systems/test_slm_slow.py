@@ -173,6 +173,11 @@ def test_an_adapter_for_another_base_is_refused(tuned, tiny, tmp_path):
     with pytest.raises(WeightsError, match=r"expected one for base .* 000000000000, got one for"):
         adapters.take(kept, tmp_path, base)
     assert list(tmp_path.iterdir()) == []
+    cut = shutil.copytree(kept, tmp_path / "cut")
+    (cut / "adapter_model.safetensors").write_bytes((cut / "adapter_model.safetensors").read_bytes()[:-4])
+    with pytest.raises(WeightsError, match=r"cut: expected weights with SHA-256 \w{12}, got .*train"):
+        adapters.take(cut, tmp_path / "out", find_base(str(tiny)))
+    assert not (tmp_path / "out").exists()
     folder = shutil.copytree(out / "model", tmp_path / "model")
     facts = json.loads((folder / "flowstudy.json").read_text())
     (folder / "flowstudy.json").write_text(json.dumps({**facts, "sha256": "0" * 64}))

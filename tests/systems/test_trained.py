@@ -96,6 +96,18 @@ def test_a_training_requirement_is_ranked_without_its_own_label(tmp_path):
                               other.model.votes.log_rates([("action", "do_beta")])(new))  # fmt: skip
 
 
+def test_a_paraphrase_is_in_the_fold_of_what_it_says_and_has_no_vote_on_it(tmp_path):
+    """Otherwise a training requirement would be ranked by its own label after all."""
+    again = EXAMPLES[1].model_copy(
+        update={"id": f"{EXAMPLES[1].id}-g1", "requirement": "said quite otherwise", "source": "generated"}
+    )
+    model = run_rankers(["trained"], tmp_path, [*EXAMPLES, again], CATALOGUES, **ASKED)["d"].model
+    assert model.fold(again.requirement) == model.fold(EXAMPLES[1].requirement) > 0
+    for text in (EXAMPLES[1].requirement, again.requirement):
+        votes = model.votes.votes.of(text)
+        assert votes[1] == votes[-1] == 0.0 < votes.sum()
+
+
 def test_a_killed_fit_and_a_broken_file_leave_nothing_behind(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt

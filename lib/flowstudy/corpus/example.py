@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -45,6 +46,11 @@ class Example(BaseModel):
     source: str = "user"
     features: dict[str, Any] = Field(default_factory=dict)
     licence: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Id of the example that a generated one (`x-g1`) says in other words; its own id otherwise."""
+        return re.sub(r"-g\d+$", "", self.id) if self.source == GENERATED else self.id
 
     @property
     def flow(self) -> Flow:

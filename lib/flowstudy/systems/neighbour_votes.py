@@ -24,12 +24,13 @@ FLOOR: Final = 0.01
 
 
 class NeighbourVotes:
-    """The needs of training examples, whose domains all have a catalogue. An example has no vote on its own text."""
+    """The needs of training examples, whose domains all have a catalogue. An example has no vote on its own text in
+    other words."""
 
     def __init__(self, train: Sequence[Example], catalogues: Mapping[str, Catalogue]) -> None:
         domains = {example.domain for example in train}
         offered = {domain: {(e.kind, e.name) for e in entries(catalogues[domain])} for domain in domains}
-        self.votes = Votes([example.requirement for example in train])
+        self.votes = Votes([example.requirement for example in train], [example.origin for example in train])
         self._places = {use: n for n, use in enumerate(sorted(set().union(*offered.values())))}
         self._needs = marks([needed(example, catalogues[example.domain]) for example in train], self._places)
         self._could = marks([offered[example.domain] for example in train], self._places)

@@ -4,7 +4,7 @@ Each catalogue entry scores the weighted sum of three parts: the cosine similari
 fine-tuned encoder, the logarithm of how often the nearest training examples needed the entry, and its BM25 score.
 
 A training requirement is ranked by an encoder that has not learned from it (cross-fitting: FOLDS more encoders, each
-fine-tuned without a part of the training examples) and by votes that leave it out. What is offered for it, as a shot or
+fine-tuned without a part of the training examples) and by votes that leave it out; so are its paraphrases. What is offered for it, as a shot or
 to a small model that is fine-tuned, is then as good as what will be offered for a new requirement, and not better.
 Encoders are fine-tuned when they are first asked for and kept in the run folder.
 """
@@ -95,7 +95,8 @@ class TrainedModel:
         self._train, self._catalogues, self.learns = train, catalogues, bool(train)
         makings = [RANKER_VERSION, seed, source.sha256, tuning._asdict(), len(train)]
         self.fingerprint = makings_hash(makings, train, catalogues)
-        self._texts = {example.requirement for example in train}
+        texts = {example.id: example.requirement for example in train}
+        self._folds = {e.requirement: fold_of(texts.get(e.origin, e.origin)) for e in train}
         self._encoders: dict[int, SentenceTransformer] = {}
         self._vectors: dict[tuple[int, str], np.ndarray] = {}
 
@@ -110,7 +111,7 @@ class TrainedModel:
 
     def fold(self, requirement: str) -> int:
         """Number of the encoder that ranks a requirement: one that has not learned from it, 0 for a new one."""
-        return fold_of(requirement) if requirement in self._texts else 0
+        return self._folds.get(requirement, 0)
 
     def vectors(self, texts: Sequence[str], fold: int) -> np.ndarray:
         """Texts x dimensions, unit length, by the encoder of a fold (0: learned from all); encoded once and kept."""
@@ -125,7 +126,7 @@ class TrainedModel:
         one process at a time. Without examples left it is the untuned one."""
         if fold not in self._encoders:
             model, path = load_encoder(self.source), self.path(fold)
-            kept = [example for example in self._train if fold_of(example.requirement) != fold]
+            kept = [example for example in self._train if self._folds[example.requirement] != fold]
             if kept and self._tuning.epochs:
                 with alone(path):
                     if not self._read(path, model):
@@ -198,7 +199,7 @@ class TrainedRanker:
 
 
 def fold_of(requirement: str) -> int:
-    """The part, 1 to FOLDS, that a training requirement is dealt to; the same for the same text."""
+    """The part, 1 to FOLDS, that a training requirement and its paraphrases are dealt to; the same for the same text."""
     digest = hashlib.sha256(json.dumps(requirement).encode()).digest()
     return 1 + int.from_bytes(digest[:4], "big") % FOLDS
 

@@ -14,18 +14,19 @@ NEAREST, SHARPNESS = 40, 12.0
 
 
 class Votes:
-    """The requirements of training examples, by their words."""
+    """The requirements of training examples, by their words. Those of one origin (the same in other words) have no votes
+    on each other."""
 
-    def __init__(self, requirements: Sequence[str]) -> None:
+    def __init__(self, requirements: Sequence[str], origins: Sequence[str]) -> None:
         bags = [set(words(requirement)) for requirement in requirements]
         self._words = {word: n for n, word in enumerate(sorted(set().union(*bags)))}
         self._bags, self._sizes = marks(bags, self._words), np.array([len(bag) for bag in bags], dtype=float)
-        self._places: dict[str, list[int]] = {}
-        for place, requirement in enumerate(requirements):
-            self._places.setdefault(requirement, []).append(place)
-
-    def __contains__(self, requirement: str) -> bool:
-        return requirement in self._places
+        members: dict[str, list[int]] = {}
+        for place, origin in enumerate(origins):
+            members.setdefault(origin, []).append(place)
+        self._related: dict[str, set[int]] = {}
+        for requirement, origin in zip(requirements, origins, strict=True):
+            self._related.setdefault(requirement, set()).update(members[origin])
 
     def shared(self, requirement: str) -> np.ndarray:
         """For each training example the share of words, 0 to 1, that both requirements have (Jaccard)."""
@@ -34,9 +35,10 @@ class Votes:
         return np.asarray(both / np.maximum(1, len(bag) + self._sizes - both))
 
     def of(self, requirement: str) -> np.ndarray:
-        """What each training example counts, 1 together; 0 for all but the nearest and for those of this very text."""
+        """What each training example counts, 1 together; 0 for all but the nearest and for those of this text's
+        origin."""
         counts = np.exp(SHARPNESS * self.shared(requirement))
-        counts[self._places.get(requirement, [])] = 0.0
+        counts[sorted(self._related.get(requirement, ()))] = 0.0
         counts[np.argsort(-counts, kind="stable")[NEAREST:]] = 0.0
         return np.asarray(counts / (counts.sum() or 1.0))
 

@@ -7,7 +7,6 @@ of what trains. The one of the shipped corpus with the full recipe is shipped (`
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,15 +22,15 @@ from flowstudy.systems.slm.data import Teaching
 from flowstudy.systems.slm.recipe import Recipe
 from flowstudy.systems.slm.report import TrainingReport
 from flowstudy.systems.uses import makings_hash
-from flowstudy.systems.weights import WeightsError, cache_home, cached_folder
+from flowstudy.systems.weights import WeightsError, cache_home, cached_folder, file_hash
 
 #: The folder of the shipped adapter.
 SHIPPED: Final = Path(__file__).parent / "adapter"
 #: Raised when the code of training changes in a way that gives other weights.
 VERSION: Final = 2
-_FILES: Final = ("adapter_model.safetensors", "adapter_config.json", "model.safetensors", "config.json",
-                 "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-                 "flowstudy.json")  # fmt: skip
+WEIGHTS: Final = ("adapter_model.safetensors", "model.safetensors")
+_FILES: Final = (*WEIGHTS, "adapter_config.json", "config.json", "generation_config.json", "tokenizer.json",
+                 "tokenizer_config.json", "chat_template.jinja", "flowstudy.json")  # fmt: skip
 
 
 def training_key(
@@ -56,7 +55,7 @@ def find(key: str, minutes: float = 0.0) -> Path | None:
     """The folder of a kept or shipped adapter of this training; None when there is none. A training that the time limit
     cut short is found again only by one with the same limit."""
     shipped = SHIPPED / "key.txt"
-    if shipped.exists() and shipped.read_text(encoding="utf-8").strip() == key:
+    if shipped.exists() and shipped.read_text(encoding="utf-8").split()[0] == key:
         return SHIPPED
     folders = [cache_home() / _name(key), cache_home() / _name(key, minutes)]
     return next((folder for folder in folders if (folder / ".complete").exists()), None)
@@ -72,12 +71,17 @@ def keep(key: str, out: Path, minutes: float | None = None) -> None:
 
     def fill(folder: Path) -> None:
         copy(out, folder)
-        (folder / "key.txt").write_text(key + "\n", encoding="utf-8")
+        seal(folder, key)
 
     try:
         cached_folder(_name(key, minutes), fill)
     except WeightsError as error:
         print(f"the adapter is not kept for other runs: {error}")
+
+
+def seal(folder: Path, key: str) -> None:
+    """Write the key of a training and the SHA-256 of its weights beside them."""
+    (folder / "key.txt").write_text(f"{key}\n{digest(folder)}\n", encoding="utf-8")
 
 
 def copy(out: Path, folder: Path) -> None:
@@ -93,13 +97,19 @@ def copy(out: Path, folder: Path) -> None:
 def take(kept: Path, out: Path, base: Base) -> TrainingReport:
     """The kept training into `out`, as if it had been trained there; returns its report, which says where it is from.
 
-    Raises WeightsError when its weights were made on another base.
+    Raises WeightsError when its weights were made on another base, or are not those that were kept.
     """
     facts = json.loads((kept / "report.json").read_text(encoding="utf-8"))
     if facts.get("sha256", "") != base.sha256:
         raise WeightsError(
             f"adapter {kept.name}: expected one for base {base.name} {base.sha256[:12]}, got one for "
             f"{facts.get('base')} {str(facts.get('sha256'))[:12]}; train it again with `adapter: train`"
+        )
+    wanted, got = (kept / "key.txt").read_text(encoding="utf-8").split()[1], digest(kept)
+    if got != wanted:
+        raise WeightsError(
+            f"adapter {kept}: expected weights with SHA-256 {wanted[:12]}, got {got[:12]}; delete that folder (the "
+            "shipped one: fetch it again), or train with `adapter: train`"
         )
     model = out / "model"
     partial = out / ".model.part"
@@ -131,5 +141,5 @@ def _add_tokenizer(base: Base, folder: Path) -> None:
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 of the adapter's weights."""
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+    """SHA-256 of the weights."""
+    return file_hash(next(path for name in WEIGHTS if (path := folder / name).exists()))

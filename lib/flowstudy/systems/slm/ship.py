@@ -55,7 +55,7 @@ def ship(key: str, work: Path, folder: Path = adapters.SHIPPED) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         (folder / name).unlink(missing_ok=True)
     _without_paths(folder)
-    (folder / "key.txt").write_text(key + "\n", encoding="utf-8")
+    adapters.seal(folder, key)
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     curve = [json.loads(line) for line in (folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
     (folder / "README.md").write_text(_card(report, curve, size, adapters.digest(folder)), encoding="utf-8")
