@@ -4,9 +4,10 @@ Each catalogue entry scores the weighted sum of three parts: the cosine similari
 fine-tuned encoder, the logarithm of how often the nearest training examples needed the entry, and its BM25 score.
 
 A training requirement is ranked by an encoder that has not learned from it (cross-fitting: FOLDS more encoders, each
-fine-tuned without a part of the training examples) and by votes that leave it out; so are its paraphrases. What is offered for it, as a shot or
-to a small model that is fine-tuned, is then as good as what will be offered for a new requirement, and not better.
-Encoders are fine-tuned when they are first asked for and kept in the run folder.
+fine-tuned without a part of the training examples) and by votes that leave it out; so are its paraphrases. What is
+offered for it, as a shot or to a small model that is fine-tuned, is then as good as what will be offered for a new
+requirement, and not better. Encoders are fine-tuned when they are first asked for and kept in the folder of learned
+weights.
 """
 
 from __future__ import annotations
@@ -199,7 +200,7 @@ class TrainedRanker:
 
 
 def fold_of(requirement: str) -> int:
-    """The part, 1 to FOLDS, that a training requirement and its paraphrases are dealt to; the same for the same text."""
+    """The part, 1 to FOLDS, that a training requirement and its paraphrases are dealt to."""
     digest = hashlib.sha256(json.dumps(requirement).encode()).digest()
     return 1 + int.from_bytes(digest[:4], "big") % FOLDS
 

@@ -14,7 +14,7 @@ NEAREST, SHARPNESS = 40, 12.0
 
 
 class Votes:
-    """The requirements of training examples, by their words. Those of one origin (the same in other words) have no votes
+    """The requirements of training examples, by their words. Those of one origin (the same in other words) do not vote
     on each other."""
 
     def __init__(self, requirements: Sequence[str], origins: Sequence[str]) -> None:
