@@ -83,8 +83,7 @@ base_model: SmolLM2-135M-Instruct
 # Adapter of the shipped corpus
 
 LoRA of {report["base"]} ({report["revision"]}, {report["licence"]}), trained on the training split of the shipped
-corpus, {report["examples"]} prompts in all passes. Made with `make adapter`; notebook 02 shows its curve. Weights:
-{size:.1f} MB, SHA-256 `{digest}`.
+corpus. Made with `make adapter`; notebook 02 shows its curve. Weights: {size:.1f} MB, SHA-256 `{digest}`.
 
 Trained for {minutes:.0f} minutes on two CPU cores ({report["tokens_per_s"]} tokens/s), {report["steps"]} updates of
 {report["batch"]}, rate {report["rate"]}, {report["stopped"]}. FlowSim with inputs of validation examples at (update,
