@@ -14,14 +14,16 @@ import pytest
 
 from flowstudy.corpus import catalogues_for, shipped_catalogue, shipped_corpus
 from flowstudy.corpus.environments import CORE
+from flowstudy.corpus.prepare import prepare as prepare_corpus
 from flowstudy.flows.outline import from_outline, to_outline
-from flowstudy.systems import SystemSpec
+from flowstudy.study import load_study
+from flowstudy.systems import SystemSpec, run_rankers
 from flowstudy.systems.grammars import outline_grammar
 from flowstudy.systems.readers import read_flow, read_inputs
 from flowstudy.systems.records import Suggestion
 from flowstudy.systems.retrieval import entries, retrieve
-from flowstudy.systems.slm.adapters import training_key
-from flowstudy.systems.slm.bases import Base
+from flowstudy.systems.slm.adapters import SHIPPED, find, training_key
+from flowstudy.systems.slm.bases import Base, find_base
 from flowstudy.systems.slm.data import Pair, Teaching, exchanged, pairs
 from flowstudy.systems.slm.engines import Lora
 from flowstudy.systems.slm.grammar import form_of
@@ -30,6 +32,7 @@ from flowstudy.systems.slm.recipe import Recipe, usual_rate
 from flowstudy.systems.tasks import Task
 from flowstudy.systems.uses import catalogue_uses, exists
 
+ROOT = Path(__file__).parents[2]
 BASE = Base("a", "/models/a", sha256="1" * 64)
 
 
@@ -375,3 +378,18 @@ def test_a_form_is_read_from_what_a_call_asks_for():
     assert form_of({"type": "json_object"}) == ("schema", '{"type": "object"}')
     schema = {"type": "json_schema", "json_schema": {"name": "flow", "schema": {"type": "array"}}}
     assert form_of(schema) == ("schema", '{"type": "array"}')
+
+
+def test_the_default_study_finds_the_shipped_adapter_in_whatever_order_its_examples_come(tmp_path):
+    """A key that no study has would train for an hour what lies in the library."""
+    study = load_study(ROOT / "study.yaml")
+    recipe, variant = study.tuned()
+    ready = prepare_corpus("shipped", {"train": None}, study.seed)
+    for examples in (ready.examples, ready.examples[::-1]):
+        train = [example for example in examples if example.split == "train"]
+        rankers = run_rankers(
+            ["trained"], tmp_path, train, ready.catalogues, seed=study.seed, encoder=study.retrieval.encoder
+        )
+        teaching = variant.teaching(study.retrieval.suggestions)
+        key = training_key(find_base(study.fine_tune.base), train, ready.catalogues, recipe, teaching, rankers)
+        assert find(key) == SHIPPED

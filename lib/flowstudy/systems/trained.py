@@ -92,6 +92,7 @@ class TrainedModel:
         self, folder: Path, source: EncoderSource, train: Sequence[Example], catalogues: Mapping[str, Catalogue],
         seed: int, tuning: Tuning,
     ) -> None:  # fmt: skip
+        train = sorted(train, key=lambda example: example.id)  # so that a run's order gives no other ranker
         self.source, self._folder, self._tuning, self._seed = source, folder, tuning, seed
         self._train, self._catalogues, self.learns = train, catalogues, bool(train)
         makings = [RANKER_VERSION, seed, source.sha256, tuning._asdict(), len(train)]
