@@ -29,8 +29,7 @@ from flowstudy.systems.secrets import looks_like_key, redact
 
 MAX_NOTEBOOK_BYTES: Final = 5_000_000
 MAX_STREAM_CHARS: Final = 20_000
-#: How long a kernel may take to start, and a cell's output to arrive after the cell has ended: long enough for a machine
-#: that is busy with other work (nbclient's own 4 seconds lost a notebook that printed 100 MB).
+#: How long a kernel may take to start, and a cell's output to arrive after the cell has ended, on a busy machine too.
 PATIENCE_S: Final = 300
 MAX_TRACEBACK_LINES: Final = 60
 #: Libraries in a kernel: waiting threads sleep, progress bars and advice stay out of the executed notebook.

@@ -262,13 +262,14 @@ def _version(package: str) -> str | None:
 
 def hardware() -> dict[str, Any]:
     """Processor, cores, memory in GiB and GPU name, without importing torch."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    import psutil
+
     gpus = sorted(p.read_text().split("Model:")[1].split("\n")[0].strip()
                   for p in Path("/proc/driver/nvidia/gpus").glob("*/information"))  # fmt: skip
     return {
         "machine": platform.machine(),
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(pages / 2**30, 1),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": gpus,
     }

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import psutil
+
 from flowstudy.freshness import record_of
 from flowstudy.lifeline import is_at_work
 from flowstudy.run_folder import DISK_FULL, Run, now, write_text
@@ -91,7 +93,7 @@ def _line(home: Run, place: str, notebook: str, alive: bool, waits: str) -> Line
 
 def _lives(record: dict[str, Any]) -> bool:
     """Whether the process of a running notebook is there; on another machine the lock of the run has to do."""
-    return record.get("host") != os.uname().nodename or Path(f"/proc/{record.get('pid')}").exists()
+    return record.get("host") != os.uname().nodename or psutil.pid_exists(record.get("pid", -1))
 
 
 def _first_failed(run: Run, notebooks: Sequence[str]) -> str:
