@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from flowstudy.analysis.measures import QUALITY
-from flowstudy.run_folder import write_json
+from flowstudy.files import write_json
 from flowstudy.systems.records import SystemSpec
 from tests.decision_runs import MEANS, SPECS, answers_of, examples_of, run_notebook, scores_of, write_run
 

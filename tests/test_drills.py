@@ -18,10 +18,11 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from flowstudy.__main__ import main
+from flowstudy.files import write_text
 from flowstudy.lifeline import descendants, is_at_work, only_one
 from flowstudy.notebook import MAX_NOTEBOOK_BYTES, keep_notebook
 from flowstudy.review.tags import Tag, TagStore, TagStoreError
-from flowstudy.run_folder import os_problem, write_text
+from flowstudy.run_folder import os_problem
 from flowstudy.study import NOTEBOOKS, StudyError
 from tests.tiny_study import (
     ROOT,

@@ -16,10 +16,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from flowstudy.__main__ import main
+from flowstudy.files import write_text
 from flowstudy.lifeline import only_one
 from flowstudy.notebook import check_parameters, keep_notebook, parameter_defaults
 from flowstudy.run import clean_run
-from flowstudy.run_folder import Run, find_run, open_run, os_problem, write_text
+from flowstudy.run_folder import Run, find_run, open_run, os_problem
 from flowstudy.study import NOTEBOOKS, StudyError, load_study
 from tests.tiny_study import (
     KERNEL,

@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 from flowstudy.desk import STORE_VARIABLE, open_desk
+from flowstudy.files import write_json, write_text
 from flowstudy.review.exchange import export_tags, import_tags
 from flowstudy.review.label_studio import labelling_config, to_annotate
 from flowstudy.review.tags import TagStore
-from flowstudy.run_folder import open_run, write_json, write_text
+from flowstudy.run_folder import open_run
 
 
 def carry_tags(action: str, file: str | Path, run_dir: str | Path) -> str:

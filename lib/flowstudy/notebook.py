@@ -19,10 +19,11 @@ from errno import ENOSPC
 from pathlib import Path
 from typing import Any, Final
 
+from flowstudy.files import write_json
 from flowstudy.freshness import Snapshot, hash_outputs, is_fresh, made_from, record_of, snapshot, written
 from flowstudy.lifeline import Watch
 from flowstudy.rendered import write_page
-from flowstudy.run_folder import DISK_FULL, Run, now, os_problem, write_json
+from flowstudy.run_folder import DISK_FULL, Run, now, os_problem
 from flowstudy.sharing import borrow, read_member
 from flowstudy.study import StudyError, closest, hash_corpus
 from flowstudy.systems.secrets import looks_like_key, redact

@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 
+from flowstudy.files import write_text
 from flowstudy.freshness import record_of
 from flowstudy.lifeline import is_at_work
-from flowstudy.run_folder import DISK_FULL, Run, now, write_text
+from flowstudy.run_folder import DISK_FULL, Run, now
 from flowstudy.sharing import read_member
 from flowstudy.study import NOTEBOOKS
 from flowstudy.systems.ledger import spent_usd

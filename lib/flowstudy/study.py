@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from rapidfuzz import process
 
 from flowstudy.dependencies import library_files, notebook_source
+from flowstudy.files import hash_file, hash_json
 from flowstudy.matrix import Matrix
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.mixed import parts_of
@@ -258,7 +258,7 @@ def fingerprint(root: Path, notebook: str, parameters: dict[str, Any]) -> dict[s
     its imports, the prompt files that its systems name, and the corpus file.
     """
     source = root / "notebooks" / f"{notebook}.ipynb"
-    code = hashlib.sha256(notebook_source(source).encode()).hexdigest()
+    code = hash_json(notebook_source(source))
     depends: dict[str, Any] = {
         "parameters": {name: value for name, value in parameters.items() if name != "run_dir"},
         "code": {"notebook": code, "library": _library_hash(source)},
@@ -296,8 +296,4 @@ def _library_hash(source: Path) -> str:
 
 def hash_files(files: list[Path]) -> str:
     """One SHA-256 over names and contents, in order; a missing file counts by its name."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + b"\0")
-        digest.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"missing")
-    return digest.hexdigest()
+    return hash_json([(file.name, hash_file(file) if file.is_file() else "missing") for file in files])

@@ -20,6 +20,8 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
+from flowstudy.files import write_bytes
+
 NO_CHROME: Final = (
     "no PNG: no Chrome or Chromium found; install one (Debian: apt-get install chromium) or set BROWSER_PATH"
 )
@@ -118,17 +120,16 @@ def save_figure(figure: Any, table: pd.DataFrame, folder: str | Path, stem: str)
     The pages of a folder share one `plotly.min.js` beside them, so they open offline and stay small.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = {kind: folder / f"{stem}.{kind}" for kind in ("html", "json", "csv", "png")}
     _write_script(folder)
     page = figure.to_html(include_plotlyjs="directory", full_html=True, config=CONFIG, div_id=stem)
-    _write(paths["html"], page.encode())
-    _write(paths["json"], figure.to_json().encode())
-    _write(paths["csv"], table.to_csv(index=False, lineterminator="\n").encode())
+    write_bytes(paths["html"], page.encode())
+    write_bytes(paths["json"], figure.to_json().encode())
+    write_bytes(paths["csv"], table.to_csv(index=False, lineterminator="\n").encode())
     picture = png_bytes(figure)
     if picture is None:
         return Saved(paths["html"], paths["json"], paths["csv"], None, NO_CHROME)
-    _write(paths["png"], picture)
+    write_bytes(paths["png"], picture)
     return Saved(paths["html"], paths["json"], paths["csv"], paths["png"])
 
 
@@ -196,13 +197,7 @@ def _write_script(folder: Path) -> None:
 
     script, stamp = folder / "plotly.min.js", f"plotly.js v{get_plotlyjs_version()}".encode()
     if not script.is_file() or stamp not in script.read_bytes()[:400]:
-        _write(script, get_plotlyjs().encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+        write_bytes(script, get_plotlyjs().encode())
 
 
 def show_or_say(draw: Callable[[], Any], table: pd.DataFrame, folder: Path, stem: str) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from flowstudy.analysis.decision import Decision
+from flowstudy.files import write_bytes
 from flowstudy.review.pictures import narrow, png_bytes, table_html
 from flowstudy.review.theme import PALETTE
 
@@ -102,12 +103,7 @@ def write_report(
     data = text.encode("utf-8")
     if len(data) > LARGEST:
         raise ValueError(f"report {path}: expected at most {LARGEST:,} bytes, got {len(data):,}; show fewer pictures")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
-    return path
+    return write_bytes(path, data)
 
 
 def _sections(sections: Iterable[Section]) -> tuple[list[dict[str, Any]], bool]:
