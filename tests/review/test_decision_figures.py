@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from flowstudy.review import decision_figures as figures
-from flowstudy.review.figures import NothingToDraw
+from flowstudy.review.drawing import NothingToDraw
 
 
 def volumes(*requests):

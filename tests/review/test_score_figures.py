@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from flowstudy.review.figures import NothingToDraw
-from flowstudy.review.score_figures import convention_gaps, conventions
+from flowstudy.review.drawing import NothingToDraw
+from flowstudy.review.figures import convention_gaps, conventions
 
 
 def scores(*rows):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from flowstudy.analysis.measures import OUTLINE, PRIMARY
-from flowstudy.review.figures import NothingToDraw
-from flowstudy.review.training_arm_figures import effects, learning_curve
+from flowstudy.review.drawing import NothingToDraw
+from flowstudy.review.question_figures import effects, learning_curve
 
 
 def curve(splits=("test", "ood"), sizes=(0, 50, 200, 1200)):

@@ -202,7 +202,7 @@ def _write_script(folder: Path) -> None:
 
 def show_or_say(draw: Callable[[], Any], table: pd.DataFrame, folder: Path, stem: str) -> None:
     """In a notebook: draw, save beside its table, and show; print the reason where there is nothing to draw."""
-    from flowstudy.review.figures import NothingToDraw
+    from flowstudy.review.drawing import NothingToDraw
 
     try:
         figure = draw()
