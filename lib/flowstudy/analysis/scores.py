@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
+from flowstudy.analysis.input_errors import inputs_of, table_of
 from flowstudy.analysis.measures import ANSWERED, QUALITY
 from flowstudy.corpus.example import Example
 from flowstudy.files import write_bytes
@@ -158,25 +159,14 @@ def invented_shares(flow: Flow | None, catalogue: Catalogue | None) -> dict[str,
     }
     used = {
         "invented_steps": sum(not component.is_logic for component in flow.components),
-        "invented_tables": sum(_table(inputs) is not None for inputs in _input_lists(flow)),
-        "invented_columns": sum(_clauses(inputs, catalogue) for inputs in _input_lists(flow)),
+        "invented_tables": sum(table_of(inputs) is not None for _, inputs in inputs_of(flow)),
+        "invented_columns": sum(_clauses(inputs, catalogue) for _, inputs in inputs_of(flow)),
     }
     return {n: Value(bad[n] / used[n]) if used[n] else Value(math.nan, "the flow uses none") for n in names}
 
 
-def _input_lists(flow: Flow) -> Iterator[list[Input]]:
-    if flow.trigger is not None:
-        yield flow.trigger.inputs
-    yield from (component.inputs for component in flow.components)
-
-
-def _table(inputs: list[Input]) -> str | None:
-    values = (i.value for i in inputs if i.name in ("table", "table_name") and isinstance(i.value, str))
-    return next((value for value in values if value and "{{" not in value), None)
-
-
 def _clauses(inputs: list[Input], catalogue: Catalogue) -> int:
-    if _table(inputs) not in catalogue.tables:
+    if table_of(inputs) not in catalogue.tables:
         return 0
     queries = (str(i.value) for i in inputs if i.name in QUERY_INPUTS)
     return sum(len(parse_query(query) or ()) for query in queries)
