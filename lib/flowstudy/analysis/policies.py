@@ -121,7 +121,7 @@ def policy_scores(scores: pd.DataFrame, hybrids: Sequence[Hybrid]) -> pd.DataFra
 
 def policy_table(
     scores: pd.DataFrame, hybrids: Sequence[Hybrid], assumptions: Assumptions, measure: str = PRIMARY, *,
-    sources: Sources | None = None, seed: int = 0, level: float = 0.95, resamples: int = RESAMPLES,
+    sources: Sources | None = None, seed: int = 0, resamples: int = RESAMPLES,
 ) -> pd.DataFrame:  # fmt: skip
     """One row per policy, on the judged splits, in `POLICY_COLUMNS`.
 
@@ -132,7 +132,7 @@ def policy_table(
     """
     judged = scores[scores["split"].isin(JUDGED) & (scores["measure"] == measure)]
     routed = policy_scores(judged, hybrids)
-    interval = functools.partial(mean_interval, level=level, seed=seed, resamples=resamples)
+    interval = functools.partial(mean_interval, seed=seed, resamples=resamples)
     money = economics_table(routed, assumptions, measure, seed=seed) if len(routed) else pd.DataFrame({"system": []})
     table, known = wide(routed, measure), quality_of(judged, measure)
     rows = []
