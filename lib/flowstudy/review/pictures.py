@@ -5,9 +5,11 @@ A PNG needs a Chrome (kaleido draws with it). Without one the rest is written an
 
 from __future__ import annotations
 
+import base64
 import functools
 import html
 import io
+import json
 import math
 import os
 import re
@@ -140,7 +142,7 @@ def show(figure: Any, table: pd.DataFrame | None = None) -> None:
     """Display a figure in a notebook: interactive with a PNG beside it; without Chrome interactive, then the table."""
     from IPython.display import HTML, display
 
-    bundle: dict[str, Any] = {"application/vnd.plotly.v1+json": _plotly_json(figure)}
+    bundle: dict[str, Any] = {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
     picture = png_bytes(figure)
     if picture is None:
         display(bundle, raw=True)
@@ -149,7 +151,7 @@ def show(figure: Any, table: pd.DataFrame | None = None) -> None:
         print(NO_CHROME, file=sys.stderr)
         return
     small = lighter(picture, 2)  # a notebook stays small; the file beside it has the full resolution
-    display(bundle | {"image/png": _base64(small)}, raw=True)
+    display(bundle | {"image/png": base64.b64encode(small).decode()}, raw=True)
 
 
 def table_html(table: pd.DataFrame, *, digits: int = 3) -> str:
@@ -178,18 +180,6 @@ def cell_text(value: object, digits: int = 3) -> str:
 
 def _kind(value: object) -> str:
     return ' class="number"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
-
-
-def _plotly_json(figure: Any) -> Any:
-    import json
-
-    return json.loads(figure.to_json())
-
-
-def _base64(data: bytes) -> str:
-    import base64
-
-    return base64.b64encode(data).decode()
 
 
 def _write_script(folder: Path) -> None:

@@ -166,8 +166,9 @@ def _part(part: Picture | Table | Missing, number: int) -> dict[str, Any]:
     shown = {"absent": "", "table_only": False, "number": number, "caption": part.caption, "table": table}
     picture = png_bytes(part.figure)
     if picture is not None:
-        small = png_bytes(narrow(part.figure, _NARROW))
-        return shown | {"picture": _base64(picture), "narrow": _base64(small) if small else ""}
+        small = png_bytes(narrow(part.figure, _NARROW)) or b""
+        coded = {name: base64.b64encode(data).decode() for name, data in (("picture", picture), ("narrow", small))}
+        return shown | coded
     height = part.figure.layout.height or 450
     return shown | {"picture": "", "json": Markup(_script_json(part.figure)), "height": height}
 
@@ -194,7 +195,3 @@ def _flat(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_flat(item)}" for name, item in value.items())
     return ", ".join(map(_flat, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

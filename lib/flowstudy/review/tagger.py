@@ -107,7 +107,7 @@ class Tagger:
         if shortcut:
             self.session.toggle(shortcut)
         elif key in _ACTION_KEYS:
-            getattr(self, f"_{_ACTION_KEYS[key]}")()
+            self._act(_ACTION_KEYS[key])
         self.refresh()
 
     def refresh(self) -> None:
@@ -204,7 +204,7 @@ class Tagger:
         import ipywidgets as w
 
         button = w.Button(description=words, button_style=look, layout=self._plain, **_styled("fs-act"))
-        button.on_click(lambda _: self._guarded(getattr(self, f"_{name}")))
+        button.on_click(lambda _: self._guarded(lambda: self._act(name)))
         return button
 
     def _shortcuts(self) -> dict[str, str]:
@@ -241,25 +241,17 @@ class Tagger:
     def _shown(self, keep: bool = False) -> _Shown:
         return _Shown(self.error, keep)
 
-    def _confirm(self) -> None:
-        self.session.confirm()
-
-    def _skip(self) -> None:
-        self.session.skip()
-
-    def _undo(self) -> None:
-        self.session.undo()
-
-    def _back(self) -> None:
-        self.session.open(self.session.position - 1)
-
-    def _forward(self) -> None:
-        self.session.open(self.session.position + 1)
-
-    def _inputs(self) -> None:
-        self._all_inputs = not self._all_inputs
+    def _act(self, name: str) -> None:
+        """Do what a button is called after."""
+        if name == "inputs":
+            self._all_inputs = not self._all_inputs
+        elif name in _STEPS:
+            self.session.open(self.session.position + _STEPS[name])
+        else:
+            {"confirm": self.session.confirm, "skip": self.session.skip, "undo": self.session.undo}[name]()
 
 
+_STEPS: Final = {"back": -1, "forward": 1}
 _ACTION_KEYS: Final = {
     "Enter": "confirm", "s": "skip", "u": "undo", "ArrowLeft": "back", "ArrowRight": "forward", "f": "inputs",
 }  # fmt: skip
