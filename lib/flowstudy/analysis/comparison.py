@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,10 @@ from flowstudy.analysis.statistics import (
 )
 
 Sources = Mapping[str, Hashable]
+_COMPARED: Final = (
+    "n", "left_out", "mean", "mean_other", "difference", "low", "high", "nested_low", "nested_high", "percent",
+    "percent_low", "percent_high", "p", "p_holm", "wins", "ties", "losses", "detectable", "few", "reason",
+)  # fmt: skip
 
 
 def clusters_of(examples: Iterable[object], sources: Sources | None) -> list[Hashable]:
@@ -101,22 +106,7 @@ def compare(
             row = _compare_two(table[system], table[other], sources, seed, resamples)
             row["nested_low"], row["nested_high"] = nested.get((system, other), (math.nan, math.nan))
             rows.append({"system": system, "other": other, **dict(zip(by, key, strict=True)), "measure": measure} | row)
-    columns = ["system", "other", *by, "measure", "n", "left_out", "mean", "mean_other", "difference", "low", "high"]
-    columns += [
-        "nested_low",
-        "nested_high",
-        "percent",
-        "percent_low",
-        "percent_high",
-        "p",
-        "p_holm",
-        "wins",
-        "ties",
-        "losses",
-        "detectable",
-    ]
-    columns += ["few", "reason"]
-    result = pd.DataFrame(rows, columns=columns)
+    result = pd.DataFrame(rows, columns=["system", "other", *by, "measure", *_COMPARED])
     result["p_holm"] = holm(result["p"].to_numpy(dtype=float))
     return result
 
