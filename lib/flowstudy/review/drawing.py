@@ -19,17 +19,17 @@ class NothingToDraw(ValueError):
 
 
 def dot(
-    figure: Any, label: str, row: pd.Series, value: str, ink: str, words: str, *,
+    figure: Any, label: str, point: pd.Series, value: str, ink: str, words: str, *,
     hollow: bool = False, hover: str = "", **panel: int,
 ) -> None:  # fmt: skip
-    """One row of a plot of dots: `row[value]` with its interval (low, high) beside `label`, `words` above it.
+    """One row of a plot of dots: `point[value]` with its interval (low, high) beside `label`, `words` above it.
 
     `hover` is what the mouse shows ("": nothing); `panel` is `row` and `col` of a figure with several.
     """
     figure.add_scatter(
-        x=[row[value]], y=[label], mode="markers+text", showlegend=False, cliponaxis=False,
+        x=[point[value]], y=[label], mode="markers+text", showlegend=False, cliponaxis=False,
         marker={"size": 11, "color": ink, "symbol": symbols([hollow])[0]},
-        error_x={**whisker(row, value), "color": ink},
+        error_x={**whisker(point, value), "color": ink},
         text=[words], textposition="top center", textfont={"size": 12, "color": INK},
         hovertemplate=f"{hover}<extra></extra>" if hover else None, hoverinfo=None if hover else "skip", **panel,
     )  # fmt: skip
