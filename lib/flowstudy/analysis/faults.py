@@ -278,7 +278,7 @@ def inject(example: Example, kind: str, catalogue: Catalogue, seed: int = 0) -> 
         raise ValueError(f"fault {kind!r} for {example.id}: expected one of {', '.join(KINDS)}")
     place: dict[str, Any] = {"example": example.id, "system": f"fault/{kind}"}
     if kind in _STATUSES:
-        return FaultCase(kind, example, Prediction(status=kind, **place))
+        return FaultCase(kind, example, Prediction.model_validate({**place, "status": kind}))
     faults = _Faults(example, catalogue, random.Random(f"{seed}/{kind}/{example.id}"))
     flow: Flow | None = getattr(faults, kind)()
     if flow is None or flow in example.references:
