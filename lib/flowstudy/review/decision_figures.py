@@ -14,19 +14,8 @@ import pandas as pd
 
 from flowstudy.analysis.economics import UTILISATIONS
 from flowstudy.analysis.measures import PRIMARY
-from flowstudy.review.drawing import (
-    NothingToDraw,
-    axis_title,
-    band,
-    dot,
-    finish,
-    label,
-    span,
-    text,
-    titled,
-    unit_range,
-    whisker,
-)
+from flowstudy.review import drawing
+from flowstudy.review.drawing import NothingToDraw
 from flowstudy.review.theme import GREY, PALETTE, system_colours
 
 _COLOURS: Final = {"cascade": 0, "best-of-two": 2, "oracle": 4}
@@ -54,7 +43,7 @@ def break_even(table: pd.DataFrame, requests_per_month: float | None = None) -> 
     if len(paid):
         ends = {name: paid[name].clip(lower=floor, upper=top) for name in ("low", "high")}
         curve = paid.assign(mean=paid["requests"].clip(lower=floor), **ends)
-        figure.add_traces(band(curve, PALETTE[0]))
+        figure.add_traces(drawing.band(curve, PALETTE[0]))
         figure.add_scatter(
             x=curve["steps"], y=curve["mean"], marker={"size": 10, "color": PALETTE[0]}, cliponaxis=False,
             text=paid["requests"].map(_short), hovertemplate="%{x} % busy: %{y:,.0f} requests<extra></extra>", **shown,
@@ -72,11 +61,11 @@ def break_even(table: pd.DataFrame, requests_per_month: float | None = None) -> 
     axis = "share of the hour in which the host answers (%, logarithmic)"
     figure.update_xaxes(title_text=axis, type="log", tickvals=[100 * s for s in UTILISATIONS],
                         range=[math.log10(4), math.log10(130)])  # fmt: skip
-    span_of_y = [math.log10(floor), math.log10(top)]
-    figure.update_yaxes(title_text="requests (count, logarithmic)", type="log", dtick=1, range=span_of_y)
+    ends_of_y = [math.log10(floor), math.log10(top)]
+    figure.update_yaxes(title_text="requests (count, logarithmic)", type="log", dtick=1, range=ends_of_y)
     figure.update_layout(height=430)
     subtitle = "requests until labels and training are earned back, 95 % band; a band to the top may never pay"
-    return titled(figure, "When fine-tuning has paid for itself", subtitle)
+    return drawing.titled(figure, "When fine-tuning has paid for itself", subtitle)
 
 
 def policies(table: pd.DataFrame, measure: str = PRIMARY) -> Any:
@@ -97,15 +86,16 @@ def policies(table: pd.DataFrame, measure: str = PRIMARY) -> Any:
         words = [f"asks {second} for {row['escalated']:.0%}"]
         words += [f"{price:,.2f} $ per 1,000"] if price == price else []
         name = f"always {ends[policy]}" if policy in ends else policy.replace("-", " ")
-        names.append(label(name, ", ".join(words)))
+        names.append(drawing.label(name, ", ".join(words)))
         ink, mean = PALETTE[_COLOURS[policy]] if policy in _COLOURS else GREY, f"{row['mean']:.3f}"
-        shown = {"hollow": policy in ("oracle", "random"), "hover": f"{mean} ({span(row)})"}
-        dot(figure, names[-1], row, "mean", ink, mean, **shown)
+        hollow, hover = policy in ("oracle", "random"), f"{mean} ({drawing.span(row)})"
+        drawing.dot(figure, names[-1], row, "mean", ink, mean, hollow=hollow, hover=hover)
         if policy in ends:
             figure.add_vline(x=row["mean"], layer="below", line={"color": "#C3CAD4", "width": 1.5, "dash": "dot"})
-    figure.update_xaxes(title_text=axis_title(measure), range=[min(-0.03, unit_range(rows)[0]), 1.04])
-    subtitle = f"{text(first)} backed by {text(second)}, 95 % interval; hollow: a control and a bound, no systems"
-    return finish(figure, "What routing gains", subtitle, names, row=50)
+    figure.update_xaxes(title_text=drawing.axis_title(measure), range=[min(-0.03, drawing.unit_range(rows)[0]), 1.04])
+    backed = f"{drawing.text(first)} backed by {drawing.text(second)}"
+    subtitle = f"{backed}, 95 % interval; hollow: a control and a bound, no systems"
+    return drawing.finish(figure, "What routing gains", subtitle, names, row=50)
 
 
 def ranking(table: pd.DataFrame) -> Any:
@@ -116,19 +106,20 @@ def ranking(table: pd.DataFrame) -> Any:
     if rows["system"].nunique() < 2 or rows["choice"].nunique() < 2:
         raise NothingToDraw("no figure of rankings: it needs two systems and two measures on the same examples")
     choices, colours = list(dict.fromkeys(rows["choice"])), system_colours(rows["system"])
-    labels = ["<br>".join(textwrap.wrap(text(choice), 16)) for choice in choices]
+    labels = ["<br>".join(textwrap.wrap(drawing.text(choice), 16)) for choice in choices]
     figure = go.Figure()
     for system, group in rows.groupby("system", sort=False):
         own = group.set_index("choice").reindex(choices)
         figure.add_scatter(
-            x=labels, y=own["rank"], mode="lines+markers+text", name=text(system), showlegend=False, cliponaxis=False,
+            x=labels, y=own["rank"], mode="lines+markers+text", name=drawing.text(system), showlegend=False,
+            cliponaxis=False,
             line={"color": colours[system], "width": 2.5}, marker={"size": 13, "color": colours[system]},
             text=[f"{mean:.2f}" if mean == mean else "" for mean in own["mean"]], textposition="top center",
             textfont={"size": 11}, customdata=own[["low", "high"]],
             hovertemplate="%{text} (%{customdata[0]:.3f} to %{customdata[1]:.3f}), rank %{y}",
         )  # fmt: skip
     for rank, group in rows[rows["choice"] == choices[-1]].groupby("rank"):
-        names = "<br>".join(f"<span style='color:{colours[s]}'>{text(s)}</span>" for s in group["system"])
+        names = "<br>".join(f"<span style='color:{colours[s]}'>{drawing.text(s)}</span>" for s in group["system"])
         figure.add_annotation(
             x=len(choices) - 1, y=rank, text=names, xanchor="left", xshift=14, showarrow=False, align="left",
             font={"size": 12.5},
@@ -138,7 +129,7 @@ def ranking(table: pd.DataFrame) -> Any:
     figure.update_xaxes(range=[-0.4, len(choices) - 1 + 0.25], tickangle=0)
     figure.update_layout(height=170 + 62 * count, margin={"r": 150})
     subtitle = "systems by mean under each way of measuring; the figures are the means"
-    return titled(figure, "Does the measure change the order?", subtitle)
+    return drawing.titled(figure, "Does the measure change the order?", subtitle)
 
 
 def frontier(table: pd.DataFrame, against: str = "cost_per_1000", measure: str = PRIMARY) -> Any:
@@ -165,19 +156,20 @@ def frontier(table: pd.DataFrame, against: str = "cost_per_1000", measure: str =
     most = max(rows[name].max() for name in (against, f"{against}_high") if name in rows) or 1
     rows = rows.assign(leads=rows["system"].isin(best["system"]))
     for (_, row), side in zip(rows.iterrows(), _label_sides(rows, rows[against] / most, rows["mean"]), strict=True):
-        ink, name = colours[row["system"]] if row["leads"] else GREY, text(row["system"])
+        ink, name = colours[row["system"]] if row["leads"] else GREY, drawing.text(row["system"])
         ends = row.reindex([against, f"{against}_low", f"{against}_high"]).set_axis(["x", "low", "high"])
         figure.add_scatter(
             x=[row[against]], y=[row["mean"]], mode="markers+text", text=[name], textposition=side, cliponaxis=False,
-            textfont={"color": ink}, marker={"size": 12, "color": ink}, error_y={**whisker(row, "mean"), "color": ink},
-            error_x={**whisker(ends, "x"), "color": ink},
+            textfont={"color": ink}, marker={"size": 12, "color": ink},
+            error_y={**drawing.whisker(row, "mean"), "color": ink},
+            error_x={**drawing.whisker(ends, "x"), "color": ink},
             hovertemplate=f"{name}: %{{y:.3f}} at %{{x:.4g}}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(title_text=axis, range=[-0.06 * most, 1.12 * most])
-    figure.update_yaxes(title_text=axis_title(measure), range=unit_range(rows))
+    figure.update_yaxes(title_text=drawing.axis_title(measure), range=drawing.unit_range(rows))
     figure.update_layout(height=440, showlegend=False)
-    note = f"; not drawn, no {thing}: {text(', '.join(absent))}" if absent else ""
-    return titled(figure, heading, f"the line joins what nothing beats on both; others are grey{note}")
+    note = f"; not drawn, no {thing}: {drawing.text(', '.join(absent))}" if absent else ""
+    return drawing.titled(figure, heading, f"the line joins what nothing beats on both; others are grey{note}")
 
 
 def _label_sides(rows: pd.DataFrame, x: pd.Series, y: pd.Series) -> list[str]:

@@ -14,27 +14,8 @@ import pandas as pd
 
 from flowstudy.analysis.measures import PRIMARY, title
 from flowstudy.corpus.example import SPLIT_TITLES
-from flowstudy.review.drawing import (
-    ROW,
-    NothingToDraw,
-    axis_title,
-    band,
-    count,
-    dot,
-    finish,
-    is_sure,
-    label,
-    legend_entry,
-    panel_title,
-    sentence,
-    signed,
-    span,
-    symbols,
-    text,
-    titled,
-    unit_range,
-    whisker,
-)
+from flowstudy.review import drawing
+from flowstudy.review.drawing import NothingToDraw
 from flowstudy.review.theme import INK, PALETTE, STATUS_COLOURS, system_colours
 
 _TICKS: Final = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
@@ -58,16 +39,18 @@ def scores(summary: pd.DataFrame, measure: str = PRIMARY) -> Any:
     for place, split in enumerate(splits, start=1):
         part = rows[rows["split"] == split]
         for _, row in part.iterrows():
-            shown = {"hollow": row["few"], "hover": f"{row['mean']:.3f} ({span(row)}), n = {row['n']}"}
+            shown = {"hollow": row["few"], "hover": f"{row['mean']:.3f} ({drawing.span(row)}), n = {row['n']}"}
             words, ink = f"{row['mean']:.2f}", colours[row["system"]]
-            dot(figure, text(row["system"]), row, "mean", ink, words, **shown, row=place, col=1)
-        figure.add_annotation(panel_title(f"<b>{SPLIT_TITLES.get(split, split)}</b> · {count(part)}", place))
-    figure.update_xaxes(range=unit_range(rows))
-    figure.update_xaxes(title_text=axis_title(measure), row=len(splits))
-    heading = f"{sentence(title(measure))} by system"
-    finish(figure, heading, "mean over examples, 95 % interval", [text(system) for system in systems])
+            drawing.dot(figure, drawing.text(row["system"]), row, "mean", ink, words, **shown, row=place, col=1)
+        figure.add_annotation(
+            drawing.panel_title(f"<b>{SPLIT_TITLES.get(split, split)}</b> · {drawing.count(part)}", place)
+        )
+    figure.update_xaxes(range=drawing.unit_range(rows))
+    figure.update_xaxes(title_text=drawing.axis_title(measure), row=len(splits))
+    heading = f"{drawing.sentence(title(measure))} by system"
+    drawing.finish(figure, heading, "mean over examples, 95 % interval", [drawing.text(system) for system in systems])
     figure.update_yaxes(range=[-0.6, len(systems) + 0.3])
-    return figure.update_layout(height=round(138 + len(splits) * ROW * (len(systems) + 1.2)))
+    return figure.update_layout(height=round(138 + len(splits) * drawing.ROW * (len(systems) + 1.2)))
 
 
 def differences(comparison: pd.DataFrame) -> Any:
@@ -81,13 +64,15 @@ def differences(comparison: pd.DataFrame) -> Any:
     figure.add_vline(x=0, line={"color": INK, "width": 1.2})
     for _, row in rows.iterrows():
         won = f"{row['wins']} won, {row['ties']} tied, {row['losses']} lost"
-        names.append(label(f"{row['system']} minus {row['other']}", won))
-        gap, ink = signed(row["difference"]), colours[row["system"]]
-        hover = f"{gap} ({span(row, sign=True)}), {row['n']} examples, p (Holm) {row['p_holm']:.3g}"
-        dot(figure, names[-1], row, "difference", ink, gap, hollow=not is_sure(row.drop("few")), hover=hover)
+        names.append(drawing.label(f"{row['system']} minus {row['other']}", won))
+        gap, ink = drawing.signed(row["difference"]), colours[row["system"]]
+        hover = f"{gap} ({drawing.span(row, sign=True)}), {row['n']} examples, p (Holm) {row['p_holm']:.3g}"
+        drawing.dot(
+            figure, names[-1], row, "difference", ink, gap, hollow=not drawing.is_sure(row.drop("few")), hover=hover
+        )
     figure.update_xaxes(title_text="difference (on a scale of 0 to 1)", nticks=7)
     subtitle = f"{title(str(rows['measure'].iloc[0]))}, paired, 95 % interval; hollow: may be zero"
-    return finish(figure, "Who is better, and by how much", subtitle, names, row=48)
+    return drawing.finish(figure, "Who is better, and by how much", subtitle, names, row=48)
 
 
 def statuses(table: pd.DataFrame) -> Any:
@@ -100,15 +85,15 @@ def statuses(table: pd.DataFrame) -> Any:
     for status in [s for s in STATUS_COLOURS if s in set(table["status"])]:
         rows = table[table["status"] == status]
         figure.add_bar(
-            x=100 * rows["share"], y=rows["system"].map(text), name=status.replace("_", " "), orientation="h",
+            x=100 * rows["share"], y=rows["system"].map(drawing.text), name=status.replace("_", " "), orientation="h",
             marker={"color": STATUS_COLOURS[status]}, customdata=rows["count"],
             text=[f"{share:.0%}" if share >= 0.06 else "" for share in rows["share"]], textposition="inside",
             insidetextanchor="middle", hovertemplate="%{y}: %{customdata} requests, %{x:.1f} %<extra></extra>",
         )  # fmt: skip
     figure.update_layout(barmode="stack", legend={"traceorder": "normal"})
     figure.update_xaxes(title_text="requests (%)", range=[0, 100])
-    systems = sorted(map(text, set(table["system"])))
-    return finish(figure, "What became of the requests", "an answer without a flow scores 0", systems, top=110)
+    systems = sorted(map(drawing.text, set(table["system"])))
+    return drawing.finish(figure, "What became of the requests", "an answer without a flow scores 0", systems, top=110)
 
 
 def sizes(table: pd.DataFrame, fits: pd.DataFrame, measure: str = PRIMARY) -> Any:
@@ -122,20 +107,20 @@ def sizes(table: pd.DataFrame, fits: pd.DataFrame, measure: str = PRIMARY) -> An
     for number, (system, group) in enumerate(rows.groupby("system", sort=True)):
         curve = fits[fits["system"] == system]
         if not curve.empty:
-            figure.add_traces(band(curve, colours[system]))
-        legend_entry(figure, str(system), colours[system])
+            figure.add_traces(drawing.band(curve, colours[system]))
+        drawing.legend_entry(figure, str(system), colours[system])
         shift = 1 + 0.02 * (number - (len(colours) - 1) / 2)
         figure.add_scatter(
             x=group["steps"] * shift, y=group["mean"], mode="markers", legendgroup=system, showlegend=False,
-            error_y={**whisker(group, "mean"), "color": colours[system]},
-            marker={"size": 9, "color": colours[system], "symbol": symbols(group["few"])},
+            error_y={**drawing.whisker(group, "mean"), "color": colours[system]},
+            marker={"size": 9, "color": colours[system], "symbol": drawing.symbols(group["few"])},
             customdata=group[["n", "low", "high"]],
             hovertemplate="%{customdata[0]} examples: %{y:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f})",
         )  # fmt: skip
     figure.update_xaxes(title_text="components of the reference flow (count, logarithmic)", type="log", tickvals=_TICKS)
-    figure.update_yaxes(title_text=axis_title(measure), range=unit_range(rows))
+    figure.update_yaxes(title_text=drawing.axis_title(measure), range=drawing.unit_range(rows))
     figure.update_layout(height=480, margin={"t": 110})
-    return titled(figure, "Quality as workflows grow", "mean by size, 95 % interval; hollow: below 10 examples")
+    return drawing.titled(figure, "Quality as workflows grow", "mean by size, 95 % interval; hollow: below 10 examples")
 
 
 def errors(table: pd.DataFrame) -> Any:
@@ -150,15 +135,15 @@ def errors(table: pd.DataFrame) -> Any:
     shown = rows[rows["title"].isin(common)]
     for system, group in shown.assign(**100 * shown[["rate", "low", "high"]]).groupby("system", sort=True):
         figure.add_scatter(
-            x=group["rate"], y=group["title"].map(text), name=text(system), mode="markers", orientation="h",
-            offsetgroup=str(system), marker={"size": 10, "color": colours[system]}, error_x=whisker(group, "rate"),
-            hovertemplate="%{y}: %{x:.1f} %",
+            x=group["rate"], y=group["title"].map(drawing.text), name=drawing.text(system), mode="markers",
+            orientation="h", offsetgroup=str(system), marker={"size": 10, "color": colours[system]},
+            error_x=drawing.whisker(group, "rate"), hovertemplate="%{y}: %{x:.1f} %",
         )  # fmt: skip
     figure.update_layout(scattermode="group", scattergap=0.45, legend={"traceorder": "reversed"})
     figure.update_xaxes(title_text="answers with this error (%)", rangemode="tozero")
-    height = ROW * max(1.0, 0.45 * len(colours))
-    names = list(map(text, common))
-    return finish(figure, "What goes wrong", "share of answers, 95 % interval", names, row=height, top=110)
+    height = drawing.ROW * max(1.0, 0.45 * len(colours))
+    names = list(map(drawing.text, common))
+    return drawing.finish(figure, "What goes wrong", "share of answers, 95 % interval", names, row=height, top=110)
 
 
 def grid(table: pd.DataFrame, heading: str, subtitle: str, *, across: str, down: str) -> Any:
@@ -170,7 +155,7 @@ def grid(table: pd.DataFrame, heading: str, subtitle: str, *, across: str, down:
     cells = table.to_numpy(dtype=float)
     figure = go.Figure()
     figure.add_heatmap(
-        z=cells, x=[text(name) for name in table.columns], y=[text(name) for name in table.index], xgap=1, ygap=1,
+        z=cells, x=list(map(drawing.text, table.columns)), y=list(map(drawing.text, table.index)), xgap=1, ygap=1,
         text=[[f"{value:.0f}" if value >= 0.5 else "" for value in row] for row in cells], texttemplate="%{text}",
         textfont={"size": 10}, colorscale=[[0, "#F4F7FA"], [1, PALETTE[0]]], showscale=False,
         hovertemplate=f"{down}: %{{y}}<br>{across}: %{{x}}<br>%{{z:.1f}}<extra></extra>",
@@ -178,7 +163,7 @@ def grid(table: pd.DataFrame, heading: str, subtitle: str, *, across: str, down:
     figure.update_layout(height=210 + 21 * len(table))
     figure.update_xaxes(title_text=across, tickangle=-50, side="bottom", showgrid=False)
     figure.update_yaxes(title_text=down, autorange="reversed", showgrid=False)
-    return titled(figure, heading, subtitle)
+    return drawing.titled(figure, heading, subtitle)
 
 
 def convention_gaps(scores: pd.DataFrame) -> pd.DataFrame:
@@ -208,13 +193,13 @@ def conventions(gaps: pd.DataFrame) -> Any:
     figure = go.Figure()
     for column, ink in zip(("published", "strict"), PALETTE, strict=False):
         figure.add_box(
-            x=gaps[column], y=gaps["system"].map(text), name=f"{column} convention", orientation="h",
+            x=gaps[column], y=gaps["system"].map(drawing.text), name=f"{column} convention", orientation="h",
             marker={"color": ink, "size": 4, "opacity": 0.5}, boxpoints="all", jitter=0.6, pointpos=0,
             line={"width": 1.5},
         )  # fmt: skip
     figure.update_xaxes(title_text=f"FlowSim with inputs, first reference (0 to 1; decisions use {PRIMARY})")
     figure.update_layout(boxmode="group", height=170 + 70 * gaps["system"].nunique(), margin={"t": 110})
-    return titled(figure, "How the scores spread", "one dot per answer, both conventions")
+    return drawing.titled(figure, "How the scores spread", "one dot per answer, both conventions")
 
 
 def read_curve(path: Path) -> pd.DataFrame:
@@ -237,4 +222,4 @@ def training(curve: pd.DataFrame) -> Any:
         figure.update_yaxes(title_text=axis, row=row, col=1)
     figure.update_xaxes(title_text="updates", row=2, col=1)
     figure.update_layout(showlegend=False, height=520)
-    return titled(figure, "Fine-tuning the small model", "loss of the training, and validation as it went on")
+    return drawing.titled(figure, "Fine-tuning the small model", "loss of the training, and validation as it went on")

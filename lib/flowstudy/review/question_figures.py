@@ -15,24 +15,8 @@ from flowstudy.analysis.measures import OUTLINE, PRIMARY, title
 from flowstudy.analysis.statistics import FEW
 from flowstudy.analysis.training_arms import NOT_RUN
 from flowstudy.corpus.example import SPLIT_TITLES
-from flowstudy.review.drawing import (
-    NothingToDraw,
-    axis_title,
-    count,
-    dot,
-    finish,
-    is_sure,
-    label,
-    legend_entry,
-    panel_title,
-    signed,
-    span,
-    symbols,
-    text,
-    titled,
-    unit_range,
-    whisker,
-)
+from flowstudy.review import drawing
+from flowstudy.review.drawing import NothingToDraw
 from flowstudy.review.theme import GREY, INK, PALE, PALETTE, system_colours
 
 #: Words for the arms of each setting.
@@ -61,15 +45,15 @@ def arms(table: pd.DataFrame, heading: str, measure: str = PRIMARY, *, lacking: 
         raise NothingToDraw(f"no figure of “{heading}”: {why}")
     colours, figure, names = system_colours(rows["group"]), go.Figure(), []
     for _, row in rows.iterrows():
-        gap = f"{signed(row['difference'])} ({span(row, 'difference_low', 'difference_high', sign=True)})"
-        below = "the base" if row["system"] == row["group"] else gap
-        names.append(label(f"{row['group']}: {ARM_WORDS.get(row['arm'], row['arm'])}", below))
+        ends = drawing.span(row, "difference_low", "difference_high", sign=True)
+        below = "the base" if row["system"] == row["group"] else f"{drawing.signed(row['difference'])} ({ends})"
+        names.append(drawing.label(f"{row['group']}: {ARM_WORDS.get(row['arm'], row['arm'])}", below))
         words, hollow = f"{row['mean']:.3f}", row["few"] or row["arm"] == "oracle"
-        hover = f"{words} ({span(row)})"
-        dot(figure, names[-1], row, "mean", colours[row["group"]], words, hollow=hollow, hover=hover)
-    figure.update_xaxes(title_text=axis_title(measure), range=[min(-0.03, unit_range(rows)[0]), 1.04])
+        hover = f"{words} ({drawing.span(row)})"
+        drawing.dot(figure, names[-1], row, "mean", colours[row["group"]], words, hollow=hollow, hover=hover)
+    figure.update_xaxes(title_text=drawing.axis_title(measure), range=[min(-0.03, drawing.unit_range(rows)[0]), 1.04])
     subtitle = "mean, 95 % interval; below each name the paired difference from the base; hollow: a bound"
-    return finish(figure, heading, subtitle, names, row=50)
+    return drawing.finish(figure, heading, subtitle, names, row=50)
 
 
 def slices(table: pd.DataFrame) -> Any:
@@ -83,13 +67,14 @@ def slices(table: pd.DataFrame) -> Any:
     colours, figure, names = system_colours([system, other]), go.Figure(), []
     figure.add_vline(x=0, line={"color": INK, "width": 1.2})
     for _, row in rows.iterrows():
-        names.append(label(str(row["slice"]), f"n = {int(row['n'])}"))
-        ink, gap = colours[system if row["difference"] >= 0 else other], signed(row["difference"])
-        hover = f"{gap} ({span(row)})"
-        dot(figure, names[-1], row, "difference", ink, gap, hollow=not is_sure(row), hover=hover)
-    figure.update_xaxes(title_text=f"{title(str(rows['measure'].iloc[0]))}: {text(system)} minus {text(other)}")
-    subtitle = f"{text(system)} minus {text(other)}, 95 % interval; hollow: may be zero, or below 10 examples"
-    return finish(figure, "Where the lead comes from", subtitle, names, row=40)
+        names.append(drawing.label(str(row["slice"]), f"n = {int(row['n'])}"))
+        ink, gap = colours[system if row["difference"] >= 0 else other], drawing.signed(row["difference"])
+        hover = f"{gap} ({drawing.span(row)})"
+        drawing.dot(figure, names[-1], row, "difference", ink, gap, hollow=not drawing.is_sure(row), hover=hover)
+    duel = f"{drawing.text(system)} minus {drawing.text(other)}"
+    figure.update_xaxes(title_text=f"{title(str(rows['measure'].iloc[0]))}: {duel}")
+    subtitle = f"{duel}, 95 % interval; hollow: may be zero, or below 10 examples"
+    return drawing.finish(figure, "Where the lead comes from", subtitle, names, row=40)
 
 
 def published(table: pd.DataFrame) -> Any:
@@ -105,15 +90,15 @@ def published(table: pd.DataFrame) -> Any:
     figure, names = go.Figure(), []
     figure.add_vline(x=0, line={"color": INK, "width": 1.2})
     for _, row in rows.iterrows():
-        names.append(label(str(row["finding"]), f"published: {row['published']}; here n = {int(row['n'])}"))
-        words = f"{signed(row['percent'], 1)} %"
-        dot(figure, names[-1], row, "percent", PALETTE[0], words, hollow=row["n"] < FEW)
+        names.append(drawing.label(str(row["finding"]), f"published: {row['published']}; here n = {int(row['n'])}"))
+        words = f"{drawing.signed(row['percent'], 1)} %"
+        drawing.dot(figure, names[-1], row, "percent", PALETTE[0], words, hollow=row["n"] < FEW)
     marker = {"size": 11, "color": GREY, "symbol": "diamond"}
     figure.add_scatter(x=rows["published_percent"], y=names, mode="markers", showlegend=False, hoverinfo="skip",
                        marker=marker)  # fmt: skip
     figure.update_xaxes(title_text="relative difference in FlowSim (%)")
     subtitle = "blue: this run, 95 % interval, hollow below 10 examples; grey diamonds: published, ANOTHER data set"
-    return finish(figure, "Published and ours", subtitle, names, row=50)
+    return drawing.finish(figure, "Published and ours", subtitle, names, row=50)
 
 
 def learning_curve(table: pd.DataFrame) -> Any:
@@ -132,9 +117,9 @@ def learning_curve(table: pd.DataFrame) -> Any:
         for measure, (_, ink, aside) in _LINES.items():
             part = panel[panel["measure"] == measure]
             figure.add_traces(_line(part, part["training_examples"].map(places) * aside, ink), row, 1)
-        figure.add_annotation(panel_title(f"<b>{SPLIT_TITLES[split]}</b> · {count(panel)}", row))
+        figure.add_annotation(drawing.panel_title(f"<b>{SPLIT_TITLES[split]}</b> · {drawing.count(panel)}", row))
     for name, ink, _ in _LINES.values():
-        legend_entry(figure, name, ink)
+        drawing.legend_entry(figure, name, ink)
     most = float(table[["mean", "high"]].max().max())
     figure.update_yaxes(range=[0, min(1.04, 1.3 * most)], title_text="FlowSim (0 to 1)")
     figure.update_xaxes(type="log", tickvals=list(places.values()), ticktext=[f"{size:,}" for size in sizes])
@@ -142,7 +127,7 @@ def learning_curve(table: pd.DataFrame) -> Any:
     figure.update_xaxes(title_text=axis, row=len(splits))
     figure.update_layout(height=180 + 220 * len(splits), margin={"t": 110})
     subtitle = "strict FlowSim, mean, 95 % interval; strokes: best and worst of several trainings"
-    return titled(figure, "What more training examples give", subtitle)
+    return drawing.titled(figure, "What more training examples give", subtitle)
 
 
 def _line(rows: pd.DataFrame, x: pd.Series, ink: str) -> list[Any]:
@@ -163,8 +148,8 @@ def _line(rows: pd.DataFrame, x: pd.Series, ink: str) -> list[Any]:
         marker={"symbol": "line-ew-open", "size": 16, "color": ink, "line": {"width": 1.5}}, **shared,
     )  # fmt: skip
     points = go.Scatter(
-        x=x, y=rows["mean"], mode="markers", error_y={**whisker(rows, "mean"), "color": ink}, showlegend=False,
-        marker={"size": 9, "color": ink, "symbol": symbols(rows["few"])}, cliponaxis=False,
+        x=x, y=rows["mean"], mode="markers", error_y={**drawing.whisker(rows, "mean"), "color": ink}, showlegend=False,
+        marker={"size": 9, "color": ink, "symbol": drawing.symbols(rows["few"])}, cliponaxis=False,
         customdata=rows[["training_examples", "n", "low", "high"]],
         hovertemplate="%{customdata[0]:,} training examples: %{y:.3f} (%{customdata[2]:.3f} to %{customdata[3]:.3f}), "
                       "n = %{customdata[1]}<extra></extra>",
@@ -185,12 +170,12 @@ def effects(table: pd.DataFrame, chance: pd.DataFrame) -> Any:
         figure.add_vrect(x0=-apart, x1=apart, fillcolor=PALE, opacity=0.8, line_width=0, layer="below")
     figure.add_vline(x=0, line={"color": INK, "width": 1.2})
     for _, row in rows.iterrows():
-        names.append(label(row["differs"], f"{row['system']}, trained on {row['training_examples']:,}"))
-        gap = signed(row["difference"])
-        hover = f"{gap} ({span(row)})"
-        dot(figure, names[-1], row, "difference", PALETTE[0], gap, hollow=not is_sure(row), hover=hover)
-    base = text(rows["other"].iloc[0])
+        names.append(drawing.label(row["differs"], f"{row['system']}, trained on {row['training_examples']:,}"))
+        gap = drawing.signed(row["difference"])
+        hover = f"{gap} ({drawing.span(row)})"
+        drawing.dot(figure, names[-1], row, "difference", PALETTE[0], gap, hollow=not drawing.is_sure(row), hover=hover)
+    base = drawing.text(rows["other"].iloc[0])
     figure.update_xaxes(title_text=f"{title(str(rows['measure'].iloc[0]))}: difference from {base}", nticks=7)
     band = "; grey: between trainings with other seeds" if apart else ""
-    subtitle = f"minus {base}, paired, {count(rows)}, 95 % interval; hollow: may be zero{band}"
-    return finish(figure, "What fine-tuning depends on", subtitle, names, row=48)
+    subtitle = f"minus {base}, paired, {drawing.count(rows)}, 95 % interval; hollow: may be zero{band}"
+    return drawing.finish(figure, "What fine-tuning depends on", subtitle, names, row=48)

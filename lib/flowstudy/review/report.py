@@ -78,12 +78,9 @@ def write_report(
     decision: Decision,
     sections: Iterable[Section],
     *,
-    title: str = "Fine-tune a small model, or prompt a large one?",
     limits: str = "",
     provenance: Mapping[str, object] | None = None,
-    methods: Sequence[str] = METHODS,
     pages: Sequence[str] = (),
-    footer: str = "Written by flowstudy.",
 ) -> Path:
     """Write the report to `path` (atomically) and return it; a section's parts are `Picture`, `Table` or `Missing`.
 
@@ -96,8 +93,8 @@ def write_report(
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     source = resources.files("flowstudy.review").joinpath("report.html.j2").read_text(encoding="utf-8")
     text = environment.from_string(source).render(
-        title=title, decision=decision, accent=_ACCENTS[decision.answer], sections=shown, limits=limits,
-        plotly_script=_plotly_script() if interactive else "", methods=methods, footer=footer,
+        decision=decision, accent=_ACCENTS[decision.answer], sections=shown, limits=limits,
+        plotly_script=_plotly_script() if interactive else "", methods=METHODS,
         pages=[(page, Path(page).stem) for page in pages],
         provenance=[(str(k), _flat(v)) for k, v in (provenance or {}).items()],
     )  # fmt: skip
