@@ -15,7 +15,8 @@ ROOT = project_root(Path(__file__).parent)
 PACKAGE = ROOT / "lib" / "flowstudy"
 WINGS = ["flows", "metrics", "corpus", "systems", "analysis", "review"]
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = ("torch", "litellm", "unsloth", "transformers", "trl", "plotly", "ipywidgets", "papermill", "snakemake")
+HEAVY = ("torch", "litellm", "unsloth", "transformers", "trl", "openvino", "openvino_genai", "plotly", "ipywidgets",
+         "papermill", "snakemake")  # fmt: skip
 IMPORT_ALL = """
 import importlib, pkgutil, socket, sys
 def refuse(*_, **__): raise SystemExit("a socket was opened")

@@ -49,15 +49,6 @@ def taught(corpus):
     return [example for example in corpus if example.split == "train"][::10][:60]
 
 
-def test_importing_the_package_loads_no_torch():
-    folder = Path(__file__).parents[2] / "lib" / "flowstudy" / "systems" / "slm"
-    code = "".join(f"import flowstudy.systems.slm.{path.stem}\n" for path in folder.glob("[a-z]*.py"))
-    heavy = "{'torch', 'transformers', 'litellm', 'unsloth', 'trl', 'openvino', 'openvino_genai'}"
-    code += f"import sys\nprint(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def shown(pair: Pair) -> str:
     """The offered lines of a prompt."""
     return pair.messages[-1]["content"].partition("Requirement: ")[0]
