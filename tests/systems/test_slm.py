@@ -5,10 +5,7 @@ from __future__ import annotations
 import random
 import re
 import statistics
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
