@@ -139,9 +139,9 @@ def write_page(run_dir: str | Path, **options: Any) -> Path:
     return path
 
 
-def serve_page(path: Path, *, host: str = "127.0.0.1", port: int = 8866, token: str = "") -> int:
+def serve_page(path: Path, *, host: str = "127.0.0.1", port: int = 8866) -> int:
     """Serve a page of `write_page` with Voila until it is stopped; prints its address with the token it asks for."""
-    token = token or secrets.token_urlsafe(16)
+    token = secrets.token_urlsafe(16)
     address = f"http://{host}:{port}/?token={token}"
     print(f"tagging page: {address}  (Ctrl+C stops it; tags are saved at every click)", flush=True)
     words = [

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from rapidfuzz import process
 
+from flowstudy.analysis.economics import Economics
 from flowstudy.dependencies import library_files, notebook_source
 from flowstudy.files import hash_file, hash_json
 from flowstudy.matrix import Matrix
@@ -81,13 +82,6 @@ class Tagging(_Section):
 
 class Statistics(_Section):
     resamples: int = Field(default=9999, ge=99)
-
-
-class Economics(_Section):
-    host_usd_per_hour: float = Field(default=0.1, gt=0)
-    utilisation: float = Field(default=0.25, gt=0, le=1)
-    requests_per_month: int = Field(default=20_000, ge=1)
-    label_usd_per_example: float = Field(default=3.0, ge=0)
 
 
 class Study(_Section):

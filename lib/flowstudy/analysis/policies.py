@@ -43,12 +43,11 @@ def quality_of(scores: pd.DataFrame, measure: str = PRIMARY) -> dict[tuple[str, 
 
 def apply_all(
     first: Sequence[Prediction], second: Sequence[Prediction], examples: Sequence[Example],
-    catalogues: Mapping[str, Catalogue], scores: pd.DataFrame, *, measure: str = PRIMARY, seed: int = 0,
-    toll: float = 0.0,
+    catalogues: Mapping[str, Catalogue], scores: pd.DataFrame, *, seed: int = 0,
 ) -> list[Hybrid]:  # fmt: skip
     """Every policy of two systems, in the order of `POLICIES`; `scores` must hold the validation split."""
-    pairing, quality = pair_up(first, second, examples, catalogues), quality_of(scores, measure)
-    return [apply_policy(policy, pairing, quality, name=policy, seed=seed, toll=toll) for policy in POLICIES]
+    pairing, quality = pair_up(first, second, examples, catalogues), quality_of(scores)
+    return [apply_policy(policy, pairing, quality, name=policy, seed=seed) for policy in POLICIES]
 
 
 def duos(specs: Iterable[SystemSpec], more: tuple[str, str] | None = None) -> list[tuple[str, str]]:

@@ -79,7 +79,8 @@ class TagStore:
         with self._guard():
             self._engine = sa.create_engine(url, pool_pre_ping="://" in self.where)
             if self._engine.dialect.name == "sqlite":
-                sa.event.listen(self._engine, "connect", _pragmas_read_only if read_only else _pragmas)
+                pragmas = ["query_only=ON"] if read_only else ["journal_mode=WAL", "synchronous=FULL"]
+                sa.event.listen(self._engine, "connect", lambda connection, _record: _set(connection, pragmas))
             self._table = tag_table()
             if not read_only:
                 with self._engine.begin() as connection:
@@ -193,15 +194,7 @@ def _lists(column: pd.Series) -> pd.Series:
     return column.map({text: tuple(json.loads(text)) for text in column.unique()}).astype(object)
 
 
-def _pragmas(connection: Any, _record: Any) -> None:
-    _run_pragmas(connection, "journal_mode=WAL", "synchronous=FULL")
-
-
-def _pragmas_read_only(connection: Any, _record: Any) -> None:
-    _run_pragmas(connection, "query_only=ON")
-
-
-def _run_pragmas(connection: Any, *pragmas: str) -> None:
+def _set(connection: Any, pragmas: list[str]) -> None:
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={WAIT_S * 1000}", *pragmas):
         cursor.execute(f"PRAGMA {pragma}")
