@@ -46,7 +46,8 @@ def break_even(table: pd.DataFrame, requests_per_month: float | None = None) -> 
         figure.add_traces(drawing.band(curve, PALETTE[0]))
         figure.add_scatter(
             x=curve["steps"], y=curve["mean"], marker={"size": 10, "color": PALETTE[0]}, cliponaxis=False,
-            text=[_short(v) for v in paid["requests"]], hovertemplate="%{x} % busy: %{y:,.0f} requests<extra></extra>", **shown,
+            text=[_short(v) for v in paid["requests"]],
+            hovertemplate="%{x} % busy: %{y:,.0f} requests<extra></extra>", **shown,
         )  # fmt: skip
     figure.add_scatter(
         x=never["steps"], y=[top / 1.35] * len(never), text=["never"] * len(never), textfont={"color": PALETTE[1]},
