@@ -8,8 +8,7 @@ import pytest
 
 from flowstudy.__main__ import main
 from flowstudy.analysis.measures import PRIMARY
-from flowstudy.analysis.scores import COLUMNS, save_scores
-from flowstudy.analysis.tables import TableError
+from flowstudy.analysis.scores import COLUMNS, TableError, save_scores
 from flowstudy.compare import compare_runs
 from flowstudy.corpus import Example, write_corpus
 from flowstudy.flows.schema import Flow, Trigger

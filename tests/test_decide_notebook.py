@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from flowstudy.analysis.measures import QUALITY
-from flowstudy.run_folder import write_json
+from flowstudy.files import write_json
 from flowstudy.systems.records import SystemSpec
 from tests.decision_runs import MEANS, SPECS, answers_of, examples_of, run_notebook, scores_of, write_run
 
@@ -57,6 +57,11 @@ def all_equal() -> World:
     return specs, examples, answers, scores.assign(value=scores["value"].where(~scores["measure"].isin(QUALITY), 0.5))
 
 
+def all_zero() -> World:
+    specs, examples, answers, scores = all_equal()
+    return specs, examples, answers, scores.assign(value=scores["value"].where(~scores["measure"].isin(QUALITY), 0.0))
+
+
 def one_domain() -> World:
     specs, examples, answers, scores = world(count=240)
     domain = examples[0].domain
@@ -85,6 +90,7 @@ CASES: list[tuple[Callable[[], World], str, str]] = [
     (no_overlap, "cannot tell yet", "answered: 0; 10 are the least"),
     (missing_costs, "fine-tune", "not drawn, no price: gpt-4o"),
     (all_equal, "cannot tell yet", "what gpt-4o costs is not known"),
+    (all_zero, "cannot tell yet", "there is nothing to choose between"),
     (one_domain, "fine-tune", "The examples come from 1 domain only."),
     (half_missing, "fine-tune", "gpt-4o has no answer to 50% of the requests."),
     (nobody_answered, "cannot tell yet", "No fine-tuned small model and no prompted large model"),
@@ -101,6 +107,10 @@ def test_an_odd_run_is_decided_and_the_trouble_is_named(
     assert names["answer"].answer == answer
     assert words in report and "nan</td>" not in report and " nan " not in names["answer"].text()
     assert (folder / "finished" / "06_decide.json").is_file()
+    for table in (names["pairs"], names["summary"]):
+        undefined = table[table[["low", "high"]].isna().any(axis=1)]
+        assert (undefined["reason"].str.len() > 0).all()
+    assert names["chances"].sum() in (0, pytest.approx(1))
 
 
 def test_half_missing_is_paired_on_what_both_have_and_flagged(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -19,10 +18,11 @@ import yaml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from flowstudy.__main__ import main
+from flowstudy.files import write_text
 from flowstudy.lifeline import descendants, is_at_work, only_one
 from flowstudy.notebook import MAX_NOTEBOOK_BYTES, keep_notebook
 from flowstudy.review.tags import Tag, TagStore, TagStoreError
-from flowstudy.run_folder import os_problem, write_text
+from flowstudy.run_folder import os_problem
 from flowstudy.study import NOTEBOOKS, StudyError
 from tests.tiny_study import (
     ROOT,
@@ -116,7 +116,7 @@ def test_the_lock_of_a_run_is_free_again_however_its_runner_ended(tmp_path: Path
     code += "with only_one(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-    assert is_at_work(tmp_path) and holder.pid in descendants()
+    assert is_at_work(tmp_path) and holder.pid in [process.pid for process in descendants()]
     with pytest.raises(StudyError, match="no other run in this folder"), only_one(tmp_path):
         raise AssertionError("not reached")
     holder.kill()
@@ -188,9 +188,9 @@ def test_a_killed_kernel_is_a_failure_and_leaves_no_process(tmp_path: Path) -> N
         env=environment(project),
     )  # fmt: skip
     wait_until_working(project, "01_explore_data", runner)
-    kernels = [pid for pid in descendants(runner.pid) if b"ipykernel" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    for pid in kernels:
-        os.kill(pid, signal.SIGKILL)
+    kernels = [process for process in descendants(runner.pid) if "ipykernel" in " ".join(process.cmdline())]
+    for kernel in kernels:
+        kernel.kill()
     said = runner.communicate(timeout=60)[0]
     assert kernels and runner.returncode != 0 and "the kernel died" in said
     record = json.loads((project / "runs/quick/status/01_explore_data.json").read_text())

@@ -16,10 +16,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from flowstudy.__main__ import main
+from flowstudy.files import write_text
 from flowstudy.lifeline import only_one
 from flowstudy.notebook import check_parameters, keep_notebook, parameter_defaults
 from flowstudy.run import clean_run
-from flowstudy.run_folder import Run, find_run, open_run, os_problem, write_text
+from flowstudy.run_folder import Run, find_run, open_run
 from flowstudy.study import NOTEBOOKS, StudyError, load_study
 from tests.tiny_study import (
     KERNEL,
@@ -208,15 +209,6 @@ def test_a_wrong_command_line_says_what_to_change(words: list[str], said: str, c
     assert main(words) == 2
     assert said in capsys.readouterr().err
     assert not (ROOT / "runs" / "nothing-here").exists()
-
-
-def test_a_full_disk_is_named_with_the_file(tmp_path: Path) -> None:
-    """The kernel's own refusal, in the words that the terminal shows."""
-    with pytest.raises(OSError) as caught, Path("/dev/full").open("w") as file:
-        file.write("x")
-        file.flush()
-    words = os_problem(OSError(caught.value.errno, caught.value.strerror, "scores.parquet"))
-    assert words.startswith("scores.parquet: the disk is full") and "same command" in words
 
 
 def test_a_missing_file_names_the_notebook_that_writes_it() -> None:

@@ -8,10 +8,11 @@ import pytest
 import yaml
 
 from flowstudy import sweep
+from flowstudy.files import write_json
 from flowstudy.matrix import Matrix
 from flowstudy.plan import describe
 from flowstudy.run import PROFILES, _locally, run_members
-from flowstudy.run_folder import Run, write_json
+from flowstudy.run_folder import Run
 from flowstudy.status import look
 from flowstudy.study import NOTEBOOKS, Study, StudyError, load_study
 from flowstudy.sweep import expand, members

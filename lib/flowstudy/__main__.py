@@ -294,7 +294,7 @@ def _tag(options: argparse.Namespace) -> int:
 
 
 def _tags(options: argparse.Namespace) -> int:
-    from flowstudy.carry import carry_tags
+    from flowstudy.desk import carry_tags
 
     print(carry_tags(options.action, options.file, _run_path(options.run)))
     return 0

@@ -25,8 +25,11 @@ from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
 from flowstudy.corpus import load_corpus
 from flowstudy.corpus.example import JUDGED, Example
 from flowstudy.corpus.prepare import read_catalogues
+from flowstudy.files import write_json, write_text
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.review.coverage import coverage_text, stored_tags
+from flowstudy.review.exchange import export_tags, import_tags
+from flowstudy.review.label_studio import labelling_config, to_annotate
 from flowstudy.review.sampling import Item, sample_items
 from flowstudy.review.session import Session
 from flowstudy.review.tagger import Tagger
@@ -136,9 +139,9 @@ def write_page(run_dir: str | Path, **options: Any) -> Path:
     return path
 
 
-def serve_page(path: Path, *, host: str = "127.0.0.1", port: int = 8866, token: str = "") -> int:
+def serve_page(path: Path, *, host: str = "127.0.0.1", port: int = 8866) -> int:
     """Serve a page of `write_page` with Voila until it is stopped; prints its address with the token it asks for."""
-    token = token or secrets.token_urlsafe(16)
+    token = secrets.token_urlsafe(16)
     address = f"http://{host}:{port}/?token={token}"
     print(f"tagging page: {address}  (Ctrl+C stops it; tags are saved at every click)", flush=True)
     words = [
@@ -146,3 +149,23 @@ def serve_page(path: Path, *, host: str = "127.0.0.1", port: int = 8866, token: 
         f"--token={token}", "--MappingKernelManager.cull_interval=60", "--MappingKernelManager.cull_idle_timeout=900",
     ]  # fmt: skip
     return subprocess.call([sys.executable, "-m", *words], cwd=path.parent)
+
+
+def carry_tags(action: str, file: str | Path, run_dir: str | Path) -> str:
+    """`export` the whole history to `file`, `import` a file of tags, or write annotation `tasks` into a folder.
+
+    Returns one line that says what was done. Importing twice changes nothing.
+    """
+    store = os.environ.get(STORE_VARIABLE) or str(open_run(run_dir).tags)
+    if action == "export":
+        history = TagStore(store, read_only=True).history()
+        return f"{len(history)} tags written to {export_tags(history, file)}"
+    if action == "import":
+        tags, target = import_tags(file), TagStore(store)
+        before = len(target.history())
+        target.add(*tags)
+        return f"{len(target.history()) - before} of {len(tags)} tags were new"
+    desk, folder = open_desk(run_dir, items=10**9), Path(file)
+    write_json(folder / "tasks.json", to_annotate(desk.queue))
+    write_text(folder / "interface.xml", labelling_config(desk.taxonomy))
+    return f"{len(desk.queue)} tasks in {folder / 'tasks.json'}, the labelling interface in {folder / 'interface.xml'}"

@@ -8,12 +8,11 @@ what it left before, those after it stay up to date.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from flowstudy.files import hash_file, hash_json
 from flowstudy.run_folder import Run
 from flowstudy.study import NOTEBOOKS
 
@@ -52,7 +51,7 @@ def made_from(run: Run, notebook: str) -> str:
     place = NOTEBOOKS.index(notebook)
     before = record_of(run, NOTEBOOKS[place - 1]).get("outputs", "") if place else ""
     inputs = run.read(f"inputs/{notebook}.json")
-    return hashlib.sha256(json.dumps([inputs, before], sort_keys=True).encode()).hexdigest()
+    return hash_json([inputs, before])
 
 
 def forget_stale(run: Run, notebooks: Sequence[str], *, all_of_them: bool = False) -> bool:
@@ -92,14 +91,5 @@ def written(run: Run, notebook: str, before: Snapshot) -> list[str]:
 
 def hash_outputs(run: Run, files: Iterable[str], facts: Any) -> str:
     """Hash of what a notebook left for the next ones: its data files and the facts of its manifest entry."""
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    for name in files:
-        path = run.path / name
-        if path.suffix not in _FOR_PEOPLE and _NOT_DATA.isdisjoint(Path(name).parts):
-            digest.update(name.encode() + b"\0" + _hash_file(path))
-    return digest.hexdigest()
-
-
-def _hash_file(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    data = [name for name in files if Path(name).suffix not in _FOR_PEOPLE and _NOT_DATA.isdisjoint(Path(name).parts)]
+    return hash_json([facts, {name: hash_file(run.path / name) for name in data}])

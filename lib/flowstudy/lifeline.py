@@ -15,9 +15,11 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from flowstudy.study import StudyError
 
@@ -26,6 +28,7 @@ LOCK: Final = ".lock"
 SPARE_SHARE: Final = 0.02
 SPARE_GIB: Final = 0.25
 _LOOK_EVERY_S: Final = 1.0
+_GIB: Final = 2**30
 
 
 @contextmanager
@@ -101,8 +104,9 @@ class Watch:
             time.sleep(_LOOK_EVERY_S)
 
     def _look_at_memory(self) -> None:
-        total, free = _machine_gib()
-        used = sum(_resident_gib(pid) for pid in descendants())
+        machine = psutil.virtual_memory()
+        total, free = machine.total / _GIB, machine.available / _GIB
+        used = sum(_resident_gib(process) for process in descendants())
         if used > self.limit_gib or (used > 1.0 and free < max(SPARE_GIB, SPARE_SHARE * total)):
             self.reason = (
                 f"the kernel was stopped: it used {used:.1f} GiB of memory (limit {self.limit_gib:g} GiB) and "
@@ -117,39 +121,21 @@ def end(status: int) -> None:
     os._exit(status)
 
 
-def kill(pids: list[int]) -> None:
+def kill(processes: list[psutil.Process]) -> None:
     """SIGKILL; processes that are gone already do not matter."""
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
-def descendants(of: int | None = None) -> list[int]:
-    """Every process below `of` (default: this one), children first."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(stat.parent.name))
-    found = list(children.get(of or os.getpid(), []))
-    for pid in found:
-        found += children.get(pid, [])
-    return found
+def descendants(of: int | None = None) -> list[psutil.Process]:
+    """Every process below `of` (default: this one); none when that one is gone."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(of).children(recursive=True)
+    return []
 
 
-def _resident_gib(pid: int) -> float:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**30
-    except OSError:
-        return 0.0
-
-
-def _machine_gib() -> tuple[float, float]:
-    """Memory of this machine and what is available of it."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    kib = {name: int(value.split()[0]) for name, value in (line.split(":") for line in lines)}
-    return kib["MemTotal"] / 2**20, kib["MemAvailable"] / 2**20
+def _resident_gib(process: psutil.Process) -> float:
+    with suppress(psutil.Error):
+        return float(process.memory_info().rss / _GIB)
+    return 0.0

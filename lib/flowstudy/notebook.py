@@ -19,18 +19,18 @@ from errno import ENOSPC
 from pathlib import Path
 from typing import Any, Final
 
+from flowstudy.files import write_json
 from flowstudy.freshness import Snapshot, hash_outputs, is_fresh, made_from, record_of, snapshot, written
 from flowstudy.lifeline import Watch
 from flowstudy.rendered import write_page
-from flowstudy.run_folder import DISK_FULL, Run, now, os_problem, write_json
+from flowstudy.run_folder import DISK_FULL, Run, now, os_problem
 from flowstudy.sharing import borrow, read_member
 from flowstudy.study import StudyError, closest, hash_corpus
 from flowstudy.systems.secrets import looks_like_key, redact
 
 MAX_NOTEBOOK_BYTES: Final = 5_000_000
 MAX_STREAM_CHARS: Final = 20_000
-#: How long a kernel may take to start, and a cell's output to arrive after the cell has ended: long enough for a busy
-#: machine (nbclient's own 4 seconds lost a notebook that printed 100 MB).
+#: How long a kernel may take to start, and a cell's output to arrive after the cell has ended, on a busy machine too.
 PATIENCE_S: Final = 300
 MAX_TRACEBACK_LINES: Final = 60
 #: Libraries in a kernel: waiting threads sleep, progress bars and advice stay out of the executed notebook.

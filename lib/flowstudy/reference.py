@@ -7,7 +7,6 @@ holds a hash of what each notebook depends on: its source, its parameters and th
 
 from __future__ import annotations
 
-import hashlib
 import html
 import json
 import os
@@ -19,9 +18,10 @@ from typing import Any, Final
 
 import pandas as pd
 
+from flowstudy.files import hash_file, hash_json, write_json, write_text
 from flowstudy.rendered import LARGEST, readable
 from flowstudy.run import run_study
-from flowstudy.run_folder import Run, hash_file, open_run, write_json, write_text
+from flowstudy.run_folder import Run, open_run
 from flowstudy.study import NOTEBOOKS, Study, StudyError, fingerprint, load_study
 from flowstudy.systems.capabilities import FAMILIES
 
@@ -101,9 +101,7 @@ def write_reference(run: Run, study: Study, profile: str = PROFILE) -> list[str]
 
 def made_from(root: Path, study: Study) -> dict[str, str]:
     """One hash per notebook of all that the reference run's copy depends on."""
-    depends = {name: fingerprint(root, name, given) for name, given in study.parameters(RUN).items()}
-    return {name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-            for name, value in depends.items()}  # fmt: skip
+    return {name: hash_json(fingerprint(root, name, given)) for name, given in study.parameters(RUN).items()}
 
 
 def stale(root: Path) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from flowstudy.run_folder import write_text
+from flowstudy.files import write_text
 
 #: Largest committed notebook: code hosts show no larger ones.
 LARGEST: Final = 500_000

@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from flowstudy.files import write_json
 from flowstudy.lifeline import descendants, kill, memory_limit_gib, only_one
 from flowstudy.notebook import check_parameters, run_dir
-from flowstudy.run_folder import Run, hardware, this_machine, write_json
+from flowstudy.run_folder import Run, hardware, this_machine
 from flowstudy.sharing import Member, forget_all_stale, write_members
 from flowstudy.status import print_summary, write_page
 from flowstudy.study import Study, StudyError, fingerprint, hash_corpus, hash_files

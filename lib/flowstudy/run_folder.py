@@ -7,18 +7,18 @@ file and renamed, so that a reader never sees half a file and a kill never leave
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import platform
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
+
+from flowstudy.files import write_json
 
 #: What to do when a disk is full, in every message about one.
 DISK_FULL: Final = "the disk is full; what was finished is kept: free some space and run the same command again"
@@ -176,29 +176,6 @@ def find_run(run_dir: str | None) -> Run:
     return run
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write atomically; the same content leaves the file and its time untouched."""
-    if path.is_file() and path.read_text(encoding="utf-8", errors="replace") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, with sorted keys so that equal values give equal files."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n")
-
-
 def os_problem(error: OSError) -> str:
     """An error of the operating system in words: which file, what was expected, what to do.
 
@@ -217,11 +194,6 @@ def os_problem(error: OSError) -> str:
     }
     what = words.get(error.errno, f"{error.strerror or error}; see to it and run again")
     return f"{error.filename}: {what}" if error.filename else what
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def now() -> str:
@@ -262,13 +234,14 @@ def _version(package: str) -> str | None:
 
 def hardware() -> dict[str, Any]:
     """Processor, cores, memory in GiB and GPU name, without importing torch."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    import psutil
+
     gpus = sorted(p.read_text().split("Model:")[1].split("\n")[0].strip()
                   for p in Path("/proc/driver/nvidia/gpus").glob("*/information"))  # fmt: skip
     return {
         "machine": platform.machine(),
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(pages / 2**30, 1),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpus": gpus,
     }

@@ -18,7 +18,8 @@ from typing import Any
 
 from flowstudy.corpus import load_corpus
 from flowstudy.corpus.prepare import read_catalogues
-from flowstudy.run_folder import open_run, write_json
+from flowstudy.files import write_json
+from flowstudy.run_folder import open_run
 from flowstudy.systems.slm import base_folder
 from flowstudy.systems.slm.data import Teaching, pairs
 from flowstudy.systems.slm.prepare import prepare

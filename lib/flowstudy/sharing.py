@@ -9,8 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from flowstudy.files import write_json
 from flowstudy.freshness import forget_stale, record_of
-from flowstudy.run_folder import Run, write_json
+from flowstudy.run_folder import Run
 from flowstudy.study import NOTEBOOKS, Study
 from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.journal import journal_file

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,7 +12,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from rapidfuzz import process
 
+from flowstudy.analysis.economics import Economics
 from flowstudy.dependencies import library_files, notebook_source
+from flowstudy.files import hash_file, hash_json
 from flowstudy.matrix import Matrix
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.mixed import parts_of
@@ -81,13 +82,6 @@ class Tagging(_Section):
 
 class Statistics(_Section):
     resamples: int = Field(default=9999, ge=99)
-
-
-class Economics(_Section):
-    host_usd_per_hour: float = Field(default=0.1, gt=0)
-    utilisation: float = Field(default=0.25, gt=0, le=1)
-    requests_per_month: int = Field(default=20_000, ge=1)
-    label_usd_per_example: float = Field(default=3.0, ge=0)
 
 
 class Study(_Section):
@@ -258,7 +252,7 @@ def fingerprint(root: Path, notebook: str, parameters: dict[str, Any]) -> dict[s
     its imports, the prompt files that its systems name, and the corpus file.
     """
     source = root / "notebooks" / f"{notebook}.ipynb"
-    code = hashlib.sha256(notebook_source(source).encode()).hexdigest()
+    code = hash_json(notebook_source(source))
     depends: dict[str, Any] = {
         "parameters": {name: value for name, value in parameters.items() if name != "run_dir"},
         "code": {"notebook": code, "library": _library_hash(source)},
@@ -296,8 +290,4 @@ def _library_hash(source: Path) -> str:
 
 def hash_files(files: list[Path]) -> str:
     """One SHA-256 over names and contents, in order; a missing file counts by its name."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.name.encode() + b"\0")
-        digest.update(hashlib.sha256(file.read_bytes()).digest() if file.is_file() else b"missing")
-    return digest.hexdigest()
+    return hash_json([(file.name, hash_file(file) if file.is_file() else "missing") for file in files])

@@ -9,13 +9,13 @@ borrow its journal, whose keys make sure that only answers to the same prompts c
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flowstudy.files import hash_json
 from flowstudy.matrix import AXES, Matrix, Values
 from flowstudy.sharing import Member
 from flowstudy.study import NOTEBOOKS, Study, StudyError, choose_systems, with_parts
@@ -195,4 +195,4 @@ def _word(axis: str, value: Any) -> str:
 
 
 def _short_hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]
+    return hash_json(value)[:10]

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from flowstudy.analysis.comparison import best_chances, by_feature, compare, flips, status_table, summarise, wide
+from flowstudy.analysis.comparison import best_chances, by_feature, compare, flips, summarise, wide
 
 
 def test_summary_by_split(scores_of):
@@ -21,22 +21,6 @@ def test_comparison_is_antisymmetric_and_counts_add_up(scores_of):
     assert row["wins"] == turned["losses"] and row["wins"] + row["ties"] + row["losses"] == row["n"] == 60
     assert row["difference"] == pytest.approx(row["mean"] - row["mean_other"])
     assert row["percent"] == pytest.approx(100 * row["difference"] / row["mean_other"])
-
-
-def test_half_of_a_system_missing_is_paired_and_flagged(scores_of):
-    scores = scores_of({"a": 0.7, "b": 0.6})
-    scores = scores[~((scores["system"] == "b") & scores["example"].isin([f"e{i}" for i in range(30)]))]
-    row = compare(scores).iloc[0]
-    assert (row["n"], row["left_out"]) == (30, 30)
-    missing = status_table(scores, [f"e{i}" for i in range(60)])
-    assert missing[missing["status"] == "missing"]["count"].tolist() == [30]
-
-
-def test_no_common_example_is_nan_with_a_reason(scores_of):
-    a, b = scores_of({"a": 0.7}), scores_of({"b": 0.6})
-    b["example"] = "other-" + b["example"]
-    row = compare(pd.concat([a, b])).iloc[0]
-    assert row["n"] == 0 and row["difference"] != row["difference"] and "no example" in row["reason"]
 
 
 def test_one_system_and_equal_systems(scores_of):

@@ -5,8 +5,7 @@ import pytest
 
 from flowstudy.analysis.alignment import align
 from flowstudy.analysis.errors import propose_tags
-from flowstudy.analysis.fault_recovery import confusion
-from flowstudy.analysis.faults import KINDS, fault_cases, inject
+from flowstudy.analysis.faults import KINDS, confusion, fault_cases, inject
 from flowstudy.analysis.flow_edits import move, remove, unwrap, wrap
 from flowstudy.analysis.taxonomy import load_taxonomy
 from flowstudy.corpus import catalogues_for, shipped_corpus

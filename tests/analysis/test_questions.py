@@ -15,7 +15,7 @@ from flowstudy.analysis.questions import (
     side_arms,
 )
 from flowstudy.review import question_figures
-from flowstudy.review.figures import NothingToDraw
+from flowstudy.review.drawing import NothingToDraw
 from flowstudy.systems.records import SystemSpec
 
 SPECS = [

@@ -70,13 +70,6 @@ def test_a_generated_example_is_never_in_a_judged_split(tmp_path: Path) -> None:
         prepare(str(path), LIMITS, 7)
 
 
-def test_a_broken_line_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "mine.jsonl"
-    path.write_text('{"id": "a"}\n', encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"mine\.jsonl:1"):
-        prepare(str(path), LIMITS, 7)
-
-
 def test_take_of_nothing_and_of_all() -> None:
     examples = shipped_corpus()
     assert take([], 5, 0) == [] and take(examples, 0, 0) == []

@@ -16,8 +16,8 @@ from flowstudy.analysis.decision import decide
 from flowstudy.analysis.economics import Assumptions, economics_table
 from flowstudy.analysis.sizes import by_size, fit
 from flowstudy.review import figures, pictures
-from flowstudy.review.figures import NothingToDraw
-from flowstudy.review.frontier_figures import frontier
+from flowstudy.review.decision_figures import frontier
+from flowstudy.review.drawing import NothingToDraw
 from flowstudy.review.report import Missing, Picture, Section, Table, write_report
 from flowstudy.review.theme import PALETTE, system_colours
 

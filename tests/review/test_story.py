@@ -9,10 +9,9 @@ import pytest
 
 from flowstudy.corpus.prepare import prepare
 from flowstudy.review import corpus_figures
-from flowstudy.review.figures import NothingToDraw
-from flowstudy.review.report import Missing, Picture
-from flowstudy.review.story import drawn, not_run, read_table
-from flowstudy.review.training_figures import read_curve, training
+from flowstudy.review.drawing import NothingToDraw
+from flowstudy.review.figures import read_curve, training
+from flowstudy.review.report import Missing, Picture, drawn, not_run, read_table
 
 LIMITS = {"train": 20, "validation": 4, "dev": 8, "dev_ood": 8}
 

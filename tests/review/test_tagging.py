@@ -112,7 +112,7 @@ def test_buttons_do_what_keys_do(session):
     tagger.jump.value = 4
     assert session.position == 3
     tagger.note.value = "hm"
-    assert session.store.verdict("ana", session.item.place).note == "hm"
+    assert [tag.note for tag in session.store.on(session.item.place)] == ["hm"]
 
 
 def test_everything_from_outside_is_escaped(session, items, xss):

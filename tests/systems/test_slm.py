@@ -5,10 +5,7 @@ from __future__ import annotations
 import random
 import re
 import statistics
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -50,15 +47,6 @@ def catalogues(corpus):
 def taught(corpus):
     """Sixty training examples of all domains."""
     return [example for example in corpus if example.split == "train"][::10][:60]
-
-
-def test_importing_the_package_loads_no_torch():
-    folder = Path(__file__).parents[2] / "lib" / "flowstudy" / "systems" / "slm"
-    code = "".join(f"import flowstudy.systems.slm.{path.stem}\n" for path in folder.glob("[a-z]*.py"))
-    heavy = "{'torch', 'transformers', 'litellm', 'unsloth', 'trl', 'openvino', 'openvino_genai'}"
-    code += f"import sys\nprint(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 def shown(pair: Pair) -> str:

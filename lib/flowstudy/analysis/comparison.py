@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,10 @@ from flowstudy.analysis.statistics import (
 )
 
 Sources = Mapping[str, Hashable]
+_COMPARED: Final = (
+    "n", "left_out", "mean", "mean_other", "difference", "low", "high", "nested_low", "nested_high", "percent",
+    "percent_low", "percent_high", "p", "p_holm", "wins", "ties", "losses", "detectable", "few", "reason",
+)  # fmt: skip
 
 
 def clusters_of(examples: Iterable[object], sources: Sources | None) -> list[Hashable]:
@@ -54,7 +59,6 @@ def summarise(
     *,
     sources: Sources | None = None,
     seed: int = 0,
-    level: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """Mean and interval per system, measure and group of the columns `by` (e.g. `("split",)`).
@@ -68,7 +72,7 @@ def summarise(
     for key, group in chosen.groupby(keys, sort=True, observed=True):
         values = group.groupby("example", observed=True)["value"].mean()
         interval = mean_interval(
-            values.to_numpy(), clusters=clusters_of(values.index, sources), level=level, seed=seed, resamples=resamples
+            values.to_numpy(), clusters=clusters_of(values.index, sources), seed=seed, resamples=resamples
         )
         reason = interval.reason or ("" if interval.n >= FEW else f"fewer than {FEW} examples")
         rows.append((*key, interval.n, interval.value, interval.low, interval.high, interval.n < FEW, reason))
@@ -83,7 +87,6 @@ def compare(
     by: Sequence[str] = (),
     sources: Sources | None = None,
     seed: int = 0,
-    level: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """Paired comparisons of every two systems (or of each with `against`), per group of the columns `by`.
@@ -98,27 +101,12 @@ def compare(
     for key, group in scores.groupby(list(by), sort=True, observed=True) if by else [((), scores)]:
         table = wide(group, measure)
         pairs = _pairs(sorted(table.columns), against)
-        nested = _nested_spans(_cells(group, measure), pairs, sources, seed, level, min(resamples, RESAMPLES))
+        nested = _nested_spans(_cells(group, measure), pairs, sources, seed, min(resamples, RESAMPLES))
         for system, other in pairs:
-            row = _compare_two(table[system], table[other], sources, seed, level, resamples)
+            row = _compare_two(table[system], table[other], sources, seed, resamples)
             row["nested_low"], row["nested_high"] = nested.get((system, other), (math.nan, math.nan))
             rows.append({"system": system, "other": other, **dict(zip(by, key, strict=True)), "measure": measure} | row)
-    columns = ["system", "other", *by, "measure", "n", "left_out", "mean", "mean_other", "difference", "low", "high"]
-    columns += [
-        "nested_low",
-        "nested_high",
-        "percent",
-        "percent_low",
-        "percent_high",
-        "p",
-        "p_holm",
-        "wins",
-        "ties",
-        "losses",
-        "detectable",
-    ]
-    columns += ["few", "reason"]
-    result = pd.DataFrame(rows, columns=columns)
+    result = pd.DataFrame(rows, columns=["system", "other", *by, "measure", *_COMPARED])
     result["p_holm"] = holm(result["p"].to_numpy(dtype=float))
     return result
 
@@ -131,17 +119,13 @@ def _pairs(systems: list[str], against: str | None) -> list[tuple[str, str]]:
     return [(system, against) for system in systems if system != against]
 
 
-def _compare_two(
-    a: pd.Series, b: pd.Series, sources: Sources | None, seed: int, level: float, resamples: int
-) -> dict[str, object]:
+def _compare_two(a: pd.Series, b: pd.Series, sources: Sources | None, seed: int, resamples: int) -> dict[str, object]:
     both = a.notna() & b.notna()
     x, y = a[both], b[both]
     clusters = clusters_of(x.index, sources)
-    interval = paired_difference(
-        x.to_numpy(), y.to_numpy(), clusters=clusters, level=level, seed=seed, resamples=resamples
-    )
+    interval = paired_difference(x.to_numpy(), y.to_numpy(), clusters=clusters, seed=seed, resamples=resamples)
     relative = relative_difference(
-        x.to_numpy(), y.to_numpy(), clusters=clusters, level=level, seed=seed, resamples=min(resamples, RESAMPLES)
+        x.to_numpy(), y.to_numpy(), clusters=clusters, seed=seed, resamples=min(resamples, RESAMPLES)
     )
     test = permutation_p(x.to_numpy(), y.to_numpy(), clusters=clusters, seed=seed)
     difference = (x - y).round(9)
@@ -180,7 +164,7 @@ def _cells(scores: pd.DataFrame, measure: str) -> dict[str, pd.Series]:
 
 
 def _nested_spans(
-    cells: Mapping[str, pd.Series], pairs: Sequence[tuple[str, str]], sources: Sources | None, seed: int, level: float,
+    cells: Mapping[str, pd.Series], pairs: Sequence[tuple[str, str]], sources: Sources | None, seed: int,
     resamples: int,
 ) -> dict[tuple[str, str], tuple[float, float]]:  # fmt: skip
     """Nested intervals of the differences of `pairs`; none with one answer to every example, or without any spread.
@@ -198,13 +182,13 @@ def _nested_spans(
         values = [cells[system][list(examples)].tolist() for system in systems]
         drawn = nested_draws(values, clusters=clusters_of(examples, sources), seed=seed, resamples=resamples)
         draws = dict(zip(systems, drawn.T, strict=True))
-        spans |= {(one, two): span(draws[one] - draws[two], level) for one, two in some}
+        spans |= {(one, two): span(draws[one] - draws[two]) for one, two in some}
     return {pair: ends for pair, ends in spans.items() if ends[0] < ends[1]}
 
 
 def repeat_spread(
     scores: pd.DataFrame, measure: str = PRIMARY, *, sources: Sources | None = None, seed: int = 0,
-    level: float = 0.95, resamples: int = RESAMPLES,
+    resamples: int = RESAMPLES,
 ) -> pd.DataFrame:  # fmt: skip
     """How much of a system's uncertainty comes from answering again: one row per system.
 
@@ -214,7 +198,7 @@ def repeat_spread(
     """
     rows = []
     for system, cells in _cells(scores, measure).items():
-        interval = nested_interval(cells.tolist(), clusters=clusters_of(cells.index, sources), seed=seed, level=level,
+        interval = nested_interval(cells.tolist(), clusters=clusters_of(cells.index, sources), seed=seed,
                                    resamples=resamples)  # fmt: skip
         counts, means = cells.map(len), cells.map(np.mean)
         inner = cells[counts > 1].map(lambda values: np.var(values, ddof=1))

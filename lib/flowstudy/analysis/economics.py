@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -40,8 +39,8 @@ _FIGURES: Final = (
 _FAR: Final = 1e9
 
 
-class Assumptions(BaseModel):
-    """Everything that is assumed and not measured, with where it comes from. Edit them in `study.yaml`.
+class Economics(BaseModel):
+    """What is assumed and not measured, as `study.yaml` says it.
 
     `host_usd_per_hour` is the price of the machine on which the small model's seconds were measured.
     """
@@ -52,6 +51,11 @@ class Assumptions(BaseModel):
     utilisation: float = Field(default=0.25, gt=0, le=1)
     requests_per_month: int = Field(default=20_000, gt=0)
     label_usd_per_example: float = Field(default=3.0, ge=0)
+
+
+class Assumptions(Economics):
+    """The same with what this run counted, each with where it comes from."""
+
     labelled_examples: int = Field(default=0, ge=0)
     training_hours: float = Field(default=0.0, ge=0)
     date: str = "2026-11"
@@ -94,19 +98,15 @@ def economics_table(
     return quality.merge(pd.DataFrame(rows, columns=["system", *_FIGURES]), on="system")
 
 
-def hosting_table(
-    scores: pd.DataFrame, system: str, assumptions: Assumptions, utilisations: Sequence[float] = UTILISATIONS
-) -> pd.DataFrame:
+def hosting_table(scores: pd.DataFrame, system: str, assumptions: Assumptions) -> pd.DataFrame:
     """What it costs to host a model of one's own, one row per share of the hour in which it answers.
 
     Columns: utilisation, seconds_per_request (mean), requests_per_hour (of one host), usd_per_1000, hosts (whole ones
     for the assumed volume), usd_per_month (of these hosts, 730 hours). Empty when no answer of `system` was timed.
     """
     seconds = float(wide(scores, "local_s").get(system, pd.Series(dtype=float)).mean())
-    if not seconds > 0:
-        utilisations = ()
     rows = []
-    for share in utilisations:
+    for share in UTILISATIONS if seconds > 0 else ():
         per_hour = _HOUR * share / seconds
         hosts = math.ceil(assumptions.requests_per_month / (per_hour * _MONTH))
         rate = assumptions.host_usd_per_hour
@@ -142,7 +142,7 @@ def request_costs(scores: pd.DataFrame, assumptions: Assumptions, utilisation: f
 
 def break_even(
     scores: pd.DataFrame, tuned: str, prompted: str, assumptions: Assumptions, *, seed: int = 0,
-    utilisations: Sequence[float] = UTILISATIONS, resamples: int = RESAMPLES,
+    resamples: int = RESAMPLES,
 ) -> pd.DataFrame:  # fmt: skip
     """Requests after which the tuned system is cheaper, what it cost once included, for each utilisation of its host.
 
@@ -150,7 +150,7 @@ def break_even(
     never), months (at the assumed volume), never (share of bootstrap samples without a saving), reason.
     """
     rows = []
-    for share in utilisations:
+    for share in UTILISATIONS:
         costs = request_costs(scores, assumptions, share)
         absent = [s for s in (tuned, prompted) if s not in costs or costs[s].isna().all()]
         if absent:

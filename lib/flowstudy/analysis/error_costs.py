@@ -34,7 +34,7 @@ class Burden(NamedTuple):
 
 def error_costs(
     answers: Sequence[Explained], verdicts: pd.DataFrame | None = None, *, sources: Sources | None = None,
-    level: float = 0.95, seed: int = 0,
+    seed: int = 0,
 ) -> pd.DataFrame:  # fmt: skip
     """FlowSim points per system and category of error: system, category, answers, undone, low, high, share.
 
@@ -55,7 +55,7 @@ def error_costs(
         for category, group in table[table["system"] == system].groupby("category", sort=True):
             gains = dict(zip(zip(*(group[name] for name in PLACE), strict=True), group["undone"], strict=True))
             spread = [gains.get(place, 0.0) for place in places]
-            interval = mean_interval(spread, clusters=clusters, level=level, seed=seed)
+            interval = mean_interval(spread, clusters=clusters, seed=seed)
             rows.append((system, category, len(group), *interval[:3], group["share"].sum() / len(places)))
     return pd.DataFrame(rows, columns=["system", "category", "answers", "undone", "low", "high", "share"])
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
+from flowstudy.analysis.statistics import LEVEL
 from flowstudy.analysis.taxonomy import Taxonomy
 
 
@@ -16,7 +17,6 @@ def error_rates(
     answers: pd.DataFrame,
     taxonomy: Taxonomy,
     *,
-    level: float = 0.95,
     by: Sequence[str] = (),
     depth: Literal["category", "group"] = "category",
 ) -> pd.DataFrame:
@@ -34,7 +34,7 @@ def error_rates(
     for key, group in answers.assign(names=names).groupby([*by, "system"], sort=True):
         counts, n = Counter(name for some in group["names"] for name in some), len(group)
         for name in seen:
-            interval = binomtest(counts[name], n).proportion_ci(level, method="wilson")
+            interval = binomtest(counts[name], n).proportion_ci(LEVEL, method="wilson")
             found = (counts[name], counts[name] / n, interval.low, interval.high)
             rows.append((*key, name, _title(name, taxonomy, depth), n, *found))
     columns = [*by, "system", "category", "title", "answers", "errors", "rate", "low", "high"]
@@ -52,7 +52,7 @@ def _title(name: str, taxonomy: Taxonomy, depth: str) -> str:
 
 
 def rates_by_feature(
-    answers: pd.DataFrame, examples: pd.DataFrame, features: Sequence[str], taxonomy: Taxonomy, *, level: float = 0.95
+    answers: pd.DataFrame, examples: pd.DataFrame, features: Sequence[str], taxonomy: Taxonomy
 ) -> pd.DataFrame:
     """`error_rates` for every value of every feature of the requirements: feature, slice, then its columns.
 
@@ -63,7 +63,7 @@ def rates_by_feature(
     for feature in features:
         labelled = answers.merge(examples[["example", feature]], on="example").dropna(subset=[feature])
         labelled = labelled.rename(columns={feature: "slice"}).assign(feature=feature)
-        tables.append(error_rates(labelled, taxonomy, level=level, by=("feature", "slice")))
+        tables.append(error_rates(labelled, taxonomy, by=("feature", "slice")))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 

@@ -150,12 +150,8 @@ class _Review:
         if needed is None or not self.shown:
             return
         kind, name = needed
-        if needed in self.shown:
-            evidence = f"{kind} {name} was suggested"
-            yield ProposedTag("source_model", evidence, wrong.reference, wrong.candidate, wrong.input)
-        else:
-            evidence = f"{kind} {name} was not among the suggestions"
-            yield ProposedTag("source_retriever", evidence, wrong.reference, wrong.candidate, wrong.input)
+        source, said = ("model", "suggested") if needed in self.shown else ("retriever", "not among the suggestions")
+        yield wrong._replace(category=f"source_{source}", evidence=f"{kind} {name} was {said}")
 
     def _needed(self, wrong: ProposedTag) -> tuple[str, str] | None:
         if wrong.reference is None:

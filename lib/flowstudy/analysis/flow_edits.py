@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from flowstudy.flows.catalogue import ColumnDef
-from flowstudy.flows.query import Clause, parse_query
 from flowstudy.flows.schema import Component, Flow, Input
 
 _STEP: Final = re.compile(r"(\{\{\s*step\.)(\d+)(?=[.}\s])")
-
-
-class Edited(NamedTuple):
-    """One condition of a flow: the component's order (0: trigger), the input, its place in the query, its column."""
-
-    order: int
-    input: str
-    place: int
-    clause: Clause
-    column: ColumnDef
 
 
 def remove(flow: Flow, order: int) -> Flow:
@@ -84,16 +72,6 @@ def replace_input(flow: Flow, order: int, name: str, value: Any) -> Flow:
     if isinstance(changed, Component):
         return replace(flow, changed)
     return flow.model_copy(update={"trigger": changed})
-
-
-def replace_clause(flow: Flow, place: Edited, clause: Clause) -> Flow:
-    """With one condition of a query changed."""
-    owner = flow.trigger if place.order == 0 else flow.components[place.order - 1]
-    old = next(i.value for i in owner.inputs if i.name == place.input) if owner else ""
-    clauses = parse_query(old) or []
-    clauses[place.place] = clause
-    text = "".join(f"{c.join}{c.field}{c.operator}{c.value}" for c in clauses)
-    return replace_input(flow, place.order, place.input, text)
 
 
 def inside(flow: Flow, order: int) -> set[int]:

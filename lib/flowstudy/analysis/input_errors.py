@@ -8,18 +8,17 @@ from typing import Any, Final, NamedTuple
 
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.flows.query import Clause, parse_query
-from flowstudy.flows.schema import QUERY_INPUTS, Input
+from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
 
 TABLE_INPUTS: Final = ("table", "table_name")
 
 
 class InputError(NamedTuple):
-    """One difference; `needed` names what a retriever could have suggested (kind, name), if anything."""
+    """One difference, with its evidence in words."""
 
     category: str
     input: str
     evidence: str
-    needed: tuple[str, str] | None = None
 
 
 def input_errors(
@@ -61,6 +60,13 @@ def input_errors(
             yield InputError("extra_input", name, f"nothing asks for {name} = {_show(theirs[name])}")
 
 
+def inputs_of(flow: Flow) -> Iterator[tuple[int, list[Input]]]:
+    """The order of every step with its inputs; the trigger's is 0."""
+    if flow.trigger:
+        yield 0, flow.trigger.inputs
+    yield from ((c.order, c.inputs) for c in flow.components)
+
+
 def table_of(inputs: list[Input]) -> str | None:
     """The table that the inputs work on; None when there is none or it is a reference."""
     values = (i.value for i in inputs if i.name in TABLE_INPUTS and isinstance(i.value, str))
@@ -71,7 +77,7 @@ def _wrong_table(name: str, want: str, have: str, catalogue: Catalogue | None) -
     if "{{" in want or "{{" in have:
         return InputError("wrong_reference", name, _versus(name, want, have))
     invented = catalogue is not None and have not in catalogue.tables
-    return InputError("invented_table" if invented else "wrong_table", name, _versus(name, want, have), ("table", want))
+    return InputError("invented_table" if invented else "wrong_table", name, _versus(name, want, have))
 
 
 def _query_errors(
@@ -95,7 +101,7 @@ def _query_errors(
         if (a.operator, a.value) == (b.operator, b.value) or len(left) == len(right):
             left.remove(a)
             right.remove(b)
-            yield _wrong_column(name, a, b, wanted_table, their_table, catalogue)
+            yield _wrong_column(name, a, b, their_table, catalogue)
     for clause in left:
         yield InputError("missing_input", name, f"expected the condition {_clause(clause)}")
     for clause in right:
@@ -124,14 +130,11 @@ def _clause_errors(
         yield InputError(_value_category(a.value, b.value, _has_choices(a, table, catalogue), ""), name, evidence)
 
 
-def _wrong_column(
-    name: str, a: Clause, b: Clause, wanted: str | None, theirs: str | None, catalogue: Catalogue | None
-) -> InputError:
+def _wrong_column(name: str, a: Clause, b: Clause, theirs: str | None, catalogue: Catalogue | None) -> InputError:
     category = "invented_column" if _is_invented(b, theirs, catalogue) else "wrong_column"
     if "{{" in a.field or "{{" in b.field:
         category = "wrong_reference"
-    needed = ("column", f"{wanted}.{a.field.split('.')[0]}") if wanted else None
-    return InputError(category, name, f"expected {_clause(a)}, got {_clause(b)}", needed)
+    return InputError(category, name, f"expected {_clause(a)}, got {_clause(b)}")
 
 
 def _is_invented(clause: Clause, table: str | None, catalogue: Catalogue | None) -> bool:

@@ -13,14 +13,13 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from flowstudy.analysis.statistics import RESAMPLES, Interval, Values, check_level, cluster_codes, seeded
+from flowstudy.analysis.statistics import LEVEL, RESAMPLES, Interval, Values, cluster_codes, seeded
 
 
 def nested_interval(
     repeats: Sequence[Values],
     *,
     clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
@@ -29,7 +28,6 @@ def nested_interval(
     `repeats` holds one sequence of values per example (NaN left out). A percentile interval; with one repeat each it is
     that of `statistics.mean_interval` but for chance.
     """
-    check_level(level)
     cells = [np.asarray(values, dtype=float) for values in repeats]
     cells = [cell[np.isfinite(cell)] for cell in cells]
     kept = [i for i, cell in enumerate(cells) if cell.size]
@@ -43,7 +41,7 @@ def nested_interval(
         what = "one source" if one_source else "all scores are equal"
         return Interval(mean, math.nan, math.nan, len(kept), reason=f"{what}: no interval")
     drawn = nested_draws([known], clusters=groups, seed=seed, resamples=resamples)[:, 0]
-    low, high = span(drawn, level)
+    low, high = span(drawn)
     return Interval(mean, low, high, len(kept), f"nested percentile bootstrap, {resamples} resamples")
 
 
@@ -66,9 +64,9 @@ def nested_draws(
     return np.concatenate(found)
 
 
-def span(draws: npt.NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+def span(draws: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The ends of the percentile interval of bootstrap draws."""
-    low, high = np.percentile(draws, [50 * (1 - level), 50 * (1 + level)])
+    low, high = np.percentile(draws, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
     return float(low), float(high)
 
 

@@ -43,12 +43,11 @@ def quality_of(scores: pd.DataFrame, measure: str = PRIMARY) -> dict[tuple[str, 
 
 def apply_all(
     first: Sequence[Prediction], second: Sequence[Prediction], examples: Sequence[Example],
-    catalogues: Mapping[str, Catalogue], scores: pd.DataFrame, *, measure: str = PRIMARY, seed: int = 0,
-    toll: float = 0.0,
+    catalogues: Mapping[str, Catalogue], scores: pd.DataFrame, *, seed: int = 0,
 ) -> list[Hybrid]:  # fmt: skip
     """Every policy of two systems, in the order of `POLICIES`; `scores` must hold the validation split."""
-    pairing, quality = pair_up(first, second, examples, catalogues), quality_of(scores, measure)
-    return [apply_policy(policy, pairing, quality, name=policy, seed=seed, toll=toll) for policy in POLICIES]
+    pairing, quality = pair_up(first, second, examples, catalogues), quality_of(scores)
+    return [apply_policy(policy, pairing, quality, name=policy, seed=seed) for policy in POLICIES]
 
 
 def duos(specs: Iterable[SystemSpec], more: tuple[str, str] | None = None) -> list[tuple[str, str]]:
@@ -121,7 +120,7 @@ def policy_scores(scores: pd.DataFrame, hybrids: Sequence[Hybrid]) -> pd.DataFra
 
 def policy_table(
     scores: pd.DataFrame, hybrids: Sequence[Hybrid], assumptions: Assumptions, measure: str = PRIMARY, *,
-    sources: Sources | None = None, seed: int = 0, level: float = 0.95, resamples: int = RESAMPLES,
+    sources: Sources | None = None, seed: int = 0, resamples: int = RESAMPLES,
 ) -> pd.DataFrame:  # fmt: skip
     """One row per policy, on the judged splits, in `POLICY_COLUMNS`.
 
@@ -132,7 +131,7 @@ def policy_table(
     """
     judged = scores[scores["split"].isin(JUDGED) & (scores["measure"] == measure)]
     routed = policy_scores(judged, hybrids)
-    interval = functools.partial(mean_interval, level=level, seed=seed, resamples=resamples)
+    interval = functools.partial(mean_interval, seed=seed, resamples=resamples)
     money = economics_table(routed, assumptions, measure, seed=seed) if len(routed) else pd.DataFrame({"system": []})
     table, known = wide(routed, measure), quality_of(judged, measure)
     rows = []

@@ -48,7 +48,6 @@ def retrieval_gain(
     verdicts: pd.DataFrame | None = None,
     *,
     sources: Sources | None = None,
-    level: float = 0.95,
     seed: int = 0,
 ) -> pd.DataFrame:
     """One row per system with a retriever, in `COLUMNS`: FlowSim points a perfect retriever would add, both ways.
@@ -64,9 +63,9 @@ def retrieval_gain(
         if not scored:
             continue
         gains, names = [_gain(a, said.get(a.place)) for a in scored], [a.prediction.example for a in scored]
-        bound = mean_interval(gains, clusters=clusters_of(names, sources), level=level, seed=seed)
+        bound = mean_interval(gains, clusters=clusters_of(names, sources), seed=seed)
         twin, own = twins.get(system, ""), _of(scores, system)
-        got = _oracle_gain(own, _of(scores, twin), sources, level, seed)
+        got = _oracle_gain(own, _of(scores, twin), sources, seed)
         rows.append((system, len(gains), own.mean(), *bound[:3], twin, *got[:3], _finding(bound, got, twin)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -100,11 +99,11 @@ def _of(scores: pd.DataFrame, system: str) -> pd.Series:
 
 
 def _oracle_gain(
-    own: pd.Series, oracle: pd.Series, sources: Sources | None, level: float, seed: int
+    own: pd.Series, oracle: pd.Series, sources: Sources | None, seed: int
 ) -> Interval:  # fmt: skip
     both = own.index.intersection(oracle.index)
     pair, clusters = (oracle[both].to_numpy(), own[both].to_numpy()), clusters_of(both, sources)
-    return paired_difference(*pair, clusters=clusters, level=level, seed=seed)
+    return paired_difference(*pair, clusters=clusters, seed=seed)
 
 
 def _finding(bound: Interval, got: Interval, twin: str) -> str:

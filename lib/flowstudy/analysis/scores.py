@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
+from flowstudy.analysis.input_errors import inputs_of, table_of
 from flowstudy.analysis.measures import ANSWERED, QUALITY
-from flowstudy.analysis.tables import load_table, save_table
 from flowstudy.corpus.example import Example
+from flowstudy.files import write_bytes
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.query import parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
@@ -24,6 +26,7 @@ SCORES_SCHEMA: Final = "flowstudy/scores/1"
 #: LiteLLM names of models that run on a machine of one's own.
 LOCAL: Final = "slm/"
 EDITS_SCHEMA: Final = "flowstudy/edits/1"
+_SCHEMA: Final = b"flowstudy.schema"
 EDIT_COLUMNS: Final = (
     "system", "example", "repeat", "edit", "kind", "cost", "moved", "candidate", "reference", "candidate_step",
     "reference_step", "input",
@@ -35,6 +38,10 @@ COLUMNS: Final = ("system", "example", "repeat", "split", "domain", "status", "m
 
 class ScoreError(ValueError):
     """Predictions that cannot be scored; the message names them and what to do."""
+
+
+class TableError(ValueError):
+    """A table file that is missing, damaged or of another schema; the message names the file and what to do."""
 
 
 class Value(NamedTuple):
@@ -152,25 +159,14 @@ def invented_shares(flow: Flow | None, catalogue: Catalogue | None) -> dict[str,
     }
     used = {
         "invented_steps": sum(not component.is_logic for component in flow.components),
-        "invented_tables": sum(_table(inputs) is not None for inputs in _input_lists(flow)),
-        "invented_columns": sum(_clauses(inputs, catalogue) for inputs in _input_lists(flow)),
+        "invented_tables": sum(table_of(inputs) is not None for _, inputs in inputs_of(flow)),
+        "invented_columns": sum(_clauses(inputs, catalogue) for _, inputs in inputs_of(flow)),
     }
     return {n: Value(bad[n] / used[n]) if used[n] else Value(math.nan, "the flow uses none") for n in names}
 
 
-def _input_lists(flow: Flow) -> Iterator[list[Input]]:
-    if flow.trigger is not None:
-        yield flow.trigger.inputs
-    yield from (component.inputs for component in flow.components)
-
-
-def _table(inputs: list[Input]) -> str | None:
-    values = (i.value for i in inputs if i.name in ("table", "table_name") and isinstance(i.value, str))
-    return next((value for value in values if value and "{{" not in value), None)
-
-
 def _clauses(inputs: list[Input], catalogue: Catalogue) -> int:
-    if _table(inputs) not in catalogue.tables:
+    if table_of(inputs) not in catalogue.tables:
         return 0
     queries = (str(i.value) for i in inputs if i.name in QUERY_INPUTS)
     return sum(len(parse_query(query) or ()) for query in queries)
@@ -250,14 +246,38 @@ def _flat(value: object) -> object:
 
 def save_scores(scores: pd.DataFrame, path: str | Path) -> Path:
     """Write `scores.parquet` atomically; returns the path."""
-    return save_table(scores, path, schema=SCORES_SCHEMA)
-
-
-def load_scores(path: str | Path) -> pd.DataFrame:
-    """Read `scores.parquet`; TableError when it is missing, damaged or of another schema."""
-    return load_table(path, schema=SCORES_SCHEMA)
+    return _save(scores, path, SCORES_SCHEMA)
 
 
 def save_edits(edits: pd.DataFrame, path: str | Path) -> Path:
     """Write `edits.parquet` atomically; returns the path."""
-    return save_table(edits, path, schema=EDITS_SCHEMA)
+    return _save(edits, path, EDITS_SCHEMA)
+
+
+def _save(table: pd.DataFrame, path: str | Path, schema: str) -> Path:
+    """Parquet with its schema in the metadata of the file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow, data = pa.Table.from_pandas(table, preserve_index=False), io.BytesIO()
+    pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _SCHEMA: schema.encode()}), data)
+    return write_bytes(path, data.getvalue())
+
+
+def load_scores(path: str | Path) -> pd.DataFrame:
+    """Read `scores.parquet`; TableError when it is missing, damaged or of another schema."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        arrow = pq.read_table(path)
+    except FileNotFoundError:
+        raise TableError(f"table {path}: expected a file, got none; run the notebook that writes it first") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TableError(f"table {path}: expected Parquet, got {error}; delete it and score again") from None
+    found = (arrow.schema.metadata or {}).get(_SCHEMA, b"none").decode()
+    if found != SCORES_SCHEMA:
+        raise TableError(
+            f"table {path}: expected schema {SCORES_SCHEMA!r}, got {found!r}; score again with this version"
+        )
+    return arrow.to_pandas()

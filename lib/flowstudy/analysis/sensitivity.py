@@ -39,7 +39,6 @@ def ranking_table(
     *,
     sources: Sources | None = None,
     seed: int = 0,
-    level: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """One row per measure and system, in `RANKING_COLUMNS`, best first under the first measure.
@@ -58,7 +57,7 @@ def ranking_table(
         first = ranks if first is None else first
         clusters = clusters_of(table.index, sources)
         chances = chance_of_best(table.to_numpy(), clusters=clusters, seed=seed, resamples=resamples)
-        spans = [mean_interval(column.to_numpy(), clusters=clusters, level=level, seed=seed, resamples=resamples)
+        spans = [mean_interval(column.to_numpy(), clusters=clusters, seed=seed, resamples=resamples)
                  for _, column in table.items()]  # fmt: skip
         reason = "" if len(table) else "no example has every system's score"
         parts.append(pd.DataFrame({
@@ -81,7 +80,6 @@ def swaps(
     *,
     sources: Sources | None = None,
     seed: int = 0,
-    level: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
     """Pairs of systems that change places between the first measure and another one; empty when none does.
@@ -102,7 +100,7 @@ def swaps(
                 continue
             a, b = pair if means[0] > 0 else pair[::-1]
             here, there = (
-                paired_difference(t[a].to_numpy(), t[b].to_numpy(), clusters=clusters, level=level, seed=seed,
+                paired_difference(t[a].to_numpy(), t[b].to_numpy(), clusters=clusters, seed=seed,
                                   resamples=resamples) for t in (base, table)
             )  # fmt: skip
             sure = here.excludes_zero and there.excludes_zero

@@ -21,6 +21,9 @@ Values = Sequence[float] | npt.NDArray[np.float64]
 FEW: Final = 10
 _BCA_FROM: Final = 15
 RESAMPLES: Final = 2000
+#: Of every interval, and of the tests and power that `detectable_difference` reckons with.
+LEVEL: Final = 0.95
+_POWER: Final = 0.8
 
 
 class Interval(NamedTuple):
@@ -55,7 +58,6 @@ def mean_interval(
     values: Values,
     *,
     clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
@@ -64,7 +66,6 @@ def mean_interval(
     `clusters` names each value's source (a workflow that gave several examples): whole clusters are resampled.
     No value: all NaN. One value, one cluster, or no spread at all: the mean without an interval.
     """
-    check_level(level)
     kept, groups = _clean(values, clusters)
     if kept.size == 0:
         return Interval(math.nan, math.nan, math.nan, 0, reason="no example has this score")
@@ -76,7 +77,7 @@ def mean_interval(
     if np.ptp(kept) == 0:
         return Interval(mean, math.nan, math.nan, kept.size, reason="all scores are equal: nothing to resample")
     method = "BCa" if sums.size >= _BCA_FROM else "percentile"
-    low, high = _bootstrap(sums, counts, method, level, resamples, seed)
+    low, high = _bootstrap(sums, counts, method, resamples, seed)
     return Interval(mean, low, high, kept.size, method=f"{method} bootstrap, {resamples} resamples")
 
 
@@ -85,12 +86,11 @@ def paired_difference(
     b: Values,
     *,
     clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
     """Mean of a - b over the examples that both have (position by position), with its interval."""
-    return mean_interval(_differences(a, b), clusters=clusters, level=level, seed=seed, resamples=resamples)
+    return mean_interval(_differences(a, b), clusters=clusters, seed=seed, resamples=resamples)
 
 
 def relative_difference(
@@ -98,7 +98,6 @@ def relative_difference(
     b: Values,
     *,
     clusters: Sequence[Hashable] | None = None,
-    level: float = 0.95,
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Interval:
@@ -107,7 +106,6 @@ def relative_difference(
     Numerator and denominator are resampled together. NaN where b averages 0; no interval where a resample could
     average 0 (fewer than 10 examples of b above it) or where nothing varies.
     """
-    check_level(level)
     left, right = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     both = np.isfinite(_differences(left, right))
     groups = None if clusters is None else [c for c, keep in zip(clusters, both, strict=True) if keep]
@@ -121,7 +119,7 @@ def relative_difference(
         return Interval(value, math.nan, math.nan, n, reason=f"fewer than {FEW} examples to relate to: no interval")
     if np.ptp(gaps / np.where(bases == 0, math.nan, bases)) == 0 or not gaps.any():
         return Interval(value, math.nan, math.nan, n, reason="the same relation everywhere: nothing to resample")
-    low, high = _bootstrap(gaps, bases, "BCa" if gaps.size >= _BCA_FROM else "percentile", level, resamples, seed)
+    low, high = _bootstrap(gaps, bases, "BCa" if gaps.size >= _BCA_FROM else "percentile", resamples, seed)
     return Interval(value, 100 * low, 100 * high, n)
 
 
@@ -181,48 +179,32 @@ def chance_of_best(
     return np.asarray((best / best.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
-def detectable_difference(
-    differences: Values, *, clusters: Sequence[Hashable] | None = None, power: float = 0.8, level: float = 0.95
-) -> float:
-    """Smallest true mean difference that this many pairs find with probability `power`; NaN below two sources.
+def detectable_difference(differences: Values, *, clusters: Sequence[Hashable] | None = None) -> float:
+    """Smallest true mean difference that this many pairs find with a probability of 0.8; NaN below two sources.
 
     Normal approximation for paired data: (z(1 - alpha/2) + z(power)) * standard error. The standard error is that of
     the mean over `clusters` (Cochran, Sampling Techniques, 1977, section 9A.1); without them it is sd / sqrt(n).
     """
+    from scipy.special import ndtri
+
     kept, groups = _clean(differences, clusters)
     sums, counts = _by_cluster(kept, groups)
     if sums.size < 2:
         return math.nan
     residuals = sums - counts * kept.mean()
     error = math.sqrt(sums.size / (sums.size - 1) * float((residuals**2).sum())) / kept.size
-    return _z_sum(power, level) * error
+    return float(ndtri(0.5 + LEVEL / 2) + ndtri(_POWER)) * error
 
 
-def examples_needed(
-    differences: Values, effect: float, *, clusters: Sequence[Hashable] | None = None, power: float = 0.8,
-    level: float = 0.95,
-) -> int | None:  # fmt: skip
-    """How many pairs, spread over sources as these are, would find a mean difference of `effect` with that `power`.
+def examples_needed(differences: Values, effect: float, *, clusters: Sequence[Hashable] | None = None) -> int | None:
+    """How many pairs, spread over sources as these are, would find a mean difference of `effect` with that probability.
 
     None when it cannot be said: fewer than two sources, no spread, or an effect of zero.
     """
-    found = detectable_difference(differences, clusters=clusters, power=power, level=level)
+    found = detectable_difference(differences, clusters=clusters)
     if effect == 0 or not found > 0:
         return None
     return math.ceil(_clean(differences, None)[0].size * (found / abs(effect)) ** 2 - 1e-9)
-
-
-def _z_sum(power: float, level: float) -> float:
-    from scipy.special import ndtri
-
-    check_level(level)
-    return float(ndtri(0.5 + level / 2) + ndtri(power))
-
-
-def check_level(level: float) -> None:
-    """Raises ValueError unless `level` lies between 0 and 1."""
-    if not 0 < level < 1:
-        raise ValueError(f"interval: expected a level between 0 and 1, got {level}; 0.95 is usual")
 
 
 def _differences(a: Values, b: Values) -> npt.NDArray[np.float64]:
@@ -258,12 +240,12 @@ def _by_cluster(
 
 
 def _bootstrap(
-    sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], method: Any, level: float, resamples: int, seed: int
+    sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], method: Any, resamples: int, seed: int
 ) -> tuple[float, float]:
     from scipy.stats import bootstrap
 
     result = bootstrap(
-        (sums, counts), _ratio, paired=True, vectorized=True, method=method, confidence_level=level,
+        (sums, counts), _ratio, paired=True, vectorized=True, method=method, confidence_level=LEVEL,
         n_resamples=resamples, batch=max(1, 2_000_000 // sums.size), rng=seeded(seed, "bootstrap"),
     )  # fmt: skip
     return float(result.confidence_interval.low), float(result.confidence_interval.high)

@@ -80,18 +80,18 @@ class Taxonomy(_Part):
         return "\n".join(lines)
 
 
-def load_taxonomy(path: str | Path | None = None, *, extra: str | Path | None = None) -> Taxonomy:
-    """The shipped taxonomy, or the one at `path`; the groups and categories of `extra` are added or replaced.
+def load_taxonomy(*, extra: str | Path | None = None) -> Taxonomy:
+    """The shipped taxonomy; the groups and categories of the file `extra` are added or replaced.
 
     Raises TaxonomyError naming the file for unknown fields or groups and for keys that are used twice.
     """
-    taxonomy = _shipped() if path is None else _read(Path(path))
+    taxonomy = _shipped()
     if extra is not None:
         more = _read(Path(extra))
         taxonomy = Taxonomy(
             groups={**taxonomy.groups, **more.groups}, categories={**taxonomy.categories, **more.categories}
         )
-    _check(taxonomy, str(extra or path or "shipped"))
+    _check(taxonomy, str(extra or "shipped"))
     return taxonomy
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from flowstudy.corpus.example import JUDGED, Example, Split
 from flowstudy.corpus.features import SIZES, slices
-from flowstudy.review.figures import NothingToDraw
+from flowstudy.review.drawing import NothingToDraw
 from flowstudy.review.theme import PALETTE, template
 
 SPLITS = get_args(Split)

@@ -1,4 +1,5 @@
-"""The pictures behind a decision: when fine-tuning pays, what routing gains, whether the measure changes the order.
+"""The pictures behind a decision: when fine-tuning pays, what routing gains, whether the measure changes the order, and
+quality against cost or time.
 
 Like `review.figures`: each takes a table of `flowstudy.analysis`; nothing to draw raises NothingToDraw with a sentence.
 """
@@ -11,11 +12,12 @@ from typing import Any, Final
 
 import pandas as pd
 
+from flowstudy.analysis.economics import UTILISATIONS
 from flowstudy.analysis.measures import PRIMARY
-from flowstudy.review.figures import NothingToDraw, _axis, _band, _finish, _heading, _text, _unit_range, _whisker
-from flowstudy.review.theme import GREY, PALETTE, system_colours, template
+from flowstudy.review import drawing
+from flowstudy.review.drawing import NothingToDraw
+from flowstudy.review.theme import GREY, PALETTE, system_colours
 
-_SHARES: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 _COLOURS: Final = {"cascade": 0, "best-of-two": 2, "oracle": 4}
 
 
@@ -27,78 +29,44 @@ def break_even(table: pd.DataFrame, requests_per_month: float | None = None) -> 
     """
     import plotly.graph_objects as go
 
-    known = table[table["requests"].notna()]
+    known = table[table["requests"].notna()].assign(steps=lambda t: 100 * t["utilisation"])
     if known.empty:
         why = "; ".join(dict.fromkeys(table["reason"].dropna())) or "no table"
         raise NothingToDraw(f"no figure of the break-even volume: {why}")
-    paid = known[known["requests"].map(math.isfinite)]
     finite = [v for name in ("requests", "low", "high") for v in known[name] if math.isfinite(v) and v > 0]
     year = 12 * requests_per_month if requests_per_month else None
     top = 3 * max([*finite, year or 1])
     floor = min([*finite, year or top]) / 3
-    figure = go.Figure()
+    pays = known["requests"].map(math.isfinite)
+    paid, never = known[pays], known[~pays]
+    shown, figure = {"mode": "markers+text", "textposition": "bottom center", "showlegend": False}, go.Figure()
     if len(paid):
-        band = paid.assign(
-            steps=100 * paid["utilisation"],
-            mean=paid["requests"].clip(lower=floor),
-            high=paid["high"].clip(upper=top, lower=floor),
-            low=paid["low"].clip(lower=floor),
-        )
-        figure.add_traces(_band(band, PALETTE[0]))
-        figure.add_trace(
-            go.Scatter(
-                x=band["steps"],
-                y=band["mean"],
-                mode="markers+text",
-                marker={"size": 10, "color": PALETTE[0]},
-                text=[_short(v) for v in paid["requests"]],
-                textposition="bottom center",
-                showlegend=False,
-                cliponaxis=False,
-                hovertemplate="%{x} % busy: %{y:,.0f} requests<extra></extra>",
-            )
-        )
-    never = known[~known["requests"].map(math.isfinite)]
-    figure.add_trace(
-        go.Scatter(
-            x=100 * never["utilisation"],
-            y=[top / 1.35] * len(never),
-            mode="markers+text",
-            showlegend=False,
-            marker={"size": 11, "color": PALETTE[1], "symbol": "x"},
-            text=["never"] * len(never),
-            textposition="bottom center",
-            textfont={"color": PALETTE[1]},
-            hoverinfo="skip",
-        )
-    )
+        ends = {name: paid[name].clip(lower=floor, upper=top) for name in ("low", "high")}
+        curve = paid.assign(mean=paid["requests"].clip(lower=floor), **ends)
+        figure.add_traces(drawing.band(curve, PALETTE[0]))
+        figure.add_scatter(
+            x=curve["steps"], y=curve["mean"], marker={"size": 10, "color": PALETTE[0]}, cliponaxis=False,
+            text=[_short(v) for v in paid["requests"]],
+            hovertemplate="%{x} % busy: %{y:,.0f} requests<extra></extra>", **shown,
+        )  # fmt: skip
+    figure.add_scatter(
+        x=never["steps"], y=[top / 1.35] * len(never), text=["never"] * len(never), textfont={"color": PALETTE[1]},
+        marker={"size": 11, "color": PALETTE[1], "symbol": "x"}, hoverinfo="skip", **shown,
+    )  # fmt: skip
     if year:
         figure.add_hline(y=year, line={"color": GREY, "width": 1.2, "dash": "dash"})
         figure.add_annotation(
-            text=f"a year: {year:,.0f} requests",
-            x=0.01,
-            xref="x domain",
-            y=math.log10(year),
-            xanchor="left",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 12, "color": GREY},
-        )
-    figure.update_xaxes(
-        title_text="share of the hour in which the host answers (%, logarithmic)",
-        type="log",
-        tickvals=[100 * s for s in _SHARES],
-        range=[math.log10(4), math.log10(130)],
-    )
-    figure.update_yaxes(
-        title_text="requests (count, logarithmic)", type="log", dtick=1, range=[math.log10(floor), math.log10(top)]
-    )
-    figure.update_layout(height=430, template=template())
-    return _heading(
-        figure,
-        "When fine-tuning has paid for itself",
-        "requests until labels and training are earned back, 95 % band; a band to the top may never pay",
-    )
+            text=f"a year: {year:,.0f} requests", x=0.01, xref="x domain", y=math.log10(year), xanchor="left",
+            yanchor="bottom", showarrow=False, font={"size": 12, "color": GREY},
+        )  # fmt: skip
+    axis = "share of the hour in which the host answers (%, logarithmic)"
+    figure.update_xaxes(title_text=axis, type="log", tickvals=[100 * s for s in UTILISATIONS],
+                        range=[math.log10(4), math.log10(130)])  # fmt: skip
+    ends_of_y = [math.log10(floor), math.log10(top)]
+    figure.update_yaxes(title_text="requests (count, logarithmic)", type="log", dtick=1, range=ends_of_y)
+    figure.update_layout(height=430)
+    subtitle = "requests until labels and training are earned back, 95 % band; a band to the top may never pay"
+    return drawing.titled(figure, "When fine-tuning has paid for itself", subtitle)
 
 
 def policies(table: pd.DataFrame, measure: str = PRIMARY) -> Any:
@@ -114,23 +82,21 @@ def policies(table: pd.DataFrame, measure: str = PRIMARY) -> Any:
     first, second = (str(rows[name].iloc[0]) for name in ("first", "second"))
     ends = {"always-first": first, "always-second": second}
     figure, names = go.Figure(), []
-    for policy, row in rows.set_index("policy").iterrows():
-        words = [f"asks {_text(second)} for {row['escalated']:.0%}"]
-        words += [f"{row['cost_per_1000']:,.2f} $ per 1,000"] if row["cost_per_1000"] == row["cost_per_1000"] else []
-        name = f"always {ends[policy]}" if policy in ends else str(policy).replace("-", " ")
-        names.append(f"<b>{_text(name)}</b><br><span style='color:{GREY};font-size:11px'>{', '.join(words)}</span>")
-        ink = PALETTE[_COLOURS[policy]] if policy in _COLOURS else GREY
-        figure.add_trace(go.Scatter(
-            x=[row["mean"]], y=[names[-1]], mode="markers+text", text=[f"{row['mean']:.3f}"], showlegend=False,
-            error_x={**_whisker(row, "mean"), "color": ink}, textposition="top center", textfont={"size": 12},
-            marker={"size": 12, "color": ink, "symbol": "circle-open" if policy in ("oracle", "random") else "circle"},
-            cliponaxis=False, hovertemplate=f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})<extra></extra>",
-        ))  # fmt: skip
+    for _, row in rows.iterrows():
+        policy, price = str(row["policy"]), row["cost_per_1000"]
+        words = [f"asks {second} for {row['escalated']:.0%}"]
+        words += [f"{price:,.2f} $ per 1,000"] if price == price else []
+        name = f"always {ends[policy]}" if policy in ends else policy.replace("-", " ")
+        names.append(drawing.label(name, ", ".join(words)))
+        ink, mean = PALETTE[_COLOURS[policy]] if policy in _COLOURS else GREY, f"{row['mean']:.3f}"
+        hollow, hover = policy in ("oracle", "random"), f"{mean} ({drawing.span(row)})"
+        drawing.dot(figure, names[-1], row, "mean", ink, mean, hollow=hollow, hover=hover)
         if policy in ends:
             figure.add_vline(x=row["mean"], layer="below", line={"color": "#C3CAD4", "width": 1.5, "dash": "dot"})
-    figure.update_xaxes(title_text=_axis(measure), range=[min(-0.03, _unit_range(rows)[0]), 1.04])
-    subtitle = f"{_text(first)} backed by {_text(second)}, 95 % interval; hollow: a control and a bound, no systems"
-    return _finish(figure, "What routing gains", subtitle, names, markup=True, row=50)
+    figure.update_xaxes(title_text=drawing.axis_title(measure), range=[min(-0.03, drawing.unit_range(rows)[0]), 1.04])
+    backed = f"{drawing.text(first)} backed by {drawing.text(second)}"
+    subtitle = f"{backed}, 95 % interval; hollow: a control and a bound, no systems"
+    return drawing.finish(figure, "What routing gains", subtitle, names, row=50)
 
 
 def ranking(table: pd.DataFrame) -> Any:
@@ -141,48 +107,93 @@ def ranking(table: pd.DataFrame) -> Any:
     if rows["system"].nunique() < 2 or rows["choice"].nunique() < 2:
         raise NothingToDraw("no figure of rankings: it needs two systems and two measures on the same examples")
     choices, colours = list(dict.fromkeys(rows["choice"])), system_colours(rows["system"])
-    labels = ["<br>".join(textwrap.wrap(_text(choice), 16)) for choice in choices]
+    labels = ["<br>".join(textwrap.wrap(drawing.text(choice), 16)) for choice in choices]
     figure = go.Figure()
-    for system in dict.fromkeys(rows["system"]):
-        own = rows[rows["system"] == system].set_index("choice").reindex(choices)
-        figure.add_trace(
-            go.Scatter(
-                x=labels,
-                y=own["rank"],
-                mode="lines+markers+text",
-                name=_text(system),
-                showlegend=False,
-                line={"color": colours[system], "width": 2.5},
-                marker={"size": 13, "color": colours[system]},
-                text=[f"{mean:.2f}" if mean == mean else "" for mean in own["mean"]],
-                textposition="top center",
-                textfont={"size": 11},
-                cliponaxis=False,
-                customdata=own[["low", "high"]],
-                hovertemplate="%{text} (%{customdata[0]:.3f} to %{customdata[1]:.3f}), rank %{y}",
-            )
-        )
-    last = rows[rows["choice"] == choices[-1]]
-    for rank, group in last.groupby("rank"):
+    for system, group in rows.groupby("system", sort=False):
+        own = group.set_index("choice").reindex(choices)
+        figure.add_scatter(
+            x=labels, y=own["rank"], mode="lines+markers+text", name=drawing.text(system), showlegend=False,
+            cliponaxis=False,
+            line={"color": colours[system], "width": 2.5}, marker={"size": 13, "color": colours[system]},
+            text=[f"{mean:.2f}" if mean == mean else "" for mean in own["mean"]], textposition="top center",
+            textfont={"size": 11}, customdata=own[["low", "high"]],
+            hovertemplate="%{text} (%{customdata[0]:.3f} to %{customdata[1]:.3f}), rank %{y}",
+        )  # fmt: skip
+    for rank, group in rows[rows["choice"] == choices[-1]].groupby("rank"):
+        names = "<br>".join(f"<span style='color:{colours[s]}'>{drawing.text(s)}</span>" for s in group["system"])
         figure.add_annotation(
-            x=len(choices) - 1,
-            y=rank,
-            text="<br>".join(f"<span style='color:{colours[s]}'>{_text(s)}</span>" for s in group["system"]),
-            xanchor="left",
-            xshift=14,
-            showarrow=False,
-            align="left",
+            x=len(choices) - 1, y=rank, text=names, xanchor="left", xshift=14, showarrow=False, align="left",
             font={"size": 12.5},
-        )
-    count = rows["system"].nunique()
+        )  # fmt: skip
+    count = len(colours)
     figure.update_yaxes(title_text="rank (1 is best)", range=[count + 0.5, 0.4], tickvals=list(range(1, count + 1)))
     figure.update_xaxes(range=[-0.4, len(choices) - 1 + 0.25], tickangle=0)
-    figure.update_layout(height=170 + 62 * count, margin={"r": 150}, template=template())
-    return _heading(
-        figure,
-        "Does the measure change the order?",
-        "systems by mean under each way of measuring; the figures are the means",
-    )
+    figure.update_layout(height=170 + 62 * count, margin={"r": 150})
+    subtitle = "systems by mean under each way of measuring; the figures are the means"
+    return drawing.titled(figure, "Does the measure change the order?", subtitle)
+
+
+def frontier(table: pd.DataFrame, against: str = "cost_per_1000", measure: str = PRIMARY) -> Any:
+    """Quality against cost or time; what nothing beats on both is joined by a line, what is beaten is grey. `table`
+    comes from `economics.economics_table`.
+
+    `against` is `cost_per_1000` or `latency_p50`. Systems without that figure are named under the title.
+    """
+    import plotly.graph_objects as go
+
+    words = {"cost_per_1000": ("Quality for money", "US dollars per 1,000 requests", "price"),
+             "latency_p50": ("Quality for time", "median latency per request (seconds)", "timing")}  # fmt: skip
+    heading, axis, thing = words[against]
+    rows = table[table[against].notna() & table["mean"].notna()]
+    absent = sorted(set(table["system"]) - set(rows["system"]))
+    if rows.empty:
+        whom = ", ".join(absent) or "any system"
+        raise NothingToDraw(f"no figure of {heading.lower()}: no {thing} is known for {whom}")
+    colours, figure = system_colours(table["system"]), go.Figure()
+    best = rows.sort_values([against, "mean"], ascending=[True, False])
+    best = best[best["mean"] > best["mean"].cummax().shift(fill_value=-1)]
+    figure.add_scatter(x=best[against], y=best["mean"], mode="lines", hoverinfo="skip", showlegend=False,
+                       line={"color": "#C3CAD4", "width": 2, "shape": "hv"})  # fmt: skip
+    most = max(rows[name].max() for name in (against, f"{against}_high") if name in rows) or 1
+    rows = rows.assign(leads=rows["system"].isin(best["system"]))
+    for (_, row), side in zip(rows.iterrows(), _label_sides(rows, rows[against] / most, rows["mean"]), strict=True):
+        ink, name = colours[row["system"]] if row["leads"] else GREY, drawing.text(row["system"])
+        ends = row.reindex([against, f"{against}_low", f"{against}_high"]).set_axis(["x", "low", "high"])
+        figure.add_scatter(
+            x=[row[against]], y=[row["mean"]], mode="markers+text", text=[name], textposition=side, cliponaxis=False,
+            textfont={"color": ink}, marker={"size": 12, "color": ink},
+            error_y={**drawing.whisker(row, "mean"), "color": ink},
+            error_x={**drawing.whisker(ends, "x"), "color": ink},
+            hovertemplate=f"{name}: %{{y:.3f}} at %{{x:.4g}}<extra></extra>",
+        )  # fmt: skip
+    figure.update_xaxes(title_text=axis, range=[-0.06 * most, 1.12 * most])
+    figure.update_yaxes(title_text=drawing.axis_title(measure), range=drawing.unit_range(rows))
+    figure.update_layout(height=440, showlegend=False)
+    note = f"; not drawn, no {thing}: {drawing.text(', '.join(absent))}" if absent else ""
+    return drawing.titled(figure, heading, f"the line joins what nothing beats on both; others are grey{note}")
+
+
+def _label_sides(rows: pd.DataFrame, x: pd.Series, y: pd.Series) -> list[str]:
+    """Where each point's name stands: the first side on which it covers neither a point nor another name."""
+    taken = [(right, up, 0.02, 0.03) for right, up in zip(x, y, strict=True)]
+    sides = []
+    for name, leads, right, up in zip(rows["system"], rows["leads"], x, y, strict=True):
+        half = 0.006 * len(str(name))
+        vertical = ["top center", "bottom center"] if leads else ["bottom center", "top center"]
+        places = {side: (right, up + (0.07 if side[0] == "t" else -0.07), half, 0.03) for side in vertical}
+        places |= {
+            "middle right": (right + half + 0.03, up, half, 0.03),
+            "middle left": (right - half - 0.03, up, half, 0.03),
+        }
+        free = (side for side, box in places.items() if not any(_overlap(box, other) for other in taken))
+        sides.append(next(free, vertical[0]))
+        taken.append(places[sides[-1]])
+    return sides
+
+
+def _overlap(one: tuple[float, ...], two: tuple[float, ...]) -> bool:
+    """True when two boxes (centre and half sizes) cover each other."""
+    return abs(one[0] - two[0]) < one[2] + two[2] and abs(one[1] - two[1]) < one[3] + two[3]
 
 
 def _short(count: float) -> str:

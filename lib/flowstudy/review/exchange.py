@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 
+from flowstudy.files import write_text
 from flowstudy.review import label_studio
 from flowstudy.review.tag_schema import LISTS
 from flowstudy.review.tags import Tag
@@ -30,10 +31,7 @@ def export_tags(tags: Iterable[Tag], path: str | Path) -> Path:
     """
     path = Path(path)
     write = _WRITERS.get(path.suffix) or _refuse("export", path)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(write(list(tags)), encoding="utf-8", newline="")
-    part.replace(path)
-    return path
+    return write_text(path, write(list(tags)))
 
 
 def import_tags(path: str | Path) -> list[Tag]:

@@ -5,9 +5,11 @@ A PNG needs a Chrome (kaleido draws with it). Without one the rest is written an
 
 from __future__ import annotations
 
+import base64
 import functools
 import html
 import io
+import json
 import math
 import os
 import re
@@ -19,6 +21,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
+
+from flowstudy.files import write_bytes
 
 NO_CHROME: Final = (
     "no PNG: no Chrome or Chromium found; install one (Debian: apt-get install chromium) or set BROWSER_PATH"
@@ -118,17 +122,16 @@ def save_figure(figure: Any, table: pd.DataFrame, folder: str | Path, stem: str)
     The pages of a folder share one `plotly.min.js` beside them, so they open offline and stay small.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = {kind: folder / f"{stem}.{kind}" for kind in ("html", "json", "csv", "png")}
     _write_script(folder)
     page = figure.to_html(include_plotlyjs="directory", full_html=True, config=CONFIG, div_id=stem)
-    _write(paths["html"], page.encode())
-    _write(paths["json"], figure.to_json().encode())
-    _write(paths["csv"], table.to_csv(index=False, lineterminator="\n").encode())
+    write_bytes(paths["html"], page.encode())
+    write_bytes(paths["json"], figure.to_json().encode())
+    write_bytes(paths["csv"], table.to_csv(index=False, lineterminator="\n").encode())
     picture = png_bytes(figure)
     if picture is None:
         return Saved(paths["html"], paths["json"], paths["csv"], None, NO_CHROME)
-    _write(paths["png"], picture)
+    write_bytes(paths["png"], picture)
     return Saved(paths["html"], paths["json"], paths["csv"], paths["png"])
 
 
@@ -139,7 +142,7 @@ def show(figure: Any, table: pd.DataFrame | None = None) -> None:
     """Display a figure in a notebook: interactive with a PNG beside it; without Chrome interactive, then the table."""
     from IPython.display import HTML, display
 
-    bundle: dict[str, Any] = {"application/vnd.plotly.v1+json": _plotly_json(figure)}
+    bundle: dict[str, Any] = {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
     picture = png_bytes(figure)
     if picture is None:
         display(bundle, raw=True)
@@ -148,7 +151,7 @@ def show(figure: Any, table: pd.DataFrame | None = None) -> None:
         print(NO_CHROME, file=sys.stderr)
         return
     small = lighter(picture, 2)  # a notebook stays small; the file beside it has the full resolution
-    display(bundle | {"image/png": _base64(small)}, raw=True)
+    display(bundle | {"image/png": base64.b64encode(small).decode()}, raw=True)
 
 
 def table_html(table: pd.DataFrame, *, digits: int = 3) -> str:
@@ -179,35 +182,17 @@ def _kind(value: object) -> str:
     return ' class="number"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
 
 
-def _plotly_json(figure: Any) -> Any:
-    import json
-
-    return json.loads(figure.to_json())
-
-
-def _base64(data: bytes) -> str:
-    import base64
-
-    return base64.b64encode(data).decode()
-
-
 def _write_script(folder: Path) -> None:
     from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
     script, stamp = folder / "plotly.min.js", f"plotly.js v{get_plotlyjs_version()}".encode()
     if not script.is_file() or stamp not in script.read_bytes()[:400]:
-        _write(script, get_plotlyjs().encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+        write_bytes(script, get_plotlyjs().encode())
 
 
 def show_or_say(draw: Callable[[], Any], table: pd.DataFrame, folder: Path, stem: str) -> None:
     """In a notebook: draw, save beside its table, and show; print the reason where there is nothing to draw."""
-    from flowstudy.review.figures import NothingToDraw
+    from flowstudy.review.drawing import NothingToDraw
 
     try:
         figure = draw()

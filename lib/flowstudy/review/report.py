@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,7 +17,9 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from flowstudy.analysis.decision import Decision
-from flowstudy.review.pictures import narrow, png_bytes, table_html
+from flowstudy.files import write_bytes
+from flowstudy.review.drawing import NothingToDraw
+from flowstudy.review.pictures import narrow, png_bytes, save_figure, table_html
 from flowstudy.review.theme import PALETTE
 
 LARGEST: Final = 6_000_000
@@ -76,12 +78,9 @@ def write_report(
     decision: Decision,
     sections: Iterable[Section],
     *,
-    title: str = "Fine-tune a small model, or prompt a large one?",
     limits: str = "",
     provenance: Mapping[str, object] | None = None,
-    methods: Sequence[str] = METHODS,
     pages: Sequence[str] = (),
-    footer: str = "Written by flowstudy.",
 ) -> Path:
     """Write the report to `path` (atomically) and return it; a section's parts are `Picture`, `Table` or `Missing`.
 
@@ -94,20 +93,51 @@ def write_report(
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     source = resources.files("flowstudy.review").joinpath("report.html.j2").read_text(encoding="utf-8")
     text = environment.from_string(source).render(
-        title=title, decision=decision, accent=_ACCENTS[decision.answer], sections=shown, limits=limits,
-        plotly_script=_plotly_script() if interactive else "", methods=methods, footer=footer,
+        decision=decision, accent=_ACCENTS[decision.answer], sections=shown, limits=limits,
+        plotly_script=_plotly_script() if interactive else "", methods=METHODS,
         pages=[(page, Path(page).stem) for page in pages],
         provenance=[(str(k), _flat(v)) for k, v in (provenance or {}).items()],
     )  # fmt: skip
     data = text.encode("utf-8")
     if len(data) > LARGEST:
         raise ValueError(f"report {path}: expected at most {LARGEST:,} bytes, got {len(data):,}; show fewer pictures")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
-    return path
+    return write_bytes(path, data)
+
+
+def drawn(
+    draw: Callable[[], Any], table: pd.DataFrame, folder: Path, stem: str, caption: str, *, show_table: bool = True
+) -> Picture | Missing:
+    """Draw, save beside its table, and hand to the report; the reason where there is nothing to draw."""
+    try:
+        figure = draw()
+    except NothingToDraw as reason:
+        return Missing(str(reason))
+    save_figure(figure, table, folder, stem)
+    return Picture(figure, caption, table if show_table else None)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV of the run; an empty table where an earlier notebook had nothing to write."""
+    return pd.read_csv(path) if path.is_file() and path.stat().st_size > 1 else pd.DataFrame()
+
+
+def not_run(roster: pd.DataFrame) -> dict[str, str]:
+    """Systems of the roster that could not run: name to reason and the line that enables them."""
+    rows = roster[~roster["ready"].astype(bool)].to_dict("records")
+    return {str(row["system"]): f"{row['reason']} ({row['fix']})" for row in rows}
+
+
+def provenance(manifest: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> dict[str, object]:
+    """What the report says about where its figures come from: code, machine, packages, and the facts given."""
+    known = manifest or {}
+    code = known.get("code", {})
+    dirty = " with local changes" if code.get("dirty") else ""
+    return {
+        **facts,
+        "code": f"{str(code.get('commit') or 'no commit known')[:12]}{dirty}",
+        "hardware": ", ".join(f"{name} {value}" for name, value in known.get("hardware", {}).items() if value),
+        "packages": ", ".join(f"{name} {value}" for name, value in known.get("packages", {}).items() if value),
+    }
 
 
 def _sections(sections: Iterable[Section]) -> tuple[list[dict[str, Any]], bool]:
@@ -133,8 +163,9 @@ def _part(part: Picture | Table | Missing, number: int) -> dict[str, Any]:
     shown = {"absent": "", "table_only": False, "number": number, "caption": part.caption, "table": table}
     picture = png_bytes(part.figure)
     if picture is not None:
-        small = png_bytes(narrow(part.figure, _NARROW))
-        return shown | {"picture": _base64(picture), "narrow": _base64(small) if small else ""}
+        small = png_bytes(narrow(part.figure, _NARROW)) or b""
+        coded = {name: base64.b64encode(data).decode() for name, data in (("picture", picture), ("narrow", small))}
+        return shown | coded
     height = part.figure.layout.height or 450
     return shown | {"picture": "", "json": Markup(_script_json(part.figure)), "height": height}
 
@@ -161,7 +192,3 @@ def _flat(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_flat(item)}" for name, item in value.items())
     return ", ".join(map(_flat, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

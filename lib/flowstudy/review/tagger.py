@@ -9,11 +9,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from html import escape
+from importlib import resources
+from types import TracebackType
 from typing import Any, Final
 
 from flowstudy.review.item_view import definitions_html, item_html
 from flowstudy.review.session import Session
-from flowstudy.review.tagger_parts import Shown, asset, key_catcher, styled
 
 LEGEND: Final = (
     ("Enter", "confirm what is ticked"), ("letter, digit", "tick or untick"), ("s", "skip"), ("u", "undo"),
@@ -40,8 +41,8 @@ class Tagger:
         self.session, self.blind, self._all_inputs, self._quiet = session, blind, False, False
         self._plain, self._text = w.Layout(width="auto"), HTMLStyle()  # shared: fewer parts for the browser to build
         self.bar, self.view, self.error = self._html(), self._html(), self._html()
-        style = self._html(f"<style>{asset('tagger.css')}</style>")
-        self.widget = w.VBox([style, self.bar, self.error, self.view], layout=self._plain, **styled("fs-tagger"))
+        style = self._html(f"<style>{_asset('tagger.css')}</style>")
+        self.widget = w.VBox([style, self.bar, self.error, self.view], layout=self._plain, **_styled("fs-tagger"))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -106,7 +107,7 @@ class Tagger:
         if shortcut:
             self.session.toggle(shortcut)
         elif key in _ACTION_KEYS:
-            getattr(self, f"_{_ACTION_KEYS[key]}")()
+            self._act(_ACTION_KEYS[key])
         self.refresh()
 
     def refresh(self) -> None:
@@ -162,10 +163,10 @@ class Tagger:
         }  # fmt: skip
         buttons = [self._action(name, words, look) for name, (words, look) in labels.items()]
         jump = [w.Label("jump to  j", layout=self._plain), self.jump]
-        acts = w.HBox([*buttons, *jump], layout=self._row, **styled("fs-acts"))
+        acts = w.HBox([*buttons, *jump], layout=self._row, **_styled("fs-acts"))
         legend = "".join(f"<span><kbd>{escape(key)}</kbd> {escape(words)}</span>" for key, words in LEGEND)
         help_ = self._html(f'<div class="fs-legend">{legend}</div>{definitions_html(self.session.taxonomy)}')
-        keys = key_catcher([*self._shortcuts(), *_ACTION_KEYS])
+        keys = _key_catcher([*self._shortcuts(), *_ACTION_KEYS])
         keys.on_msg(lambda _widget, message, _buffers: self._on_key(message))
         return [acts, self._choice_groups(), self.note, help_, keys]
 
@@ -183,13 +184,13 @@ class Tagger:
             if buttons:
                 label = w.Label(group.title, **look)
                 look["style"] = label.style  # one look for all: the page opens sooner
-                groups.append(w.HBox([label, *buttons], layout=self._row, **styled("fs-group")))
-        return w.HBox(groups, layout=self._row, **styled("fs-groups"))
+                groups.append(w.HBox([label, *buttons], layout=self._row, **_styled("fs-group")))
+        return w.HBox(groups, layout=self._row, **_styled("fs-groups"))
 
     def _choice_buttons(self) -> dict[str, Any]:
         import ipywidgets as w
 
-        buttons, look = {}, {"layout": self._plain, **styled("fs-choice")}
+        buttons, look = {}, {"layout": self._plain, **_styled("fs-choice")}
         for name, category in self.session.taxonomy.categories.items():
             words = f"{category.key} · {category.title}" if category.key else category.title
             rule = f"{category.definition} {category.rule}"
@@ -202,8 +203,8 @@ class Tagger:
     def _action(self, name: str, words: str, look: str) -> Any:
         import ipywidgets as w
 
-        button = w.Button(description=words, button_style=look, layout=self._plain, **styled("fs-act"))
-        button.on_click(lambda _: self._guarded(getattr(self, f"_{name}")))
+        button = w.Button(description=words, button_style=look, layout=self._plain, **_styled("fs-act"))
+        button.on_click(lambda _: self._guarded(lambda: self._act(name)))
         return button
 
     def _shortcuts(self) -> dict[str, str]:
@@ -237,28 +238,63 @@ class Tagger:
         with self._shown(keep=True):
             self.refresh()
 
-    def _shown(self, keep: bool = False) -> Shown:
-        return Shown(self.error, keep)
+    def _shown(self, keep: bool = False) -> _Shown:
+        return _Shown(self.error, keep)
 
-    def _confirm(self) -> None:
-        self.session.confirm()
-
-    def _skip(self) -> None:
-        self.session.skip()
-
-    def _undo(self) -> None:
-        self.session.undo()
-
-    def _back(self) -> None:
-        self.session.open(self.session.position - 1)
-
-    def _forward(self) -> None:
-        self.session.open(self.session.position + 1)
-
-    def _inputs(self) -> None:
-        self._all_inputs = not self._all_inputs
+    def _act(self, name: str) -> None:
+        """Do what a button is called after."""
+        if name == "inputs":
+            self._all_inputs = not self._all_inputs
+        elif name in _STEPS:
+            self.session.open(self.session.position + _STEPS[name])
+        else:
+            {"confirm": self.session.confirm, "skip": self.session.skip, "undo": self.session.undo}[name]()
 
 
+_STEPS: Final = {"back": -1, "forward": 1}
 _ACTION_KEYS: Final = {
     "Enter": "confirm", "s": "skip", "u": "undo", "ArrowLeft": "back", "ArrowRight": "forward", "f": "inputs",
 }  # fmt: skip
+
+
+class _Shown:
+    """Whatever goes wrong inside is shown in the tagger: a notebook swallows the errors of callbacks."""
+
+    def __init__(self, place: Any, keep: bool) -> None:
+        self.place, self.keep = place, keep
+
+    def __enter__(self) -> None:
+        if not self.keep:
+            self.place.value = ""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        words = f"Not saved. {type(error).__name__}: {error}"
+        self.place.value = f'<div class="fs-error" role="alert">{escape(words)}</div>'
+        return True
+
+
+def _styled(*names: str) -> dict[str, Any]:
+    """Classes for CSS, given when a widget is made: `add_class` would send one more message for each."""
+    return {"_dom_classes": names}
+
+
+def _key_catcher(keys: list[str]) -> Any:
+    """An invisible widget that sends the keys named; see keys.js."""
+    import anywidget
+    import traitlets
+
+    class Keys(anywidget.AnyWidget):
+        """Sends the keys that the tagger knows; see keys.js."""
+
+        _esm = _asset("keys.js")
+        known = traitlets.List(traitlets.Unicode()).tag(sync=True)
+        focus = traitlets.Bool(True).tag(sync=True)
+
+    return Keys(known=keys)
+
+
+def _asset(name: str) -> str:
+    """The text of a file beside this module."""
+    return resources.files("flowstudy.review").joinpath(name).read_text(encoding="utf-8")

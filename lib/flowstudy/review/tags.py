@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import operator
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,7 +79,8 @@ class TagStore:
         with self._guard():
             self._engine = sa.create_engine(url, pool_pre_ping="://" in self.where)
             if self._engine.dialect.name == "sqlite":
-                sa.event.listen(self._engine, "connect", _pragmas_read_only if read_only else _pragmas)
+                pragmas = ["query_only=ON"] if read_only else ["journal_mode=WAL", "synchronous=FULL"]
+                sa.event.listen(self._engine, "connect", lambda connection, _record: _set(connection, pragmas))
             self._table = tag_table()
             if not read_only:
                 with self._engine.begin() as connection:
@@ -113,27 +114,16 @@ class TagStore:
 
     def states(self, annotator: str, role: Role = "annotator") -> dict[tuple[str, str, int], tuple[State, str | None]]:
         """How far one person is: prediction to the state of what stands, and the fingerprint it was given to."""
-        table = self._standing(self._table.c.annotator == annotator)
-        mine = table[table["role"] == role]
-        columns = (mine[name].tolist() for name in ("system", "example", "repeat", "state", "answer"))
-        return {(s, e, r): (state, answer) for s, e, r, state, answer in zip(*columns, strict=True)}
+        mine = [row for row in standing(self._rows(self._table.c.annotator == annotator)) if row.role == role]
+        return {(row.system, row.example, row.repeat): (row.state, row.answer) for row in mine}
 
     def table(self) -> pd.DataFrame:
         """`current()` as a table, one row per verdict, in `TABLE_COLUMNS`; lists are tuples."""
-        table = self._standing()[TABLE_COLUMNS].reset_index(drop=True)
+        rows = list(map(operator.attrgetter(*TABLE_COLUMNS), standing(self._rows())))
+        table = pd.DataFrame(rows, columns=TABLE_COLUMNS, dtype=object).astype({"repeat": int, "seconds": float})
         for name in LISTS:
             table[name] = _lists(table[name])
         return table
-
-    def _standing(self, where: Any = None) -> pd.DataFrame:
-        """The rule of `standing` on whole columns: fast for many rows."""
-        columns = list(Tag.model_fields)
-        cells = zip(*self._rows(where, columns), strict=True)
-        rows = pd.DataFrame(dict(zip(columns, cells, strict=False)), columns=columns, dtype=object)
-        undos = rows["state"] == "undo"
-        kept = rows[~undos & ~rows["id"].isin(set(rows.loc[undos, "supersedes"]))]
-        latest = kept.drop_duplicates(_STACK, keep="last").sort_values("created_at", kind="stable")
-        return latest.astype({"repeat": int, "seconds": float})
 
     def on(self, place: tuple[str, str, int]) -> list[Tag]:
         """What stands on one prediction (system, example, repeat), of everybody."""
@@ -142,16 +132,12 @@ class TagStore:
         here = (columns.example == example) & (columns.system == system) & (columns.repeat == repeat)
         return [_tag(row) for row in standing(self._rows(here))]
 
-    def verdict(self, annotator: str, place: tuple[str, str, int], role: Role = "annotator") -> Tag | None:
-        """What stands of one person on one prediction (system, example, repeat); None when there is nothing."""
-        return next((tag for tag in self.on(place) if (tag.annotator, tag.role) == (annotator, role)), None)
-
-    def _rows(self, where: Any = None, names: Sequence[str] = tuple(Tag.model_fields)) -> list[Any]:
+    def _rows(self, where: Any = None) -> list[Any]:
         import sqlalchemy as sa
 
         if not self._has_table:
             return []
-        query = sa.select(*(self._table.c[name] for name in names)).order_by(self._table.c.seq)
+        query = sa.select(*(self._table.c[name] for name in Tag.model_fields)).order_by(self._table.c.seq)
         with self._guard(), self._engine.connect() as connection:
             return list(connection.execute(query if where is None else query.where(where)).all())
 
@@ -208,15 +194,7 @@ def _lists(column: pd.Series) -> pd.Series:
     return column.map({text: tuple(json.loads(text)) for text in column.unique()}).astype(object)
 
 
-def _pragmas(connection: Any, _record: Any) -> None:
-    _run_pragmas(connection, "journal_mode=WAL", "synchronous=FULL")
-
-
-def _pragmas_read_only(connection: Any, _record: Any) -> None:
-    _run_pragmas(connection, "query_only=ON")
-
-
-def _run_pragmas(connection: Any, *pragmas: str) -> None:
+def _set(connection: Any, pragmas: list[str]) -> None:
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={WAIT_S * 1000}", *pragmas):
         cursor.execute(f"PRAGMA {pragma}")

@@ -1,0 +1,54 @@
+"""Files that appear whole or stay as they were, and hashes of content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def write_bytes(path: str | Path, data: bytes) -> Path:
+    """Write atomically and durably, folders included; the same content leaves the file and its time untouched.
+
+    Raises OSError with the name of `path`; then the file is what it was.
+    """
+    path = Path(path)
+    if path.is_file() and path.read_bytes() == data:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """`write_bytes` of a text in UTF-8, line ends as they are."""
+    return write_bytes(path, text.encode())
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """`write_text` of JSON with sorted keys, so that equal values give equal files."""
+    return write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n")
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_json(value: Any) -> str:
+    """SHA-256 of a value as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
