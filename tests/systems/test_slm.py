@@ -6,6 +6,7 @@ import random
 import re
 import statistics
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
