@@ -338,9 +338,8 @@ asked, real = [], socket.getaddrinfo
 socket.getaddrinfo = lambda host, *rest, **more: asked.append(str(host)) or real(host, *rest, **more)
 from flowstudy.systems import wire
 from flowstudy.systems.background import wait_for
-from flowstudy.systems.capabilities import family_of
 hello = [{"role": "user", "content": "hi"}]
-answer = wait_for(wire.send("openai/own", family_of("openai/own"), hello, {}, sys.argv[1], 60))
+answer = wait_for(wire.send("openai/own", hello, {}, base=sys.argv[1], key="none", limit_s=60))
 print(answer.text[:1], set(asked) - {"127.0.0.1"})
 """
 
