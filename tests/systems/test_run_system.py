@@ -224,6 +224,7 @@ def test_a_key_echoed_by_the_server_is_written_nowhere(run, spec, server, tmp_pa
         return Reply(text=f"Your key is {said}", headers={"x-key": said})
 
     server.plan = echo
+    spec = spec.model_copy(update={"key_env": "OPENAI_API_KEY"})
     found = run(spec, max_in_flight=1) + run(spec, max_in_flight=1)
     assert key in server.hits[0].headers["Authorization"]
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())

@@ -55,11 +55,7 @@ def litellm() -> Any:
     http = "litellm.llms.custom_httpx"
     importlib.import_module(f"{http}.http_handler").AsyncHTTPHandler.single_connection_post_request = _not_again
     transport.watch(importlib.import_module(f"{http}.aiohttp_transport").LiteLLMAiohttpTransport)
-    gemini: Any = importlib.import_module("litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini")
-    usage_of = gemini.VertexGeminiConfig._calculate_usage
-    gemini.VertexGeminiConfig._calculate_usage = staticmethod(
-        lambda completion_response: usage_of({"usageMetadata": {}, **completion_response})
-    )
+    _keep_answers_without_usage()
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     stop_at_exit()
@@ -68,6 +64,21 @@ def litellm() -> Any:
 
 def _no_cost(**_facts: Any) -> None:
     """In place of LiteLLM's prices, 0 or wrong for many models (ours: `prices`): they take a tenth of a call's time."""
+
+
+def _keep_answers_without_usage() -> None:
+    """LiteLLM loses an answer of Anthropic or Gemini that does not say how many tokens it took; let it count as 0."""
+    gemini: Any = importlib.import_module("litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini")
+    anthropic: Any = importlib.import_module("litellm.llms.anthropic.chat.transformation")
+    usage_of, read = gemini.VertexGeminiConfig._calculate_usage, anthropic.AnthropicConfig.transform_parsed_response
+
+    def read_anyhow(self: Any, completion_response: dict[str, Any], *rest: Any, **more: Any) -> Any:
+        return read(self, {"usage": {}, **completion_response}, *rest, **more)
+
+    gemini.VertexGeminiConfig._calculate_usage = staticmethod(
+        lambda completion_response: usage_of({"usageMetadata": {}, **completion_response})
+    )
+    anthropic.AnthropicConfig.transform_parsed_response = read_anyhow
 
 
 async def _not_again(*_request: Any, **_rest: Any) -> Any:
