@@ -119,6 +119,12 @@ def _parser() -> argparse.ArgumentParser:
     tags.add_argument("--run", required=True)
     tags.set_defaults(call=_tags)
 
+    ledger = commands.add_parser("ledger", help="what a run or sweep has spent; --spent corrects it, with a reason")
+    ledger.add_argument("run", help="name below runs/, or a path")
+    ledger.add_argument("--spent", type=float, help="US dollars that the providers really charged so far")
+    ledger.add_argument("--reason", default="", help="why the ledger was wrong; it is kept in the ledger")
+    ledger.set_defaults(call=_ledger)
+
     clean = commands.add_parser("clean-run", help="delete a run folder")
     clean.add_argument("--run", required=True)
     clean.set_defaults(call=_clean_run)
@@ -297,6 +303,17 @@ def _tags(options: argparse.Namespace) -> int:
     from flowstudy.desk import carry_tags
 
     print(carry_tags(options.action, options.file, _run_path(options.run)))
+    return 0
+
+
+def _ledger(options: argparse.Namespace) -> int:
+    from flowstudy.run_folder import open_run
+    from flowstudy.systems.ledger import account, correct
+
+    path = open_run(_run_path(options.run)).ledger
+    if options.spent is not None:
+        correct(path, options.spent, options.reason)
+    print(account(path))
     return 0
 
 

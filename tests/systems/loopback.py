@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -141,6 +143,8 @@ class Server:
             kind = "text/html" if text.startswith("<") else "application/json"
             return web.Response(text=text, status=reply.status, headers=reply.headers, content_type=kind)
         if reply.manner == "reset":
+            linger = struct.pack("ii", 1, 0)
+            request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)  # type: ignore[union-attr]
             request.transport.abort()  # type: ignore[union-attr]
             return web.Response()
         response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(text))})

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flowstudy.__main__ import main
 from flowstudy.systems.budget import Budget, BudgetStop
 from flowstudy.systems.ledger import Ledger, spent_usd
 
@@ -63,11 +64,12 @@ def test_twelve_processes_never_promise_the_same_money(tmp_path: Path) -> None:
 def _hold(path: Path) -> None:
     ledger = Ledger(path, 1.0)
     assert ledger.reserve(0.6)
+    ledger.sent(0.4)
     time.sleep(60)
 
 
 def test_money_of_a_killed_process_counts_as_spent(tmp_path: Path) -> None:
-    """Its call may have been billed; while it lives its money is only set aside, and others wait for it."""
+    """What it had sent may have been billed, what it had only set aside cannot; while it lives others wait for both."""
     path = tmp_path / "ledger.jsonl"
     worker = multiprocessing.get_context("fork").Process(target=_hold, args=(path,))
     worker.start()
@@ -77,8 +79,31 @@ def test_money_of_a_killed_process_counts_as_spent(tmp_path: Path) -> None:
     assert not mine.reserve(0.5) and mine.spent_usd == 0 and mine.held_usd == pytest.approx(0.6)
     os.kill(worker.pid or 0, signal.SIGKILL)
     worker.join()
-    assert not mine.reserve(0.5) and mine.spent_usd == pytest.approx(0.6) and mine.held_usd == 0
-    assert mine.reserve(0.4)
+    assert not mine.reserve(0.7) and mine.spent_usd == pytest.approx(0.4) and mine.held_usd == 0
+    assert mine.reserve(0.6)
+
+
+def test_what_an_older_ledger_set_aside_counts_as_sent(tmp_path: Path) -> None:
+    """Its lines do not say what had gone out."""
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"holder": "gone", "held_usd": 0.3, "spent_usd": 0.0}\n')
+    mine = Ledger(path, 1.0)
+    assert not mine.reserve(0.8) and mine.spent_usd == pytest.approx(0.3)
+
+
+def test_a_correction_keeps_its_reason_and_makes_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named after a run that was dead until its ledger was deleted: 4.99 of 5 dollars for requests never sent."""
+    path = tmp_path / "ledger.jsonl"
+    first = Ledger(path, 5.0)
+    assert first.reserve(4.99)
+    first.settle(4.99, 4.99)
+    assert not first.reserve(1.0)
+    for wrong in (["--spent", "-1", "--reason", "x"], ["--spent", "0"], ["--spent", "nan", "--reason", "x"]):
+        assert main(["ledger", str(tmp_path), *wrong]) == 2
+    assert main(["ledger", str(tmp_path), "--spent", "0.5", "--reason", "the proxy let nothing out"]) == 0
+    shown = capsys.readouterr().out
+    assert "0.5000 USD spent" in shown and "corrected by -4.4900 USD: the proxy let nothing out" in shown
+    assert first.reserve(4.4) and spent_usd(path) == pytest.approx(0.5)
 
 
 def test_a_line_cut_short_is_left_out_and_the_next_one_stands_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
 import time
@@ -17,7 +18,7 @@ from flowstudy.systems.calls import Request, call_key
 from flowstudy.systems.capabilities import adapt, family_of
 from flowstudy.systems.limits import Limiter, Meter
 from flowstudy.systems.prices import Price, load_prices, price_of
-from flowstudy.systems.records import Call, SystemSpec
+from flowstudy.systems.records import Call, SystemSpec, is_same_model
 from flowstudy.systems.retries import Policy, Verdict, classify, retry_after
 from flowstudy.systems.secrets import looks_like_key, redact
 
@@ -76,6 +77,7 @@ def test_waits_grow_to_a_limit_and_a_long_request_to_wait_gives_up():
     assert policy.wait_s(1, Verdict("throttled", "", 60), dice) >= 60
     assert policy.wait_s(2, Verdict("doubtful", ""), dice) is None
     assert policy.wait_s(1, Verdict("give_up", ""), dice) is None
+    assert policy.wait_s(20, Verdict("throttled", ""), dice) is not None, "only the wall clock ends these"
     assert policy.wait_s(1, Verdict("throttled", "", 60), dice, spent_s=policy.total_s - 59) is None, "wall clock"
 
 
@@ -216,6 +218,31 @@ def test_secrets_are_redacted_in_every_spelling(monkeypatch):
     assert "odd" not in clean and "enough" not in clean and "[redacted OPENAI_API_KEY]" in clean
     assert looks_like_key("sk-" + "a" * 30) and not looks_like_key("openai/gpt-4o") and not looks_like_key(3)
     assert looks_like_key([{"name": "a", "api_base": "https://host?k=sk-" + "a" * 30}]) and not looks_like_key([{}])
+
+
+@given(st.binary(max_size=9), st.binary(max_size=9))
+def test_an_encoded_secret_is_masked_at_any_offset(before, after):
+    secret = "a+b/c?d>e~f-0123456789"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", f" {secret}\n")
+        raw = before + secret.encode() + after
+        for text in (base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode(), raw.hex()):
+            assert "[redacted OPENAI_API_KEY]" in redact(text)
+
+
+@pytest.mark.parametrize("url", ["http://mykey@host/v1", "https://host/v1?api_key=odd", "https://host?x=1&token=y"])
+def test_a_key_in_an_address_is_seen_whatever_it_looks_like(url):
+    assert looks_like_key({"api_base": url}) and not looks_like_key({"api_base": "https://host/v1?version=2"})
+
+
+def test_a_dated_version_is_the_same_model_and_another_name_is_not():
+    same = ["gpt-4o", "gpt-4o-2024-08-06", "openai/gpt-4o", None]
+    other = ["gpt-4o-mini", "gpt-4o-audio-preview", "gpt-4", "chatgpt-4o-latest-x", "gpt-4.1"]
+    assert all(is_same_model("openai/gpt-4o", name) for name in same)
+    assert not any(is_same_model("openai/gpt-4o", name) for name in other)
+    assert is_same_model("mistral/mistral-large-latest", "mistral-large-2512")
+    assert not is_same_model("gemini/gemini-2.5-flash", "gemini-3.5-flash")
+    assert not is_same_model("openai/gpt-5", "not-gpt-5"), "a name that ends alike is another"
 
 
 def test_a_spec_rejects_misspelt_fields():

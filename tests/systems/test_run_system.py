@@ -224,6 +224,7 @@ def test_a_key_echoed_by_the_server_is_written_nowhere(run, spec, server, tmp_pa
         return Reply(text=f"Your key is {said}", headers={"x-key": said})
 
     server.plan = echo
+    spec = spec.model_copy(update={"key_env": "OPENAI_API_KEY"})
     found = run(spec, max_in_flight=1) + run(spec, max_in_flight=1)
     assert key in server.hits[0].headers["Authorization"]
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
@@ -338,9 +339,8 @@ asked, real = [], socket.getaddrinfo
 socket.getaddrinfo = lambda host, *rest, **more: asked.append(str(host)) or real(host, *rest, **more)
 from flowstudy.systems import wire
 from flowstudy.systems.background import wait_for
-from flowstudy.systems.capabilities import family_of
 hello = [{"role": "user", "content": "hi"}]
-answer = wait_for(wire.send("openai/own", family_of("openai/own"), hello, {}, sys.argv[1], 60))
+answer = wait_for(wire.send("openai/own", hello, {}, base=sys.argv[1], key="none", limit_s=60))
 print(answer.text[:1], set(asked) - {"127.0.0.1"})
 """
 

@@ -60,10 +60,15 @@ class Budget:
         self._held_usd += worst_usd
         return True
 
-    def settle(self, worst_usd: float, actual_usd: float) -> None:
-        """Give back what was set aside and book what it cost."""
+    def sent(self, usd: float) -> None:
+        """A request for which `usd` is set aside goes out now: whatever ends this process, it counts as spent."""
         if self._ledger is not None:
-            self._ledger.settle(worst_usd, actual_usd)
+            self._ledger.sent(usd)
+
+    def settle(self, worst_usd: float, actual_usd: float, sent_usd: float | None = None) -> None:
+        """Give back what was set aside, and of it noted as sent (None: all of it), and book what it cost."""
+        if self._ledger is not None:
+            self._ledger.settle(worst_usd, actual_usd, sent_usd)
         else:
             self._held_usd = max(0.0, self._held_usd - worst_usd)
             if self._held_usd < 1e-12:

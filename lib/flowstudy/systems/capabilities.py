@@ -76,7 +76,8 @@ FAMILIES: Final = (
            thinks=True, keys=("DEEPSEEK_API_KEY",), bases=("DEEPSEEK_API_BASE",)),
     Family("deepseek", r"deepseek/", seed=False, schema=False, keys=("DEEPSEEK_API_KEY",),
            bases=("DEEPSEEK_API_BASE",)),
-    Family("vllm", r"hosted_vllm/", logprobs=True, bases=("HOSTED_VLLM_API_BASE",), local=True),
+    Family("vllm", r"hosted_vllm/", logprobs=True, keys=("HOSTED_VLLM_API_KEY",),
+           bases=("HOSTED_VLLM_API_BASE",), local=True),
     Family("ollama", r"ollama(_chat)?/", bases=("OLLAMA_API_BASE",), base="http://127.0.0.1:11434", local=True, cap=4,
            timeout_s=600.0),
 )  # fmt: skip

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from flowstudy.systems import wire
@@ -16,16 +19,18 @@ from flowstudy.systems.calls import CallCache, Outcome, Reply, Request, call_key
 from flowstudy.systems.capabilities import adapt, family_of
 from flowstudy.systems.limits import Limiter, Meter
 from flowstudy.systems.prices import PRICE_FIX, Price, can_be_limited, price_of
-from flowstudy.systems.records import Call
+from flowstudy.systems.records import Call, is_same_model
 from flowstudy.systems.retries import Policy, Verdict, classify
 from flowstudy.systems.secrets import redact
+from flowstudy.systems.transport import Traffic
 
 
 class Client:
     """Sends the calls of one system, from one event loop.
 
-    `timeout_s` limits one attempt by the wall clock. With a `budget` the model must have a price.
-    Raises ValueError for an unknown provider, or a budget without a price.
+    `timeout_s` limits one attempt by the wall clock. With a `budget` the model must have a price. The key is that of
+    the variable `key_env`; a server at `api_base` gets no other one, except vLLM, which has a variable of its own.
+    Raises ValueError for an unknown provider, a budget without a price, or a key that cannot be one.
     """
 
     def __init__(
@@ -33,6 +38,7 @@ class Client:
         model: str,
         *,
         api_base: str | None = None,
+        key_env: str | None = None,
         cache: CallCache | None = None,
         budget: Budget | None = None,
         prices: Mapping[str, Price] | None = None,
@@ -45,7 +51,12 @@ class Client:
         if family is None:
             raise ValueError(f"model {model!r}: expected a known provider before the slash, as in openai/gpt-4o")
         self.model, self.family, self.base = model, family, wire.base_of(family, api_base)
-        self.price = price_of(model, prices)
+        self._key = wire.key_of(family, self.base, own_base=api_base is not None, key_env=key_env)
+        if problem := wire.key_problem(self._key):
+            raise ValueError(f"model {model}: expected a key, got something else: {problem}; set its variable again")
+        if key_env and self._key in (None, "none"):
+            raise ValueError(f"model {model}: expected a key in the variable that key_env names, got none; set it")
+        self.price, self._prices, self._own_base = price_of(model, prices), prices, api_base is not None
         if budget is not None and not can_be_limited(model, self.base, self.price):
             raise ValueError(f"model {model}: max_cost_usd needs a known price, got none; {PRICE_FIX}")
         free = family.local or self.price is None or self.price.output is None
@@ -55,6 +66,7 @@ class Client:
         self.fingerprint = wire.model_fingerprint(model)
         self._meter, self._dice, self._warm = Meter(), random.Random(seed), asyncio.Lock()
         self._no_access: str | None = None
+        self._answered_at = time.monotonic()
         self._is_warm = False
 
     async def complete(self, request: Request) -> Reply:
@@ -87,7 +99,7 @@ class Client:
     ) -> Reply:
         asked, first_wait_s = time.monotonic(), 0.0
         verdict = Verdict("give_up", "no attempt was made")
-        for attempt in range(1, self.policy.attempts + 1):
+        for attempt in itertools.count(1):
             try:
                 call, result = await self._attempt(messages, sent, call, worst_usd, asked)
             except BudgetStop as stop:
@@ -100,64 +112,87 @@ class Client:
                 break
             await asyncio.sleep(pause)
         reply = _failed(call, verdict, self.policy)
-        if verdict.kind == "no_access":
+        waited_in_vain = verdict.kind == "throttled" and self._answered_at < asked
+        if verdict.kind == "no_access" or waited_in_vain:
             self._no_access = f"not sent after: {reply.call.error}"
         return reply
 
     async def _attempt(
         self, messages: list[dict[str, str]], sent: dict[str, Any], call: Call, worst_usd: float, asked: float
     ) -> tuple[Call, wire.Answer | Verdict]:
-        """One attempt within the budget and the limit. Once it is sent it counts as paid for, until an answer says
-        what it cost or an error that it cost nothing: an interrupt does neither."""
-        spent_usd = 0.0
-        if self.budget is not None:
-            await self.budget.reserve(worst_usd)
-        try:
-            async with self.limiter.slot():
-                sent_at, mark, spent_usd = time.monotonic(), self._meter.start(), worst_usd
-                try:
-                    result = await self._send(messages, sent)
-                finally:
-                    share = self._meter.stop(mark)
+        """One attempt within the limit and the budget. A request whose body went out counts as paid for at its worst,
+        until an answer says what it cost or a refusal that it cost nothing: an interrupt does neither."""
+        async with self.limiter.slot(), self._reserved(worst_usd) as reserved:
+            sent_at, mark = time.monotonic(), self._meter.start()
+            try:
+                result = await self._send(messages, sent, reserved.traffic)
+            finally:
+                share = self._meter.stop(mark)
+            latency = time.monotonic() - sent_at
             call = call.model_copy(update={"attempts": call.attempts + 1, "wait_s": round(sent_at - asked, 4)})
             if isinstance(result, wire.Answer):
                 self.limiter.answered()
-                call = self._book(call, result, time.monotonic() - sent_at, share)
-                spent_usd = worst_usd if call.cost_usd is None else call.cost_usd
-            else:
-                spent_usd = worst_usd if result.billed else 0.0
-                if result.kind == "throttled":
-                    self.limiter.throttled(sent_at)
+                self._answered_at = time.monotonic()
+                call = self._book(call, await _counted(result, messages), latency, share)
+                reserved.cost_usd = call.cost_usd
+            elif result.kind == "throttled":
+                self.limiter.throttled(sent_at)
             return call, result
-        finally:
-            if self.budget is not None:
-                self.budget.settle(worst_usd, spent_usd)
 
-    async def _send(self, messages: list[dict[str, str]], sent: dict[str, Any]) -> wire.Answer | Verdict:
+    @asynccontextmanager
+    async def _reserved(self, worst_usd: float) -> AsyncIterator[_Reserved]:
+        """Set the worst case of one attempt aside; at the end book what its `traffic` and `cost_usd` say."""
+        budget = self.budget
+        reserved = _Reserved(Traffic(partial(budget.sent, worst_usd)) if budget is not None else Traffic())
+        if budget is not None:
+            await budget.reserve(worst_usd)
+        try:
+            yield reserved
+        finally:
+            if budget is not None:
+                traffic, cost_usd = reserved.traffic, reserved.cost_usd
+                spent_usd = traffic.billable * worst_usd if cost_usd is None else cost_usd
+                budget.settle(worst_usd, spent_usd, traffic.bodies * worst_usd)
+
+    async def _send(
+        self, messages: list[dict[str, str]], sent: dict[str, Any], traffic: Traffic
+    ) -> wire.Answer | Verdict:
         """LiteLLM and the SDKs raise every class there is: whatever was raised is classified."""
-        sending = wire.send(self.model, self.family, messages, sent, self.base, self.timeout_s)
+        sending = wire.send(
+            self.model, messages, sent, base=self.base, key=self._key, limit_s=self.timeout_s, traffic=traffic
+        )
         (result,) = await asyncio.gather(sending, return_exceptions=True)
         if isinstance(result, Exception):
-            return classify(result)
+            verdict = classify(result, traffic)
+            if verdict.kind == "no_access" and traffic.bodies and self._own_base and self._key == "none":
+                return verdict._replace(reason=f"no key was sent, set key_env of the system; {verdict.reason}")
+            return verdict
         if isinstance(result, BaseException):
             raise result
         return result
 
     def _book(self, call: Call, answer: wire.Answer, latency: float, share: float) -> Call:
-        cost = None
-        if self.price is not None and self.price.usd_per_hour is not None:
-            cost = self.price.seconds_usd(share)
-        elif self.price is not None:
-            cost = self.price.tokens_usd(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
+        price, cost = self._price_of_answer(answer.model), None
+        if price is not None and price.usd_per_hour is not None:
+            cost = price.seconds_usd(share)
+        elif price is not None:
+            cost = price.tokens_usd(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
         return call.model_copy(
             update={
                 "prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens,
                 "cost_usd": cost, "latency_s": round(latency, 4), "finish_reason": answer.finish_reason,
-                "answered_by": answer.model, "mean_logprob": answer.mean_logprob,
+                "answered_by": answer.model, "tokens_counted_here": answer.counted, "mean_logprob": answer.mean_logprob,
                 "machine_s": round(share, 4) if self.family.local else None,
                 "error": answer.refusal and redact(str(answer.refusal)),
             }
         )  # fmt: skip
+
+    def _price_of_answer(self, answered_by: str | None) -> Price | None:
+        """The price of the model that answered, None when that is not known; a server of one's own names its models
+        as it likes."""
+        if self._own_base or self.family.local or is_same_model(self.model, answered_by):
+            return self.price
+        return price_of(f"{self.model.partition('/')[0]}/{answered_by}", self._prices)
 
     def _worst_usd(self, size: int, sent: dict[str, Any]) -> float:
         if self.budget is None or self.price is None:
@@ -205,6 +240,23 @@ def prompt_bytes(request: Request) -> int:
     """Bytes of everything sent as prompt; a byte-level tokenizer makes at most one token of each."""
     size = sum(len(text.encode("utf-8", "replace")) for text in prompt_texts(request))
     return size + 16 * len(request.messages)
+
+
+class _Reserved:
+    """Money set aside for one attempt, what that puts on the wire, and what it cost once an answer says so."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self.cost_usd: float | None = None
+
+
+async def _counted(answer: wire.Answer, messages: list[dict[str, str]]) -> wire.Answer:
+    """The answer with tokens of our own count when the provider sent none; what it thought is not in them."""
+    if answer.prompt_tokens is not None and answer.completion_tokens is not None:
+        return answer
+    prompt = "\n".join(message["content"] for message in messages)
+    asked, told = [await asyncio.to_thread(wire.count_tokens, text) for text in (prompt, answer.text)]
+    return answer._replace(prompt_tokens=asked, completion_tokens=told, counted=True)
 
 
 def _outcome(answer: wire.Answer) -> Outcome:

@@ -142,8 +142,8 @@ def _dump(suggestions: Iterable[Any]) -> list[list[Any]]:
 
 
 def _system_state(spec: SystemSpec, train: Sequence[Example]) -> list[Any]:
-    """What all predictions of a system depend on; its name and the number of repeats do not matter."""
-    state: list[Any] = [PIPELINE_VERSION, spec.model_dump(exclude={"name", "repeats"})]
+    """What all predictions of a system depend on; its name, its key and the number of repeats do not matter."""
+    state: list[Any] = [PIPELINE_VERSION, spec.model_dump(exclude={"name", "repeats", "key_env"})]
     if spec.model in BASELINES:
         return [*state, _hash([[e.id, e.requirement, e.flow.to_json()] for e in train])]
     family = family_of(spec.model)
@@ -196,7 +196,7 @@ def _run_model(
         if limit is None and max_cost_usd is not None:
             limit = Budget(max_cost_usd, spent_usd=cache.spent_usd)
         options |= {"cache": cache, "budget": limit}
-        client = Client(spec.model, api_base=spec.api_base, seed=spec.seed, **options)
+        client = Client(spec.model, api_base=spec.api_base, key_env=spec.key_env, seed=spec.seed, **options)
         wait_for(_answer_all(client, todo, journal, tick))
 
 

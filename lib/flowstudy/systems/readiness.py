@@ -15,6 +15,7 @@ from flowstudy.systems.capabilities import FAMILIES, Family, family_of
 from flowstudy.systems.prices import PRICE_FIX, can_be_limited, price_of
 from flowstudy.systems.prompts import PromptError, load_prompt
 from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.secrets import looks_like_key
 
 _ADDRESS: Final = TypeAdapter(AnyHttpUrl)
 
@@ -68,8 +69,13 @@ def readiness(
     base = wire.base_of(family, spec.api_base)
     if base is not None and (problem := _not_an_address(base)):
         return NotReady(problem, f"write the base URL of system {spec.name} as http://host:port/v1")
-    if max_cost_usd is not None and not can_be_limited(spec.model, base, price_of(spec.model)):
+    price = price_of(spec.model)
+    if max_cost_usd is not None and not can_be_limited(spec.model, base, price):
         return NotReady(f"no price is known for {spec.model}, so max_cost_usd cannot be kept", PRICE_FIX)
+    longest_usd = 0.0 if price is None else price.tokens_usd(0, spec.max_tokens) or 0.0
+    if max_cost_usd is not None and longest_usd > max_cost_usd:
+        reason = f"one answer of {spec.max_tokens} tokens may cost {longest_usd:.2f} USD, more than max_cost_usd"
+        return NotReady(reason, f"raise max_cost_usd, or lower max_tokens of system {spec.name}")
     return _provider_ready(spec, family)
 
 
@@ -84,8 +90,14 @@ def _provider_ready(spec: SystemSpec, family: Family) -> Ready | NotReady:
         return NotReady("no server is named", f"export {name}=http://127.0.0.1:8000/v1")
     if base is not None and wire.is_loopback(base) and not _listens(base):
         return NotReady(f"nothing listens at {base}", f"start that server, or change api_base of system {spec.name}")
-    if family.keys and spec.api_base is None and not any(os.environ.get(name) for name in family.keys):
+    key = wire.key_of(family, base, own_base=spec.api_base is not None, key_env=spec.key_env)
+    if spec.key_env and key in (None, "none"):
+        return NotReady("the variable that key_env names is not set", f"set the key of system {spec.name} in it")
+    if family.keys and not family.local and spec.api_base is None and key in (None, "none"):
         return NotReady(f"no key for {family.name}: {family.keys[0]} is not set", f"export {family.keys[0]}=...")
+    if problem := wire.key_problem(key):
+        name = spec.key_env or next(name for name in family.keys if os.environ.get(name, "").strip())
+        return NotReady(f"{problem} ({name}); nothing was sent", f"export {name}=... with the key alone")
     return Ready()
 
 
@@ -95,7 +107,8 @@ def _not_an_address(url: str) -> str:
         found = _ADDRESS.validate_python(url)
     except ValidationError as error:
         return f"{url!r} is no base URL: {error.errors()[0]['msg']}"
-    return "the base URL holds a password: keys come from the environment only" if found.password else ""
+    secret = found.username or found.password or looks_like_key(url)
+    return "the base URL holds a password or key: keys come from the environment only" if secret else ""
 
 
 def _listens(url: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +16,23 @@ Status = Literal["ok", "repaired", "invalid_output", "refused", "truncated", "pr
 ANSWERS: Final = frozenset({"ok", "repaired", "invalid_output", "refused", "truncated"})
 Strategy = Literal["whole", "decomposed"]
 RetrieverName = Literal["none", "lexical", "trained", "oracle"]
+
+
+#: What a provider adds to the name of a model to say which version answered.
+_VERSION: Final = r"(-(\d{8}|\d{4}-\d\d-\d\d|\d{3,4}|\d\d-\d{2,4}|latest))?"
+
+
+def is_same_model(asked: str, answered: str | None) -> bool:
+    """Whether the model that answered is the one that was asked, in any dated version; True when it is not known.
+
+    >>> is_same_model("openai/gpt-4o", "gpt-4o-2024-08-06"), is_same_model("openai/gpt-4o", "gpt-4o-mini")
+    (True, False)
+    """
+    if not answered:
+        return True
+    short = asked.partition("/")[2].lower()
+    stem = re.escape(short.removesuffix("-latest"))
+    return bool(re.search(rf"(^|/)({re.escape(short)}|{stem}{_VERSION})$", answered.lower()))
 
 
 class _Record(BaseModel):
@@ -34,7 +52,8 @@ class Call(_Record):
 
     `latency_s` is that of the last attempt; `wait_s` is what passed before it (failed attempts and pauses).
     `machine_s` is the call's share of the time of a machine of one's own. `key` finds the call in the call journal;
-    `answered_by` is the model that the provider says has answered (often a dated version).
+    `answered_by` is the model that the provider says has answered (often a dated version). `tokens_counted_here`: the
+    provider sent no counts, these are ours.
     """
 
     stage: str
@@ -50,10 +69,16 @@ class Call(_Record):
     cache_hit: bool = False
     finish_reason: str | None = None
     answered_by: str | None = None
+    tokens_counted_here: bool = False
     mean_logprob: float | None = None
     machine_s: float | None = None
     key: str = ""
     error: str | None = None
+
+    @property
+    def exchanged(self) -> bool:
+        """Whether another model has answered than was asked."""
+        return not is_same_model(self.model, self.answered_by)
 
     @property
     def changed(self) -> dict[str, tuple[Any, Any]]:
@@ -110,7 +135,8 @@ class SystemSpec(_Record):
     `self_repair` sends the validation errors of an answer back once. `reasoning_effort` and `logprobs` are asked for
     where the model takes them. `suggestions` is the k of the retriever. `without` names a feature of examples
     (`implicit_step`): training examples that have it are not looked at, which shows what labelling them is worth.
-    `decoding` = `grammar` lets a small local model write nothing but an outline over the offered names.
+    `decoding` = `grammar` lets a small local model write nothing but an outline over the offered names. `key_env` names
+    the environment variable with the key; a server at `api_base` gets no other one.
     """
 
     name: str
@@ -126,6 +152,7 @@ class SystemSpec(_Record):
     repeats: int = Field(default=1, ge=1)
     suggestions: int = Field(default=20, ge=0)
     api_base: str | None = None
+    key_env: str | None = None
     self_repair: bool = False
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
     logprobs: bool = False

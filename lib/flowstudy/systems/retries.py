@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
+from flowstudy.systems.transport import Traffic, advice, innermost
+
 Kind = Literal["retry", "throttled", "doubtful", "give_up", "no_access", "refused", "too_long"]
 
 
@@ -18,20 +20,19 @@ class Verdict(NamedTuple):
     """Why a call failed. `after_s` is what the provider asks to wait, None when it does not say.
 
     `doubtful` is sent again only once: a time limit reached, or a web page in place of an answer. `no_access` will
-    meet every later call as well: a refused key, an unknown model. `billed` is False where the provider cannot have
-    charged for the attempt (it answered with an error).
+    meet every later call as well: a refused key, an unknown model, a certificate that is not trusted.
     """
 
     kind: Kind
     reason: str
     after_s: float | None = None
-    billed: bool = False
 
 
 class Policy(NamedTuple):
     """Attempts and waits. A wait is `base_s` doubled per attempt, at most `longest_s`, +-25 % jitter; a wait that
     the provider asks for is honoured up to `ceiling_s`, beyond it the call fails now. `doubtful` is how often a
-    doubtful call is sent in all. No attempt begins more than `total_s` after the first one began, by the wall clock."""
+    doubtful call is sent in all. No attempt begins more than `total_s` after the first one began, by the wall clock:
+    that alone ends the attempts of a call to which the provider says "too many requests"."""
 
     attempts: int = 6
     doubtful: int = 2
@@ -45,7 +46,7 @@ class Policy(NamedTuple):
         there is none."""
         if verdict.kind not in ("retry", "throttled", "doubtful"):
             return None
-        if attempt >= (self.doubtful if verdict.kind == "doubtful" else self.attempts):
+        if verdict.kind != "throttled" and attempt >= (self.doubtful if verdict.kind == "doubtful" else self.attempts):
             return None
         if verdict.after_s is not None and verdict.after_s > self.ceiling_s:
             return None
@@ -75,14 +76,19 @@ _BODY: Final = re.compile(
 )
 
 
-def classify(error: BaseException, now: datetime | None = None) -> Verdict:
-    """What a failed call means, from its status, its class and its text (SDKs disagree on classes, so all three)."""
+def classify(error: BaseException, traffic: Traffic | None = None, now: datetime | None = None) -> Verdict:
+    """What a failed call means, from what was on the wire, from the error's status, its class and its text (SDKs
+    disagree on classes, so all of them). Without `traffic` nothing is known of the wire."""
     text = " ".join(f"{type(error).__name__}: {error}".split())
+    cause = innermost(error)
     reason, status = text.partition(" Traceback (most recent call last)")[0][:400], _status(error)
-    if _unreached(error):
-        return Verdict("retry", f"no server is reached: {reason}")
+    if cause is not error and str(cause) and str(cause) not in text:
+        reason += f" (cause: {type(cause).__name__}: {str(cause)[:200]})"
+    if traffic is not None and traffic.fault is not None and not traffic.bodies:
+        why, lasting = advice(traffic.fault)
+        return Verdict("no_access" if lasting else "retry", f"no server is reached, nothing was sent: {why}")
     if isinstance(error, asyncio.TimeoutError) or "timeout" in type(error).__name__.lower() or status == 408:
-        return Verdict("doubtful", "no whole answer within the time limit", billed=True)
+        return Verdict("doubtful", "no whole answer within the time limit")
     if _PAGE.search(text):
         return Verdict("doubtful", f"the base URL answers with a web page or no JSON; check api_base: {reason}")
     if "ContentPolicy" in text or (status == 400 and _REFUSED.search(text)):
@@ -96,24 +102,15 @@ def classify(error: BaseException, now: datetime | None = None) -> Verdict:
     after = retry_after(headers_of(error), text, now)
     if status == 402 or (status == 429 and _QUOTA.search(text) and ("insufficient_quota" in text or after is None)):
         return Verdict("give_up", f"the account has no credit or quota left: {reason}")
-    if status == 429:
+    if status in (429, 529) or "overloaded" in text.lower():
         return Verdict("throttled", reason, after)
-    if status == 529 or "overloaded" in text.lower():
-        return Verdict("throttled", reason, after)
+    if traffic is not None and traffic.fault is None and not traffic.bodies:
+        return Verdict("give_up", f"nothing was sent: {reason}")
     if status is not None and status >= 500:
-        return Verdict("retry", reason, after, billed=bool(_BODY.search(text)) and "status" not in text)
-    if status in (200, 422, None, 409, 425) and (_BODY.search(text) or status in (409, 425)):
-        return Verdict("retry", reason, after, billed=True)
+        return Verdict("retry", reason, after)
+    if status in (409, 425) or (status in (200, 422, None) and _BODY.search(text)):
+        return Verdict("retry", reason, after)
     return Verdict("give_up", reason)
-
-
-def _unreached(error: BaseException | None) -> bool:
-    """Whether no connection was made at all: nothing was sent, and nothing can be billed."""
-    while error is not None:
-        if type(error).__name__ in ("ConnectError", "ConnectTimeout"):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _status(error: BaseException) -> int | None:

@@ -138,7 +138,8 @@ def read_answers(
 
 def statuses(predictions: Iterable[Prediction]) -> pd.DataFrame:
     """Predictions per system and status; beside them calls, attempts, seconds waited for retries, cost, the first
-    error and `changed`: the parameters that were not sent as requested. One row per system."""
+    error, `changed`: the parameters that were not sent as requested, and `answered_by`: models that answered in the
+    place of the one that was asked, with the number of calls. One row per system."""
     by_system: dict[str, list[Prediction]] = {}
     for prediction in predictions:
         by_system.setdefault(prediction.system, []).append(prediction)
@@ -150,9 +151,20 @@ def statuses(predictions: Iterable[Prediction]) -> pd.DataFrame:
         first_error = next((p.error for p in group if p.flow is None and p.error), "")
         calls = [call for p in group for call in p.calls]
         facts = (len(calls), sum(c.attempts for c in calls), round(sum(c.wait_s for c in calls), 2), cost_usd)
-        rows.append((system, len(group), *(counts[name] for name in names), *facts, changed(calls), first_error))
-    facts_of = ["calls", "attempts", "wait_s", "cost_usd", "changed", "first_error"]
+        words = (changed(calls), exchanged(calls), first_error)
+        rows.append((system, len(group), *(counts[name] for name in names), *facts, *words))
+    facts_of = ["calls", "attempts", "wait_s", "cost_usd", "changed", "answered_by", "first_error"]
     return pd.DataFrame(rows, columns=["system", "predictions", *names, *facts_of])
+
+
+def exchanged(calls: Iterable[Call]) -> str:
+    """Which models answered in the place of the one that was asked, as one line for a table; empty when none did.
+
+    >>> exchanged([Call(stage="whole", model="openai/gpt-4o", answered_by="gpt-4o-mini")])
+    'gpt-4o-mini (1 calls)'
+    """
+    counts = Counter(call.answered_by for call in calls if call.exchanged)
+    return ", ".join(f"{name} ({count} calls)" for name, count in counts.most_common())
 
 
 def changed(calls: Iterable[Call]) -> str:

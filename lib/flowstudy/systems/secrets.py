@@ -21,13 +21,16 @@ _SHAPES: Final = re.compile(
     r"\b(?:sk-(?:ant-|proj-|or-)?[A-Za-z0-9_\-]{20,}|AIza[A-Za-z0-9_\-]{30,}|hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{30,}"
     r"|xox[abp]-[A-Za-z0-9\-]{20,}|AKIA[A-Z0-9]{16})"
 )
+#: A secret in an address, whatever it looks like.
+_IN_URL: Final = re.compile(r"https?://[^/\s@]+@|[?&](api[-_]?)?(key|token|secret|password)=\S", re.IGNORECASE)
 _cache: tuple[int, list[tuple[str, str]]] = (0, [])
 
 
 def known_secrets() -> dict[str, str]:
     """Value to variable name of every secret in the environment; short values are taken from `*_API_KEY` only."""
     found = {}
-    for name, value in os.environ.items():
+    for name, given in os.environ.items():
+        value = given.strip()
         least = _least_length(name)
         if least and len(value) >= least and not value.startswith("/"):
             found[value] = name
@@ -65,7 +68,7 @@ def looks_like_key(value: object) -> bool:
         return any(looks_like_key(part) for pair in value.items() for part in pair)
     if isinstance(value, (list, tuple)):
         return any(looks_like_key(part) for part in value)
-    return isinstance(value, str) and redact(value) != value
+    return isinstance(value, str) and (redact(value) != value or bool(_IN_URL.search(value)))
 
 
 def _spellings() -> list[tuple[str, str]]:
@@ -80,5 +83,12 @@ def _spellings() -> list[tuple[str, str]]:
 
 
 def _ways(value: str) -> set[str]:
-    encoded = base64.b64encode(value.encode()).decode().rstrip("=")
-    return {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], repr(value)[1:-1], encoded}
+    """A secret as it is, in URLs, in JSON, in Python, in hexadecimal digits, and inside of base64 at any offset."""
+    ways = {value, quote(value, safe=""), quote(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
+    raw = value.encode("utf-8", "surrogateescape")
+    ways |= {raw.hex(), raw.hex().upper()}
+    for offset in range(3):
+        encoded = base64.b64encode(b"\0" * offset + raw).decode()
+        whole = encoded[(0, 2, 3)[offset] : (offset + len(raw)) * 8 // 6]
+        ways |= {whole, whole.replace("+", "-").replace("/", "_")}
+    return ways

@@ -7,17 +7,20 @@ import functools
 import importlib
 import logging
 import os
+import re
 import sys
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from flowstudy.systems import transport
 from flowstudy.systems.background import stop_at_exit
 from flowstudy.systems.capabilities import Family
 
 
 class Answer(NamedTuple):
-    """What came back over the wire; None where the provider did not say."""
+    """What came back over the wire; None where the provider did not say. `counted`: the tokens are our own count."""
 
     text: str
     finish_reason: str | None
@@ -27,20 +30,32 @@ class Answer(NamedTuple):
     cached_tokens: int
     mean_logprob: float | None
     model: str | None = None
+    counted: bool = False
 
 
 @functools.cache
 def litellm() -> Any:
-    """The litellm module (4-5 s at first), told to fetch nothing, to load no .env file and to keep quiet."""
+    """The litellm module (4-5 s at first), told to fetch nothing, to load no .env file, to keep quiet, to send once
+    what it is told to send, and to reach this machine without a proxy."""
     for name in ("LITELLM_LOCAL_MODEL_COST_MAP", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS"):
         os.environ[name] = "True"
+    for name in ("DISABLE_AIOHTTP_TRANSPORT", "LITELLM_HTTP2"):
+        os.environ[name] = "False"
     os.environ["LITELLM_MODE"] = "PRODUCTION"
+    _spare_loopback()
     module: Any = importlib.import_module("litellm")
     module.drop_params = False
     module.suppress_debug_info = True
     module.telemetry = False
     module.num_retries = 0
     module.response_cost_calculator = _no_cost
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE", "")
+    if "SSL_CERT_FILE" not in os.environ and Path(bundle).is_file():
+        module.ssl_verify = bundle
+    http = "litellm.llms.custom_httpx"
+    importlib.import_module(f"{http}.http_handler").AsyncHTTPHandler.single_connection_post_request = _not_again
+    transport.watch(importlib.import_module(f"{http}.aiohttp_transport").LiteLLMAiohttpTransport)
+    _keep_answers_without_usage()
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     stop_at_exit()
@@ -49,6 +64,33 @@ def litellm() -> Any:
 
 def _no_cost(**_facts: Any) -> None:
     """In place of LiteLLM's prices, 0 or wrong for many models (ours: `prices`): they take a tenth of a call's time."""
+
+
+def _keep_answers_without_usage() -> None:
+    """LiteLLM loses an answer of Anthropic or Gemini that does not say how many tokens it took; let it count as 0."""
+    gemini: Any = importlib.import_module("litellm.llms.vertex_ai.gemini.vertex_and_google_ai_studio_gemini")
+    anthropic: Any = importlib.import_module("litellm.llms.anthropic.chat.transformation")
+    usage_of, read = gemini.VertexGeminiConfig._calculate_usage, anthropic.AnthropicConfig.transform_parsed_response
+
+    def read_anyhow(self: Any, completion_response: dict[str, Any], *rest: Any, **more: Any) -> Any:
+        return read(self, {"usage": {}, **completion_response}, *rest, **more)
+
+    gemini.VertexGeminiConfig._calculate_usage = staticmethod(
+        lambda completion_response: usage_of({"usageMetadata": {}, **completion_response})
+    )
+    anthropic.AnthropicConfig.transform_parsed_response = read_anyhow
+
+
+async def _not_again(*_request: Any, **_rest: Any) -> Any:
+    """In place of LiteLLM's own second request after a failed one, in whose handler it is called: the failure stays."""
+    raise
+
+
+def _spare_loopback() -> None:
+    for name in {"NO_PROXY", "no_proxy"} & os.environ.keys() or {"NO_PROXY"}:
+        hosts = [host.strip() for host in os.environ.get(name, "").split(",") if host.strip()]
+        if hosts != ["*"]:
+            os.environ[name] = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost", "::1"]))
 
 
 @functools.cache
@@ -97,25 +139,45 @@ async def warm_up(model: str) -> None:
 
 
 async def send(
-    model: str, family: Family, messages: list[dict[str, str]], params: dict[str, Any], base: str | None, limit_s: float
-) -> Answer:
-    """One attempt, within `limit_s` seconds of wall clock however slowly the answer trickles in.
+    model: str, messages: list[dict[str, str]], params: dict[str, Any], *, base: str | None, key: str | None,
+    limit_s: float, traffic: transport.Traffic | None = None,
+) -> Answer:  # fmt: skip
+    """One attempt, within `limit_s` seconds of wall clock however slowly the answer trickles in; what it puts on the
+    wire is counted in `traffic`.
 
     LiteLLM is told that the call is internal: it then skips the records that it makes for its own callbacks, which
     nobody reads here and which take a tenth of its time.
     """
     _internal().set(True)
+    transport.current.set(traffic)
     work = litellm().acompletion(
-        model=model, messages=messages, api_base=base, api_key=key_of(family, base), timeout=limit_s,
+        model=model, messages=messages, api_base=base, api_key=key, timeout=limit_s,
         num_retries=0, max_retries=0, **params,
     )  # fmt: skip
     return _read(await asyncio.wait_for(work, limit_s))
 
 
-def key_of(family: Family, base: str | None) -> str | None:
-    """The provider's key from the environment; a server of one's own needs none and gets a placeholder."""
-    found = next((os.environ[name] for name in family.keys if os.environ.get(name)), None)
+def key_of(family: Family, base: str | None, *, own_base: bool = False, key_env: str | None = None) -> str | None:
+    """The key to send, without blanks around it: that of the variable `key_env`, else the provider's.
+
+    A base URL of the system's own (`own_base`) gets no key of a vendor, only one that is named; a server without one
+    gets a placeholder.
+    """
+    names = (key_env,) if key_env else () if own_base and not family.local else family.keys
+    found = next((os.environ[name].strip() for name in names if os.environ.get(name, "").strip()), None)
     return found or ("none" if base else None)
+
+
+def key_problem(key: str | None) -> str:
+    """What keeps a key from being one, without a word of it; empty when nothing does."""
+    faults = {
+        r"^['\"]|['\"]$": "a quotation mark at its end",
+        r"\s": "a blank or line end",
+        r"[\x00-\x08\x0e-\x1b\x7f]": "a control character",
+        r"[^\x00-\x7f]": "a letter that is not ASCII",
+    }
+    found = [fault for letters, fault in faults.items() if re.search(letters, key or "")]
+    return f"the key holds {' and '.join(found)}" if found else ""
 
 
 def base_of(family: Family, api_base: str | None) -> str | None:
