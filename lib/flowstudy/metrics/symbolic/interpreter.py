@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
-from flowstudy.flows.catalogue import Catalogue, Kind, StepDef, kind_of
+from flowstudy.flows.catalogue import Kind, StepDef, kind_of
 from flowstudy.flows.query import Clause
 from flowstudy.flows.schema import QUERY_INPUTS, Component, Flow, Input
 from flowstudy.flows.tree import Node, flow_tree
-from flowstudy.metrics.symbolic.terms import FIXED, Ref, Terms, plain, query, template
+from flowstudy.metrics.symbolic.terms import FIXED, Ref, plain, query, template
 from flowstudy.metrics.symbolic.world import World
 
 ASSIGNED: Final = frozenset({"values", "fields", "field_values"})
 _LIFE_CYCLE: Final = ("state", "status", "stage", "phase", "approval")
 _MESSAGES: Final = ("send_", "post_", "notify", "add_comment", "add_work_note", "log_", "reply")
 _PURE: Final = ("compute", "calculate", "convert", "detect", "translate")
-_ALWAYS: Final = "WAIT"
+_WAIT: Final = "WAIT"
+#: Most effects of one flow in one situation.
+MAX_EFFECTS: Final = 200
 
 
 class Stopped(Exception):
@@ -48,6 +51,16 @@ class Budget:
         self.steps -= 1
         if self.steps < 0:
             raise TooMuch
+
+
+class Prepared(NamedTuple):
+    """A step as far as it is the same in all situations."""
+
+    definition: StepDef | None
+    kind: Kind
+    given: list[Input]
+    assigned: list[Input]
+    searched: list[Input]
 
 
 @dataclass
@@ -104,7 +117,7 @@ class Run:
         self.named: Counter[str] = Counter()
         self.loops: tuple[int, ...] = ()
         self.branch: tuple[tuple[int, int], ...] = ()
-        self.trying = 0
+        self.trying, self.started = 0, False
         self.reached: set[int] = set()
         self.dangling: dict[str, None] = {}
         self.order = 0
@@ -261,7 +274,7 @@ class Run:
         inputs = self._inputs([i for i in node.component.inputs if i.name != "condition"])
         if text:
             inputs["condition"] = self._query(text, None)
-        self.pause(_ALWAYS, inputs, node.component)
+        self.pause(_WAIT, inputs, node.component)
         self.block(node.children)
 
     _LOGIC: Final[dict[str, Callable[[Run, Node], None]]] = {
@@ -273,13 +286,8 @@ class Run:
     def step(self, component: Component) -> None:
         """One action or subflow."""
         self.reached.add(component.order)
-        definition = self.catalogue.step(component) if self.catalogue else None
-        kind: Kind = kind_of(component.key, definition)
-        queries = {n for n, d in definition.inputs.items() if d.type == "query"} if definition else set()
-        assigned = [i for i in component.inputs if i.name in ASSIGNED]
-        searched = [i for i in component.inputs if i.name in QUERY_INPUTS - ASSIGNED or i.name in queries]
-        special = [*assigned, *searched]
-        inputs = self._inputs([i for i in component.inputs if i not in special])
+        definition, kind, given, assigned, searched = self._prepared(component)
+        inputs = self._inputs(given)
         columns = {name: value for i in assigned for name, value in self._columns(plain(i.value), inputs).items()}
         table = self.terms.text_of(inputs.get("table", inputs.get("table_name", -1))) if inputs else None
         name = component.definition
@@ -291,7 +299,7 @@ class Run:
             record = inputs.pop("record", None)
             text = plain(searched[0].value)
             inputs["condition"] = self._query(text, record)
-            self.pause(_ALWAYS, inputs, component)
+            self.pause(_WAIT, inputs, component)
             if "timeout" not in inputs:
                 self._suppose(text, record)
             return None
@@ -309,7 +317,7 @@ class Run:
             self.state.known |= {(record, column): value for column, value in columns.items()}
             if waits is not None and self.terms.text_of(waits) == "true":
                 condition = self._query("state=closed", record)
-                self.pause(_ALWAYS, {"condition": condition}, component)
+                self.pause(_WAIT, {"condition": condition}, component)
                 self.state.env[component.order] = call
             return None
         if kind == "waits":
@@ -319,6 +327,19 @@ class Run:
         call = self.effect(component.key, "acts", inputs, columns, component.order, table, sets)
         self._touched(component, inputs, columns, sets)
         return None
+
+    def _prepared(self, component: Component) -> Prepared:
+        """What the catalogue says of a step, and its inputs: plain ones, column values, queries."""
+        key = (self.side, component.order)
+        if key not in self.world.prepared:
+            definition = self.catalogue.step(component) if self.catalogue else None
+            queries = {n for n, d in definition.inputs.items() if d.type == "query"} if definition else set()
+            assigned = [i for i in component.inputs if i.name in ASSIGNED]
+            searched = [i for i in component.inputs if i.name not in ASSIGNED and i.name in QUERY_INPUTS | queries]
+            given = [i for i in component.inputs if i not in assigned and i not in searched and plain(i.value)]
+            kind = kind_of(component.key, definition)
+            self.world.prepared[key] = Prepared(definition, kind, given, assigned, searched)
+        return self.world.prepared[key]
 
     def pause(self, key: str, inputs: dict[str, int], component: Component) -> None:
         """A step that waits: what is read later may have changed."""
@@ -388,6 +409,8 @@ class Run:
                 return
             if record in other.inputs.values() and not other.key.startswith(_MESSAGES):
                 break
+        if len(self.effects) >= MAX_EFFECTS:
+            raise TooMuch
         self.effects.append(effect)
 
     def _touched(
@@ -579,7 +602,9 @@ class Run:
         definition = self.catalogue.triggers.get(trigger.type) if self.catalogue and trigger else None
         if definition:
             return definition.outputs
-        return ["from", "subject", "body", "mailbox", "value"] if trigger and trigger.type in ("email", "metric") else []
+        return (
+            ["from", "subject", "body", "mailbox", "value"] if trigger and trigger.type in ("email", "metric") else []
+        )
 
     # -- conditions
 
@@ -634,6 +659,7 @@ def _moves(column: str) -> bool:
     return column.endswith(_LIFE_CYCLE)
 
 
+@lru_cache(maxsize=4_096)
 def is_message(key: str) -> bool:
     """True for a step that tells somebody something, by its name."""
     return key.rsplit(".", 1)[-1].startswith(_MESSAGES)

@@ -63,10 +63,16 @@ def query(text: str) -> Query | None:
     return tuple(tuple(map(tuple, groups)) for groups in found)
 
 
+@lru_cache(maxsize=20_000)
+def _plain(text: str) -> str:
+    text = text.strip()
+    return text.lower() if text.lower() in ("true", "false") else text
+
+
 def plain(value: Any) -> str:
     """Any JSON value as the text by which values are compared: true = "true", 3 = "3", a list as its items."""
     if isinstance(value, str):
-        return value.strip() if value.strip().lower() not in ("true", "false") else value.strip().lower()
+        return _plain(value)
     if value is None:
         return ""
     if isinstance(value, list) and all(isinstance(each, str | int | float | bool) for each in value):

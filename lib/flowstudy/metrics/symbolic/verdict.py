@@ -112,15 +112,13 @@ def _cannot(reason: str) -> Behaviour:
 
 
 class Done(NamedTuple):
-    """What one flow does in a situation: effects with resolved inputs (`exact`), regardless of the moment
-    (`timeless`), with results named by number (`nominal`) and by name; `before`: pairs whose order counts."""
+    """What one flow does in a situation: its effects with resolved inputs, and the pairs whose order counts."""
 
+    run: Run
+    effects: list[Effect]
+    signatures: list[Hashable]
     exact: Counter[Hashable]
     before: frozenset[Hashable]
-    timeless: Counter[Hashable]
-    nominal: Counter[Hashable]
-    names: Counter[Hashable]
-    words: dict[Hashable, str]
 
 
 @dataclass
@@ -165,7 +163,9 @@ class Comparison:
         same = starts and not self.differs and unknown is None
         tallies = [t for t in self.tallies.values() if t.weight]
         agree, f1, names = (
-            sum(getattr(t, n) / t.weight for t in tallies) / len(tallies) if tallies else float(not self.differs)
+            sum(getattr(t, n) / t.weight for t in tallies) / len(tallies)
+            if tallies
+            else float(complete and not self.differs)
             for n in ("agree", "f1", "names")
         )
         words = self.first[1] if self.first else None
@@ -180,11 +180,11 @@ class Comparison:
     def _explore(self) -> bool:
         """Go through all situations, or a sample that takes every answer of every question in turn."""
         world = self.world
-        world.open.append({})
+        world.open.append(({}, None, 0))
         try:
             while world.open and self.situations < MAX_SITUATIONS:
-                world.masks = world.open.pop()
-                self._situation()
+                world.masks, theirs, tried = world.open.pop()
+                self._situation(theirs if tried == len(world.tried) else None)
             if not world.open:
                 return True
             world.open, world.pick = [], random.Random(0)
@@ -195,21 +195,26 @@ class Comparison:
             pass
         return False
 
-    def _run(self, flow: Flow, side: str) -> Run:
-        return Run(flow, side, self.world, self.budget, self.every)
-
-    def _situation(self) -> None:
-        world, tried = self.world, -1
-        theirs, mine = self._run(self.reference, "reference"), self._run(self.candidate, "candidate")
-        expected, given = theirs.starts(), mine.starts()
-        for run in (theirs, mine) if expected else (mine,) if given else ():
+    def _run(self, flow: Flow, side: str, starts: bool = False) -> Run:
+        run = Run(flow, side, self.world, self.budget, self.every)
+        run.started = run.starts()
+        if run.started or starts:
             run.body()
-        while expected and len(world.tried) > tried:
+        return run
+
+    def _situation(self, theirs: Run | None = None) -> None:
+        """One situation, the reference first; `theirs` is its run where only the candidate has asked since."""
+        world = self.world
+        while True:
             tried = len(world.tried)
-            theirs, mine = self._run(self.reference, "reference"), self._run(self.candidate, "candidate")
-            theirs.starts(), mine.starts()
-            theirs.body()
-            mine.body()
+            world.asker = None
+            theirs = theirs or self._run(self.reference, "reference")
+            world.asker = theirs
+            mine = self._run(self.candidate, "candidate", theirs.started)
+            if len(world.tried) == tried:
+                break
+            theirs = None
+        expected, given = theirs.started, mine.started
         self.situations += 1
         self.reached |= theirs.reached
         self.dangling |= mine.dangling
@@ -220,43 +225,64 @@ class Comparison:
             weight = world.weight()
             tally.weight += weight
             tally.agree += weight * equal
-            tally.f1 += weight * (1.0 if equal else _f1(a.nominal, b.nominal))
-            tally.names += weight * _f1(a.names, b.names)
-        idle = Counter[Hashable]()
+            tally.f1 += weight * (1.0 if equal else _f1(self._counted(a, "nominal"), self._counted(b, "nominal")))
+            tally.names += weight * (1.0 if equal else _f1(_names(a), _names(b)))
         if expected != given and (a.exact if expected else b.exact):
-            effects = b if given else a
-            does = ", ".join(sorted(effects.words.values())[:2])
-            self._differ(f"expected {'nothing' if given else does}, got {does if given else 'nothing'} "
-                         f"(the condition of the trigger)")  # fmt: skip
             self.moment = False
+            self._differ(a if expected else None, b if given else None)
         elif expected and given and not equal:
-            self._differ(_difference(a, b))
-            self.moment &= a.timeless == b.timeless != idle
+            self.moment = self.moment and self._counted(a, "timeless") == self._counted(b, "timeless")
+            self._differ(a, b)
 
-    def _differ(self, words: str) -> None:
+    def _differ(self, expected: Done | None, given: Done | None) -> None:
+        """Remember the situation in which they differ for which the least need be said; None: it does not start."""
         self.differs = True
         size = len(self.world.masks)
-        if self.first is None or size < self.first[0]:
-            self.first = size, f"when {self.world.words()}: {words}"
+        if self.first is not None and size >= self.first[0]:
+            return
+        if expected and given:
+            words = self._difference(expected, given)
+        else:
+            done = expected or given
+            does = ", ".join(map(self._words, done.effects[:2])) if done else ""
+            words = (
+                f"expected {does if expected else 'nothing'}, got {does if given else 'nothing'} (trigger condition)"
+            )
+        self.first = size, f"when {self.world.words()}: {words}"
+
+    def _difference(self, expected: Done, given: Done) -> str:
+        """The first effect that differs, in words; one of the same name is what came in its stead."""
+        missing = [e for e, s in zip(expected.effects, expected.signatures, strict=True) if s not in given.exact]
+        extra = [e for e, s in zip(given.effects, given.signatures, strict=True) if s not in expected.exact]
+        if expected.exact != given.exact:
+            if not missing and not extra:
+                return f"expected {len(expected.effects)} effects, got {len(given.effects)}, one more often"
+            extra.sort(key=lambda e: e.key != missing[0].key if missing else False)
+            wanted, got = (self._words(side[0]) if side else "nothing" for side in (missing, extra))
+            return f"expected {wanted}, got {got}"
+        words = {s: self._words(e) for e, s in zip(expected.effects, expected.signatures, strict=True)}
+        for pairs, verb in ((expected.before - given.before, "expected"), (given.before - expected.before, "got")):
+            for (first, second), _ in sorted(pairs, key=repr)[:1]:  # type: ignore[misc]
+                return f"{verb} {words[first]} before {words[second]}"
+        return "another order"
+
+    def _counted(self, done: Done, mode: str) -> Counter[Hashable]:
+        """The effects regardless of the moment (`timeless`, without pure waits) or with results named by number."""
+        memo: dict[int, int] = {}
+        kept = [e for e in done.effects if mode == "nominal" or not e.is_pure_wait]
+        return Counter(self._signature(e, done.run, mode, memo) for e in kept)
 
     def _done(self, run: Run) -> Done:
         """The effects of a run, its terms replaced by what is known in this situation."""
         effects = [e for place, e in enumerate(run.effects) if not _is_idle_wait(run.effects, place)]
-        exact, timeless, nominal = (
-            [self._signature(e, run, mode, memo) for e in effects]
-            for mode, memo in (("exact", {}), ("timeless", {}), ("nominal", {}))
-        )
+        memo: dict[int, int] = {}
+        signatures = [self._signature(e, run, "exact", memo) for e in effects]
         before = Counter(
-            (exact[i], exact[j])
+            (signatures[i], signatures[j])
             for j, later in enumerate(effects) for i, earlier in enumerate(effects[:j])
             if _ordered(earlier, later)
         )  # fmt: skip
-        words = {s: self._words(e) for s, e in zip(exact, effects, strict=True)}
-        acts = [t for t, e in zip(timeless, effects, strict=True) if not e.is_pure_wait]
-        return Done(
-            Counter(exact), frozenset(before.items()), Counter(acts), Counter(nominal),
-            Counter[Hashable](e.key for e in effects), words,
-        )  # fmt: skip
+        return Done(run, effects, signatures, Counter(signatures), frozenset(before.items()))
 
     def _signature(self, effect: Effect, run: Run, mode: str, memo: dict[int, int]) -> Hashable:
         def change(term: int, node: Node) -> int | None:
@@ -323,7 +349,7 @@ def _is_idle_wait(effects: list[Effect], place: int) -> bool:
 
 def _ordered(earlier: Effect, later: Effect) -> bool:
     """Whether the order of two effects counts: a wait, the same step on the same subject, or one overwrites."""
-    if _apart(earlier, later):
+    if earlier.branch and later.branch and _apart(earlier, later):
         return False
     if earlier.kind == "waits":
         return True
@@ -336,16 +362,5 @@ def _ordered(earlier: Effect, later: Effect) -> bool:
     return False
 
 
-def _difference(expected: Done, given: Done) -> str:
-    """The first effect that differs, in words."""
-    missing, extra = list(expected.exact - given.exact), list(given.exact - expected.exact)
-    if missing or extra:
-        wanted = expected.words[missing[0]] if missing else "nothing"
-        names = [each[0] for each in missing[:1] if isinstance(each, tuple)]
-        extra.sort(key=lambda each: not (isinstance(each, tuple) and each[0] in names))
-        return f"expected {wanted}, got {given.words[extra[0]] if extra else 'nothing'}"
-    for pairs, words in ((expected.before - given.before, "expected"), (given.before - expected.before, "got")):
-        for pair, _ in sorted(pairs, key=repr)[:1]:  # type: ignore[misc, assignment]
-            first, second = expected.words[pair[0]], expected.words[pair[1]]
-            return f"{words} {first} before {second}"
-    return "another order"
+def _names(done: Done) -> Counter[Hashable]:
+    return Counter(e.key for e in done.effects)

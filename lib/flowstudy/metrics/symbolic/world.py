@@ -95,11 +95,16 @@ class World:
     pool: dict[str, Constants]
     catalogue: Catalogue | None
     masks: dict[Hashable, int] = field(default_factory=dict)
-    open: list[dict[Hashable, int]] = field(default_factory=list)
+    open: list[tuple[dict[Hashable, int], Any, int]] = field(default_factory=list)
+    #: Calls that stand in a TRY of either flow, so that they may fail.
     tried: set[int] = field(default_factory=set)
+    #: The run of the reference while the candidate asks: it holds for the other answer too.
+    asker: Any = None
     pick: random.Random | None = None
     seen: dict[Any, list[int]] = field(default_factory=dict)
     site: Hashable = None
+    #: What runs remember of the steps, by side and order.
+    prepared: dict[tuple[str, int], Any] = field(default_factory=dict)
     _cells: dict[Hashable, tuple[Cell, ...]] = field(default_factory=dict)
     _masks: dict[Any, int] = field(default_factory=dict)
 
@@ -111,7 +116,7 @@ class World:
             return bool(yes)
         answer = True
         if self.pick is None:
-            self.open.append({**self.masks, variable: no})
+            self.open.append(({**self.masks, variable: no}, self.asker, len(self.tried)))
         else:
             count = self.seen.setdefault((self.site, variable), [0, 0])
             answer = count[1] < count[0] or (count[1] == count[0] and self.pick.random() < 0.5)
@@ -268,7 +273,9 @@ def _true(cell: Cell, operator: str, text: str) -> bool:
         return (operator, text) in cell.like if cell.text is None else _LIKE[operator](cell.text, text)
     if cell.number is not None and _number(text):
         value = float(text)
-        return cell.number == value if operator == "=" else cell.number < value if operator == "<" else cell.number > value
+        return (
+            cell.number == value if operator == "=" else cell.number < value if operator == "<" else cell.number > value
+        )
     return operator == "=" and cell.text == text
 
 
