@@ -36,7 +36,7 @@ from flowstudy.systems.encoder import (
 )
 from flowstudy.systems.neighbour_votes import FLOOR, PRIOR, NeighbourVotes
 from flowstudy.systems.offers import alone
-from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, Ranker, entries, needed
+from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, Ranker, RetrieverError, entries, needed
 from flowstudy.systems.uses import exists, makings_hash
 
 if TYPE_CHECKING:
