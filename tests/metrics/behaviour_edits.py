@@ -195,7 +195,12 @@ def filter_in_the_loop(trigger, steps):
             conditions = str(look.inputs.get("conditions", ""))
             ours = is_logic(here, n + 1, "FOREACH") and loop.inputs.get("items") == f"{{{{step.{look.mark}.records}}}}"
             simple = conditions and not re.search(r"[A-Z]{2}", conditions) and "limit" not in look.inputs
-            if look.definition == "look_up_records" and ours and simple:
+            if (
+                look.definition == "look_up_records"
+                and ours
+                and simple
+                and repr(steps).count(f"step.{look.mark}.") == 1
+            ):
                 item = f"{{{{step.{loop.mark}.item."
                 test = "^".join(re.sub(r"^([a-z_.]+)", rf"{item}\1}}}}", c) for c in conditions.split("^"))
                 del look.inputs["conditions"]

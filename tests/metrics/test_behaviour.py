@@ -76,7 +76,8 @@ SAME = {
         "action create_record | table = incident | values = category=network^impact=1^short_description=a",
     ),
     "a task that is waited for, a task and a wait": (
-        "action create_task | table = task | values = short_description=a | wait = true\naction log_message | message = b",
+        "action create_task | table = task | values = short_description=a | wait = true\n"
+        "action log_message | message = b",
         "action create_task | table = task | values = short_description=a\n"
         "action wait_for_condition | record = {{step.1.record}} | conditions = state=closed\n"
         "action log_message | message = b",

@@ -1,4 +1,4 @@
-"""Does a flow do the same as a reference? Both are interpreted over symbolic values and compared situation by situation."""
+"""Does a flow do the same as a reference? Both are interpreted over symbolic values, situation by situation."""
 
 from flowstudy.metrics.symbolic.verdict import Behaviour, behaviour
 

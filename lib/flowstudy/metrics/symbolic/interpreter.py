@@ -1,13 +1,14 @@
 """What a flow does in one situation: its steps run over terms, nothing is executed.
 
-`{{trigger.record}}` is live: a column that is compared or used is read at that moment, so what is read again after a wait,
-or a state after a step on that record, may have changed. What an update wrote is known until the next wait.
+`{{trigger.record}}` is live: a column is read at the moment when it is compared or used, so what is read again after a
+wait, or a state after a step on that record, may have changed. What an update wrote is known until the next wait.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -135,14 +136,12 @@ class Run:
         definition = self.catalogue.triggers.get(trigger.type) if self.catalogue and trigger else None
         outputs = definition.outputs if definition else ["record"]
         root = self._trigger("record") if "record" in outputs or not definition else None
-        return all([self.condition(plain(i.value), root) for i in given])
+        return all(self.condition(plain(i.value), root) for i in given)
 
     def body(self) -> None:
         """Run all components; `TooMuch` beyond the budget."""
-        try:
+        with suppress(Stopped, Failed):
             self.block(flow_tree(self.flow))
-        except (Stopped, Failed):
-            pass
 
     def block(self, nodes: list[Node]) -> None:
         """Run the components of one level."""
@@ -240,9 +239,8 @@ class Run:
             zero = self.terms.literal("0")
             if self.world.known(count) == "0" or not self.condition(guard, row, self._frames[kids[0]]):
                 return
-            if count in self.world.masks or "count" in self.world.pool:
-                if self.world.holds(count, "=", zero):
-                    return
+            if "count" in self.world.pool and self.world.holds(count, "=", zero):
+                return
         else:
             row = self.terms.make("item", depth if items in self._loop.values() else 0, (items,))
         self._loop[node.component.order] = row
@@ -289,7 +287,8 @@ class Run:
         definition, kind, given, assigned, searched = self._prepared(component)
         inputs = self._inputs(given)
         columns = {name: value for i in assigned for name, value in self._columns(plain(i.value), inputs).items()}
-        table = self.terms.text_of(inputs.get("table", inputs.get("table_name", -1))) if inputs else None
+        named = inputs.get("table", inputs.get("table_name"))
+        table = None if named is None else self.terms.text_of(named)
         name = component.definition
         if name == "create_or_update_record" and searched:
             return self._upsert(component, inputs, columns, plain(searched[0].value), table or "")
@@ -309,8 +308,8 @@ class Run:
         if creates or name in ("create_record", "create_task"):
             table = creates or table or ""
             own = self.catalogue.tables[table].columns if self.catalogue and table in self.catalogue.tables else {}
-            for given in [n for n in inputs if n in own or n == "parent"] if creates or name == "create_task" else []:
-                columns.setdefault(given, inputs.pop(given))
+            for each in [n for n in inputs if n in own or n == "parent"] if creates or name == "create_task" else []:
+                columns.setdefault(each, inputs.pop(each))
             inputs["table"] = self.terms.literal(table)
             call = self.effect("create_record", "acts", inputs, columns, component.order, table)
             record = self._get(call, "record")
@@ -496,9 +495,9 @@ class Run:
             if definition and definition.outputs and rest[0] not in definition.outputs:
                 return self._nothing(path)
             return self._walk(self._trigger(rest[0]), rest[1:], rest[0] in FIXED)
-        if head in ("input", "inputs") and rest and self.flow.inputs:
-            if any(item.name == rest[0] for item in self.flow.inputs.items):
-                return self._walk(self.terms.make("trigger", f"input {rest[0]}"), rest[1:], False)
+        own = {item.name for item in self.flow.inputs.items} if self.flow.inputs else ()
+        if head in ("input", "inputs") and rest and rest[0] in own:
+            return self._walk(self.terms.make("trigger", f"input {rest[0]}"), rest[1:], False)
         if head != "step" or not rest or not rest[0].isascii() or not rest[0].isdigit() or len(rest[0]) > 9:
             return self._nothing(path)
         order = int(rest[0])

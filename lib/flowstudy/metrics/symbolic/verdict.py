@@ -118,7 +118,7 @@ class Done(NamedTuple):
     effects: list[Effect]
     signatures: list[Hashable]
     exact: Counter[Hashable]
-    before: frozenset[Hashable]
+    before: frozenset[tuple[tuple[Hashable, Hashable], int]]
 
 
 @dataclass
@@ -262,8 +262,8 @@ class Comparison:
             return f"expected {wanted}, got {got}"
         words = {s: self._words(e) for e, s in zip(expected.effects, expected.signatures, strict=True)}
         for pairs, verb in ((expected.before - given.before, "expected"), (given.before - expected.before, "got")):
-            for (first, second), _ in sorted(pairs, key=repr)[:1]:  # type: ignore[misc]
-                return f"{verb} {words[first]} before {words[second]}"
+            for pair, _ in sorted(pairs, key=repr)[:1]:
+                return f"{verb} {words[pair[0]]} before {words[pair[1]]}"
         return "another order"
 
     def _counted(self, done: Done, mode: str) -> Counter[Hashable]:

@@ -50,7 +50,7 @@ class Cell(NamedTuple):
 def constants(candidate: Flow, reference: Flow) -> dict[str, Constants]:
     """All literals that conditions, queries and cases of both flows compare with, by attribute."""
     pool: dict[str, Constants] = {}
-    for flow, side in ((candidate, 1), (reference, 0)):
+    for flow in (candidate, reference):
         for name, operator, text in _comparisons(flow):
             entry = pool.setdefault(name, Constants(set(), set(), set(), set()))
             if operator in _LIKE or CONTRARY.get(operator) in _LIKE:
@@ -58,7 +58,8 @@ def constants(candidate: Flow, reference: Flow) -> dict[str, Constants]:
             elif text == "":
                 entry.asks.add("empty")
             elif operator in ("=", "!=", "IN", "NOT IN", "CHANGESTO", "<", ">", "<=", ">="):
-                entry[side].update(text.split(",") if operator.endswith("IN") else [text])
+                side = entry.candidate if flow is candidate else entry.reference
+                side.update(text.split(",") if operator.endswith("IN") else [text])
                 entry.asks.update({"order"} if operator in ("<", ">", "<=", ">=") else ())
     return pool
 
@@ -131,7 +132,7 @@ class World:
     def fails(self, call: int) -> bool:
         """Whether a step fails; in one situation at most one does."""
         variable = ("flag", "fails", call)
-        if variable not in self.masks and any(k[1] == "fails" and v == 1 for k, v in self.masks.items() if _flag(k)):
+        if variable not in self.masks and any(v == 1 for k, v in self.masks.items() if _failure(k)):
             return False
         return self.ask(variable, 1, 3)
 
@@ -149,7 +150,7 @@ class World:
         if operator in ("ISEMPTY", "EMPTYSTRING"):
             operator, text = "=", ""
         if operator == "IN" and text is not None:
-            return any([self.holds(left, "=", self.terms.literal(each)) for each in text.split(",")])
+            return any(self.holds(left, "=", self.terms.literal(each)) for each in text.split(","))
         if left == right and operator in ("=", "<", ">", "SAMEAS"):
             return operator in ("=", "SAMEAS")
         if text is not None and known is not None and (operator == "=" or operator in _LIKE or _numbers(text, known)):
@@ -287,5 +288,5 @@ def _numbers(*texts: str) -> bool:
     return all(map(_number, texts))
 
 
-def _flag(variable: Hashable) -> bool:
-    return isinstance(variable, tuple) and variable[0] == "flag"
+def _failure(variable: Hashable) -> bool:
+    return isinstance(variable, tuple) and variable[:2] == ("flag", "fails")
