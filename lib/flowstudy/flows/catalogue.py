@@ -77,12 +77,30 @@ class InputDef(_Entry):
         return {"type": kind, "choices": options, "required": required, "description": text}
 
 
+Kind = Literal["reads", "acts", "waits"]
+#: How steps that only read or compute are named, for catalogues without `kind`.
+_READS: Final = (
+    "look_up", "get_", "find_", "check_", "compute", "calculate", "convert_currency", "detect_", "translate", "suggest",
+    "read_", "track_", "estimate", "verify", "query", "score", "assess", "screen", "enrich", "export_records",
+    "generate_document",
+)  # fmt: skip
+_WAITS: Final = ("wait", "ask_for_approval")
+
+
 class StepDef(_Entry):
-    """A trigger, action or subflow: what it does and takes."""
+    """A trigger, action or subflow: what it does and takes.
+
+    `kind`: `reads` (changes nothing), `acts`, or `waits` (for a time, an event or a person); without it the name says
+    so (`kind_of`). `creates`: the table of the record that it creates; inputs named as its columns are their values.
+    `sets`: what of its record it overwrites, so that the last of two equal steps counts.
+    """
 
     description: str = ""
     inputs: dict[str, InputDef] = Field(default_factory=dict)
     outputs: list[str] = Field(default_factory=list)
+    kind: Kind | None = None
+    creates: str | None = None
+    sets: list[str] = Field(default_factory=list)
 
 
 class ColumnDef(_Entry):
@@ -189,6 +207,18 @@ class Catalogue(_Entry):
 def _fault(kind: FaultKind, order: int, name: str, known: Iterable[str], flow_id: str) -> Fault:
     best = process.extractOne(name.rsplit("=", 1)[-1], list(known), score_cutoff=50)
     return Fault(kind, order, name, best[0] if best else None, flow_id)
+
+
+def kind_of(key: str, definition: StepDef | None = None) -> Kind:
+    """Whether a step reads, acts or waits: by its catalogue entry, else by how its name (`scope.name`) begins.
+
+    >>> kind_of("look_up_record"), kind_of("send_email"), kind_of("wait_for_file")
+    ('reads', 'acts', 'waits')
+    """
+    if definition is not None and definition.kind is not None:
+        return definition.kind
+    name = key.rsplit(".", 1)[-1]
+    return "reads" if name.startswith(_READS) else "waits" if name.startswith(_WAITS) else "acts"
 
 
 def load_catalogue(path: str | Path) -> Catalogue:

@@ -1,4 +1,4 @@
-"""How alike two workflows are: FlowSim in two conventions, explained, and the smaller measures beside it."""
+"""How alike two workflows are (FlowSim in two conventions, explained), and whether they do the same."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from flowstudy.metrics.batch import score_pairs
     from flowstudy.metrics.diff import diff_html, diff_text
     from flowstudy.metrics.explanation import Edit, Explanation, explain
+    from flowstudy.metrics.symbolic import Behaviour, behaviour
 
 __all__ = [
-    "MAX_NODES", "STRICT_DIFFERENCES", "Edit", "Explanation", "FlowTooLarge", "UnreadableFlow", "diff_html",
-    "diff_text", "explain", "flow_similarity", "published_scores", "score_pairs",
+    "MAX_NODES", "STRICT_DIFFERENCES", "Behaviour", "Edit", "Explanation", "FlowTooLarge", "UnreadableFlow",
+    "behaviour", "diff_html", "diff_text", "explain", "flow_similarity", "published_scores", "score_pairs",
 ]  # fmt: skip
 
-#: Imported when first used: they need pandas, numpy or numba.
+#: Imported when first used: they need pandas, numpy or numba, or are large.
 _LATER = {
     "explain": "explanation", "Edit": "explanation", "Explanation": "explanation", "diff_html": "diff",
-    "diff_text": "diff", "score_pairs": "batch",
+    "diff_text": "diff", "score_pairs": "batch", "behaviour": "symbolic", "Behaviour": "symbolic",
 }  # fmt: skip
 
 
