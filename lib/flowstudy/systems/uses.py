@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
@@ -54,9 +54,14 @@ def exists(use: Use, catalogue: Catalogue) -> bool:
     return name in shelves[kind]
 
 
+#: What a catalogue says of a step for the comparison of behaviour alone: in no prompt and no retriever.
+_UNSEEN: Final = {"kind", "creates", "sets"}
+
+
 def catalogue_hash(catalogue: Catalogue) -> str:
-    """SHA-256 of the catalogue's content; equal catalogues have equal hashes."""
-    return hashlib.sha256(catalogue.model_dump_json().encode()).hexdigest()
+    """SHA-256 of what systems are shown of a catalogue; equal catalogues have equal hashes."""
+    unseen = {shelf: {"__all__": _UNSEEN} for shelf in ("triggers", "actions", "subflows")}
+    return hashlib.sha256(catalogue.model_dump_json(exclude=unseen).encode()).hexdigest()
 
 
 def makings_hash(facts: Any, examples: Sequence[Example], catalogues: Mapping[str, Catalogue]) -> str:
