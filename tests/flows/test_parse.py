@@ -52,7 +52,7 @@ def test_an_outline_of_steps_alone_may_hold_references() -> None:
         (f"```json\n{TEXT}", {"fence_removed"}),
         (f"Sure!\n```json\n{TEXT}\n```\nHope this helps.", {"fence_removed", "prose_removed"}),
         (f"The flow is {TEXT} as asked.", {"prose_removed"}),
-        (f"<think>{{maybe}}</think>{TEXT}", {"prose_removed"}),
+        (f"<think>{{maybe}}</think>{TEXT}", {"thinking_removed"}),
         (TEXT.replace("]}", "],}"), {"json_syntax"}),
         (TEXT[:-2], {"json_syntax"}),
         (TEXT.replace('"', "'").replace("None", "null"), {"json_syntax"}),

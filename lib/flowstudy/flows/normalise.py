@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from flowstudy.flows.json_text import strict_json
 from flowstudy.flows.schema import FLOW_LOGIC, Component, Item
 
 MAX_COMPONENTS: Final = 5_000
@@ -17,11 +18,17 @@ class NotAFlow(ValueError):
 def normalise(value: Any, repairs: list[str]) -> dict[str, Any]:
     """The same value with every named repair that applies, ready to validate; their names are added to `repairs`.
     Raises NotAFlow."""
-    flow = _unwrap(value, repairs)
+    flow = value
     if not isinstance(flow, dict) or not {"trigger", "components"} & flow.keys():
         raise NotAFlow("the JSON is not an object with `trigger` and `components`")
+    if flow.get("components") is None and (key := _steps_key(flow)):
+        flow = {**{name: part for name, part in flow.items() if name != key}, "components": flow[key]}
+        repairs.append("keys_renamed")
     components = flow.get("components")
     if components is None:
+        others = flow.keys() - {"trigger", "components", "inputs", "outputs"}
+        if any(isinstance(flow[name], dict | list) and flow[name] for name in others):
+            raise NotAFlow(f"components: expected a list of steps, got none beside {', '.join(sorted(others))[:60]}")
         components = []
         repairs.append("defaults_filled")
     if not isinstance(components, list) or len(components) > MAX_COMPONENTS:
@@ -38,16 +45,29 @@ def normalise(value: Any, repairs: list[str]) -> dict[str, Any]:
     return clean
 
 
-def _unwrap(value: Any, repairs: list[str]) -> Any:
-    for _ in range(3):
-        inner = value[0] if isinstance(value, list) and len(value) == 1 else value
-        if isinstance(inner, dict) and len(inner) == 1 and not {"trigger", "components"} & inner.keys():
-            inner = next(iter(inner.values()))
-        if inner is value:
-            break
-        value = inner
-        repairs.append("unwrapped")
-    return value
+def flows_within(value: Any, depth: int = 8) -> list[dict[str, Any]]:
+    """The outermost objects in a value that look like flows, also in JSON strings."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            value = strict_json.decode(value.strip())
+        except (ValueError, RecursionError):
+            return []
+    if isinstance(value, dict) and ({"trigger", "components"} & value.keys() or _steps_key(value)):
+        return [value]
+    if not depth or not isinstance(value, dict | list) or (isinstance(value, dict) and "definition" in value):
+        return []
+    children = value.values() if isinstance(value, dict) else value
+    return [flow for child in children for flow in flows_within(child, depth - 1)]
+
+
+def _steps_key(flow: dict[str, Any]) -> str | None:
+    """The key, instead of `components`, under which an object holds a list of steps."""
+    keys = [key for key, value in flow.items() if isinstance(value, list) and value and _are_steps(value)]
+    return keys[0] if len(keys) == 1 else None
+
+
+def _are_steps(value: list[Any]) -> bool:
+    return all(isinstance(item, dict) and isinstance(item.get("definition"), str) for item in value)
 
 
 def _only(model: type[Component] | type[Item], raw: dict[str, Any], repairs: list[str]) -> dict[str, Any]:

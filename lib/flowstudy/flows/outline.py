@@ -67,7 +67,7 @@ def from_outline(text: str) -> Flow:
     """Read an outline. Raises OutlineError naming the first line that is not outline text."""
     flow = Flow()
     stack: list[tuple[int, int | None]] = [(-1, None)]
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(re.split(r"\r\n?|\n", text), start=1):
         body = line.strip(" ")
         if not body:
             continue

@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import ValidationError
 
-from flowstudy.flows.json_text import load_json
-from flowstudy.flows.normalise import MAX_COMPONENTS, NotAFlow, normalise
+from flowstudy.flows.json_text import mended, pieces, steps_in, strict_json
+from flowstudy.flows.normalise import MAX_COMPONENTS, NotAFlow, flows_within, normalise
 from flowstudy.flows.outline import OutlineError, from_outline
 from flowstudy.flows.schema import FLOW_LOGIC, Flow, structure_faults
 
@@ -22,9 +22,12 @@ MAX_DEPTH: Final = 100
 REPAIRS: Final = {
     "bad_characters": "lone surrogates, which no file can hold, became U+FFFD",
     "fence_removed": "the JSON stood in a Markdown fence",
-    "prose_removed": "text before or after the JSON was cut off",
+    "thinking_removed": "the thinking of the model was cut off",
+    "prose_removed": "text before or after the flow was cut off",
+    "drafts_removed": "the text holds several flows, and the last one counts",
     "json_syntax": "the JSON had syntax errors (quotes, commas, comments, missing brackets at the end)",
-    "unwrapped": "the flow was the only value of an outer object, or the only element of a list",
+    "unwrapped": "the flow stood in an outer object, list or string; what stood beside it was dropped",
+    "keys_renamed": "the steps stood under another key than `components`",
     "unknown_keys_dropped": "keys that the format does not have were dropped",
     "values_coerced": "a number or boolean stood where a string belongs, or the reverse",
     "defaults_filled": "null or missing parts got their defaults",
@@ -41,6 +44,11 @@ _OUTLINE: Final = re.compile(
     r"\s*(?:```[a-z]*\n)?(?:\d+ )?(?:(?:trigger|action|subflow|flowlogic) |(?:inputs|outputs) := "
     rf"|(?:{'|'.join(sorted(FLOW_LOGIC))})\b)"
 )
+
+_FENCE: Final = r"(?m)^ *```\w*\n((?s:.*?))\n *```"
+#: Where JSON with faulty syntax plainly begins a flow, so that prose is never mended into one.
+_FLOW_START: Final = r"""\{\s*["'“”]?(?:trigger|components|steps|flow|inputs|outputs)\b"""
+_FLOW_STARTED: Final = re.compile(r'\{\s*"(?:trigger|components)"\s*:')
 
 ParseStatus = Literal["ok", "repaired", "invalid_output"]
 
@@ -74,15 +82,52 @@ def parse_flow(text: Any) -> ParsedFlow:
         return _invalid(f"expected text, got {type(text).__name__}")
     if len(text) > MAX_CHARS:
         return _invalid(f"expected at most {MAX_CHARS} characters, got {len(text)}")
+    text = text.removeprefix("\ufeff")
     outline = _parse_outline(text) if "{" not in text or _OUTLINE.match(text) else None
-    if outline is not None and (outline.flow is not None or "{" not in text):
+    if outline is not None and outline.flow is not None:
         return outline
-    repairs: list[str] = []
     try:
-        value = load_json(text, repairs)
+        return parse_value(strict_json.decode(text.strip()))
     except (ValueError, RecursionError) as error:
-        return outline or _invalid(_reason(error))
-    return parse_value(value, repairs)
+        reason = _reason(error)
+    try:
+        return _search(text)
+    except (ValueError, RecursionError) as error:
+        if outline is not None and ("{" not in text or _OUTLINE.match(text)):
+            return outline
+        return _invalid(reason if text.lstrip()[:1] in ("{", "[") else _reason(error))
+
+
+def _search(text: str) -> ParsedFlow:
+    """The last flow outside the thinking: complete JSON, JSON with mended syntax after it, or an outline in a fence."""
+    parts = pieces(text)
+    visible = "".join(part.text for part in parts)
+    repairs = ["thinking_removed"] if len(visible) < len(text) else []
+    fences = re.findall(_FENCE, visible.replace("\r\n", "\n"))
+    if len(fences) == 1 and _OUTLINE.match(fences[0]):
+        outline = _parse_outline(fences[0])
+        return outline if outline.flow is None else _parsed(
+            outline.flow, [*repairs, "fence_removed", "prose_removed"], outline.warnings
+        )  # fmt: skip
+    found = [(place, flow) for place, part in enumerate(parts) for flow in flows_within(part.value)[-1:]]
+    found = [one for one in found if steps_in(one[1]) or "components" in one[1]] or found
+    at = found[-1][0] if found else -1
+    rest = "".join(part.text for part in parts[at + 1 :])
+    try:
+        value = mended(rest, _FLOW_START)
+        flows = [flow for flow in flows_within(value) if "components" in flow or steps_in(flow)]
+        if not flows:
+            raise ValueError("no JSON object and no outline in the text")
+        value, repairs = flows[-1], [*repairs, "json_syntax"]
+        rest = visible[: visible.rindex(rest)] + (re.split(_FLOW_START, rest, maxsplit=1)[0])
+    except ValueError:
+        if not found or _FLOW_STARTED.search(rest):
+            raise
+        value, found = parts[at].value, found[:-1]
+        rest = "".join(part.text for place, part in enumerate(parts) if place != at)
+    repairs += ["fence_removed"] if "```" in visible else []
+    repairs += ["prose_removed"] if re.sub(r"```\w*", "", rest).strip() else []
+    return parse_value(value, [*repairs, *(["drafts_removed"] if found else [])])
 
 
 def parse_value(value: Any, repairs: list[str] | None = None) -> ParsedFlow:
@@ -90,8 +135,17 @@ def parse_value(value: Any, repairs: list[str] | None = None) -> ParsedFlow:
     done = list(repairs or [])
     if _deeper_than(MAX_DEPTH, value):
         return _invalid(f"expected JSON nested at most {MAX_DEPTH} levels deep")
+    written, within = steps_in(value), flows_within(value)
+    if within and within[-1] is not value:
+        value = within[-1]
+        done.append("unwrapped")
+        if _deeper_than(MAX_DEPTH, value):
+            return _invalid(f"expected JSON nested at most {MAX_DEPTH} levels deep")
+        written = max(written, steps_in(value))
     value = _clean(value, done)
     flow, error = _validate(value)
+    if flow is not None and flow.steps < written:
+        return _invalid(f"expected all steps in `components`, got {flow.steps} of {written} there")
     if flow is not None and not (faults := structure_faults(flow)):
         return _parsed(flow, done)
     if flow is not None and not any(re.search("order|block", fault) for fault in faults):
@@ -100,6 +154,8 @@ def parse_value(value: Any, repairs: list[str] | None = None) -> ParsedFlow:
         flow, error = _validate(normalise(value, done))
     except NotAFlow as problem:
         return _invalid(str(problem))
+    if flow is not None and flow.steps < written:
+        return _invalid(f"expected all steps in `components`, nested by `block`, got {flow.steps} of {written} there")
     return _parsed(flow, done, tuple(structure_faults(flow))) if flow is not None else _invalid(error)
 
 

@@ -23,7 +23,7 @@ from flowstudy.systems.records import ANSWERS, Call, Prediction, Status, SystemS
 from flowstudy.systems.tasks import Task
 
 #: Goes into the key of every prediction: raise it when the same answers would be read in another way.
-PIPELINE_VERSION: Final = 3
+PIPELINE_VERSION: Final = 4
 
 
 class _Failed(Exception):

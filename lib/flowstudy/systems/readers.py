@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from flowstudy.flows.parse import ParsedFlow, parse_flow
+from flowstudy.flows.json_text import mended, pieces, strict_json
+from flowstudy.flows.parse import ParsedFlow, parse_flow, parse_value
 from flowstudy.flows.schema import Component, Flow, Input, Trigger
 from flowstudy.systems.prompts import Reads
 
 if TYPE_CHECKING:
     from flowstudy.systems.tasks import Task
+
+#: Keys under which models put inputs when they write more than was asked for.
+_WRAPPERS: Final = ("inputs", "arguments", "parameters", "function")
 
 
 def read_flow(text: str, reads: Reads, task: Task) -> ParsedFlow:
@@ -26,29 +29,30 @@ def read_inputs(text: str, reads: Reads, step: Component | Trigger, task: Task) 
         flow = read_flow(text, reads, task).flow or Flow()
         parts = [flow.trigger] if isinstance(step, Trigger) else flow.components[:1]
         return parts[0].inputs if parts and parts[0] is not None else None
-    value = _json_object(text)
-    if value is None:
+    try:
+        parts = pieces(text.removeprefix("\ufeff"))
+        values = [part.value for part in parts if isinstance(part.value, dict | list)]
+        values = values or [mended("".join(part.text for part in parts), r"""\{\s*["'“”]""")]
+    except (ValueError, RecursionError):
         return None
-    inner = value.get("inputs", value) if len(value) == 1 else value
-    if isinstance(inner, list):
-        wrong = [item for item in inner if not (isinstance(item, dict) and isinstance(item.get("name"), str))]
-        inner = None if wrong else {item["name"]: item.get("value") for item in inner}
-    if not isinstance(inner, dict):
+    inner = _unwrapped(values[-1])
+    if not isinstance(inner, dict | list):
         return None
-    return [Input(name=name, value=given) for name, given in inner.items() if given is not None]
+    flow = parse_value({"trigger": {"type": "one", "inputs": inner}, "components": []}).flow
+    given = flow.trigger.inputs if flow is not None and flow.trigger is not None else None
+    return given if given is None else [item for item in given if item.value is not None]
 
 
-def _json_object(text: str) -> dict[str, Any] | None:
-    """The first JSON object in the text, also inside a fence or prose."""
-    decoder = json.JSONDecoder(parse_constant=lambda name: None)
-    start = text.find("{")
-    for _ in range(20):
-        if start < 0:
-            return None
-        try:
-            value, _end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            start = text.find("{", start + 1)
-            continue
-        return value if isinstance(value, dict) else None
-    return None
+def _unwrapped(value: Any) -> Any:
+    """The inputs in the last JSON value of an answer, without tool calls, explanations and strings around them."""
+    for _ in range(5):
+        if isinstance(value, str):
+            try:
+                value = strict_json.decode(value)
+            except (ValueError, RecursionError):
+                return None
+        key = next((key for key in _WRAPPERS if isinstance(value, dict) and key in value), None)
+        if key is None or not isinstance(value[key], dict | list | str):
+            break
+        value = value[key]
+    return value

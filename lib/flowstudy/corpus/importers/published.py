@@ -36,7 +36,7 @@ _LOGIC: Final = {
     "wait": "WAIT", "waitforduration": "WAIT", "block": "BLOCK",
 }  # fmt: skip
 #: Repairs of `parse_flow` after which the flow may not be what was written.
-_LOSSY: Final = frozenset({"blocks_dropped", "json_syntax", "prose_removed"})
+_LOSSY: Final = frozenset({"blocks_dropped", "drafts_removed", "json_syntax", "prose_removed"})
 
 
 def is_published(document: Any) -> bool:
