@@ -30,16 +30,16 @@ def read_inputs(text: str, reads: Reads, step: Component | Trigger, task: Task) 
         parts = [flow.trigger] if isinstance(step, Trigger) else flow.components[:1]
         return parts[0].inputs if parts and parts[0] is not None else None
     try:
-        parts = pieces(text.removeprefix("\ufeff"))
-        values = [part.value for part in parts if isinstance(part.value, dict | list)]
-        values = values or [mended("".join(part.text for part in parts), r"""\{\s*["'“”]""")]
+        said = pieces(text.removeprefix("\ufeff"))
+        values = [piece.value for piece in said if isinstance(piece.value, dict | list)]
+        values = values or [mended("".join(piece.text for piece in said), r"""\{\s*["'“”]""")]
     except (ValueError, RecursionError):
         return None
     inner = _unwrapped(values[-1])
     if not isinstance(inner, dict | list):
         return None
-    flow = parse_value({"trigger": {"type": "one", "inputs": inner}, "components": []}).flow
-    given = flow.trigger.inputs if flow is not None and flow.trigger is not None else None
+    parsed = parse_value({"trigger": {"type": "one", "inputs": inner}, "components": []}).flow
+    given = parsed.trigger.inputs if parsed is not None and parsed.trigger is not None else None
     return given if given is None else [item for item in given if item.value is not None]
 
 
