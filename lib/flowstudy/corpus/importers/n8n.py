@@ -17,6 +17,7 @@ from typing import Any, Final
 from flowstudy.corpus.importers.building import as_input, finish, humanised
 from flowstudy.corpus.importers.graph import Cycle, topological
 from flowstudy.corpus.importers.n8n_nodes import (
+    Choice,
     Links,
     check_loop,
     choice,
@@ -32,9 +33,11 @@ from flowstudy.corpus.importers.n8n_nodes import (
 from flowstudy.corpus.importers.records import MAX_STEPS, Imported, Refused, Source
 from flowstudy.corpus.importers.redact import Redactor
 from flowstudy.corpus.importers.steps import Step, arrange, to_flow, without_plumbing
-from flowstudy.flows.schema import Flow, Input
+from flowstudy.flows.schema import Flow, Input, Trigger
 
 Node = dict[str, Any]
+#: Settings of a workflow that change what runs.
+_SETTINGS: Final = ("timezone", "executionTimeout", "errorWorkflow")
 #: For each node the nodes behind each of its outputs.
 Targets = dict[str, list[list[str]]]
 
@@ -87,11 +90,23 @@ class _Graph:
 
     def __init__(self, workflow: Mapping[str, Any], drop_plumbing: bool) -> None:
         self.redactor, self.lost, self.notes, self._drop = Redactor(), list[str](), list[str](), drop_plumbing
-        named = [node for node in workflow["nodes"] if isinstance(node, dict) and isinstance(node.get("name"), str)]
-        self.stickies = [node for node in named if is_note(node)]
-        self._nodes: dict[str, Node] = {node["name"]: node for node in named if not is_note(node)}
+        self._settings = _dict(workflow.get("settings"))
+        self.stickies = [node for node in workflow["nodes"] if isinstance(node, dict) and is_note(node)]
+        self._nodes: dict[str, Node] = {}
+        for node in workflow["nodes"]:
+            self._place(node)
         self._links = Links(self._nodes, workflow["connections"])
+        self.lost += [f"connection to or from a node that does not exist: {link}" for link in self._links.dangling]
         self._made: dict[str, list[Step]] = {}
+
+    def _place(self, node: Any) -> None:
+        if is_note(_dict(node)):
+            return
+        name = _word(_dict(node).get("name") or _dict(node).get("id"))
+        if not name or name in self._nodes:
+            self.lost.append(f"a second node called {name}" if name else "a node without a name")
+        else:
+            self._nodes[name] = {**node, "name": name}
 
     def flow(self) -> Flow:
         """The flow. Raises Refused."""
@@ -107,11 +122,16 @@ class _Graph:
         steps = self._blocks(list(targets), targets)
         if self._drop:
             steps = without_plumbing(steps)
-        kept = trigger_of(trigger, lambda name, value: as_input(name, value, self.redactor)) if trigger else None
-        flow = to_flow(kept, steps, self._writer)
-        if not (flow.trigger or flow.components):
-            raise Refused("an empty workflow: no trigger and no node")
-        return flow
+        return to_flow(self._kept(trigger), steps, self._writer)
+
+    def _kept(self, trigger: Node | None) -> Trigger | None:
+        """The trigger of the flow, with the settings of the workflow that change what runs."""
+        more = {name: self._settings[name] for name in _SETTINGS if self._settings.get(name) not in (None, "", -1)}
+        if trigger is None:
+            self.lost += [f"setting {name} of the workflow: there is no trigger to hold it" for name in more]
+            return None
+        given = self._links.attached(trigger["name"]) | more
+        return trigger_of(trigger, given, lambda name, value: as_input(name, _plain(value), self.redactor))
 
     def _bridged(self, targets: Targets) -> Targets:
         """The graph without disabled nodes: what leads to one leads on to what comes after it."""
@@ -142,7 +162,11 @@ class _Graph:
         if not triggers:
             helpers = self._links.helpers
             return None, [n for n in self._nodes if n not in behind and n not in helpers]
-        return self._nodes[triggers[0]], list(dict.fromkeys(t for way in targets[triggers[0]] for t in way))
+        name = triggers[0]
+        if not any(targets[name]):
+            targets[name] = [[tool] for tool in self._links.tools(name)]
+        several = sum(map(bool, targets[name])) > 1
+        return self._nodes[name], [name] if several else list(dict.fromkeys(t for way in targets[name] for t in way))
 
     def _report_missing(self, reached: set[str]) -> None:
         missing = [n for n in self._nodes if n not in reached and n not in self._links.helpers]
@@ -169,7 +193,7 @@ class _Graph:
         return steps
 
     def _steps(self, name: str) -> list[Step]:
-        return self._made.get(name) or [self._step(name)]
+        return self._made[name] if name in self._made else [self._step(name)]
 
     def _step(self, name: str) -> Step:
         return node_step(self._nodes[name], self._links.attached(name))
@@ -241,19 +265,33 @@ class _Graph:
             return [step, *([Step("ELSE", children=blocks[1])] if len(blocks) > 1 and blocks[1] else [])]
         if str(node.get("onError")) == "continueErrorOutput":
             return [Step("TRY", children=[step, *blocks[0]]), Step("CATCH", children=blocks[-1])]
-        tests, names = ([], []) if step.definition != "SWITCH" else choice(node)[1:]
-        cases = [
-            Step("CASE", name, annotation=(humanised(names[i]) or None) if i < len(names) else None, children=block,
-                 inputs={"value": tests[i] if i < len(tests) else f"output {i}"})
-            if i < len(tests) or not tests
-            else Step("DEFAULT", children=block)
-            for i, block in enumerate(blocks)
-            if block or i < len(tests)
-        ]  # fmt: skip
+        if step.definition == "SWITCH" and (rules := choice(node)).outputs():
+            step.children = self._cases(name, rules, blocks)
+            return [step]
+        words = self._words(name, len(blocks))
+        cases = [_case(name, words[i], block) for i, block in enumerate(blocks) if block]
         if step.definition == "SWITCH":
             step.children = cases
             return [step]
-        return [step, Step("SWITCH", inputs={"value": f"output of {name}"}, children=cases)]
+        switch = [Step("SWITCH", inputs={"value": f"output of {name}"}, children=cases)] if cases else []
+        return switch if name == self._trigger_name else [step, *switch]
+
+    def _cases(self, name: str, rules: Choice, blocks: list[list[Step]]) -> list[Step]:
+        """The ways out of a Switch in the order of its rules."""
+        if rules.every and len(rules.outputs()) > 1:
+            self.lost.append(f"{name}: an item may go to several outputs; in the flow the first that matches counts")
+        unruled = [i for i, block in enumerate(blocks) if block and i not in rules.outputs()]
+        self.lost += [f"output {i + 1} of {name}: no rule leads there" for i in unruled]
+        cases = [_case(name, test, blocks[i], rules.names.get(i)) for i, test in rules.cases.items()]
+        default = blocks[rules.fallback] if rules.fallback is not None else []
+        return [*cases, Step("DEFAULT", children=default)] if default else cases
+
+    def _words(self, name: str, count: int) -> list[str]:
+        """What tells the outputs of a node apart: the tools or the methods of a trigger, else their numbers."""
+        methods = _dict(self._nodes[name].get("parameters")).get("httpMethod")
+        known = methods if isinstance(methods, list) else self._links.tools(name)
+        is_start = name == self._trigger_name and len(known) == count
+        return [str(word) for word in known] if is_start else [f"output {i}" for i in range(count)]
 
     def _feeding(self, targets: Targets, starts: list[str]) -> dict[str, tuple[str, bool]]:
         """For each node what feeds it, nodes that only pass items on left out; True where that is an item of a loop.
@@ -288,6 +326,10 @@ class _Graph:
             return step.annotation and self.redactor.text(step.annotation), inputs
 
         return write
+
+
+def _case(name: str, test: str, block: list[Step], label: str | None = None) -> Step:
+    return Step("CASE", name, annotation=humanised(label or "") or None, inputs={"value": test}, children=block)
 
 
 def _reached(starts: list[str], targets: Targets) -> set[str]:
@@ -337,15 +379,7 @@ class _References:
 
     def value(self, value: Any, step: str) -> Any:
         """Any JSON value with the expressions in it rewritten."""
-        if isinstance(value, str):
-            return self._text(value, step) if "$" in value else value
-        if isinstance(value, dict):
-            return {key: self.value(item, step) for key, item in value.items()}
-        return [self.value(item, step) for item in value] if isinstance(value, list) else value
-
-    def _text(self, text: str, step: str) -> str:
-        found = _EXPRESSION.sub(lambda match: self._reference(match, step), text)
-        return found[1:] if found.startswith("=") and found != text and "$" not in found else found
+        return _plain(value, lambda text: _EXPRESSION.sub(lambda match: self._reference(match, step), text))
 
     def _reference(self, match: re.Match[str], step: str) -> str:
         name = match["a"] or match["b"] or ""
@@ -368,6 +402,15 @@ _EXPRESSION: Final = re.compile(
     r"\{\{\s*(?:\$\(\s*[\"'](?P<a>[^\"']+)[\"']\s*\)\.(?:item|first\(\)|last\(\))\.json"
     rf"|\$node\[\s*[\"'](?P<b>[^\"']+)[\"']\s*\]\.json|\$json){_PATH}\s*\}}\}}"
 )
+
+
+def _plain(value: Any, write: Callable[[str], str] = str) -> Any:
+    """Any JSON value without the `=` that marks an expression, its texts as `write` gives them."""
+    if isinstance(value, str):
+        return write(value.removeprefix("="))
+    if isinstance(value, dict):
+        return {key: _plain(item, write) for key, item in value.items()}
+    return [_plain(item, write) for item in value] if isinstance(value, list) else value
 
 
 def _dict(value: Any) -> dict[str, Any]:

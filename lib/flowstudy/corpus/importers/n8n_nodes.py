@@ -20,6 +20,14 @@ _SIGNS: Final = {
     "isempty": "ISEMPTY", "empty": "ISEMPTY", "notexists": "ISEMPTY", "isnotempty": "ISNOTEMPTY",
     "notempty": "ISNOTEMPTY", "exists": "ISNOTEMPTY", "true": "=", "false": "=",
 }  # fmt: skip
+#: What an export of version 1 leaves out, by the sort of the values: the operation, the first and the second value.
+_LEFT_OUT: Final[dict[str, tuple[str, Any, Any]]] = {
+    "string": ("equal", "", ""), "number": ("smaller", 0, 0), "boolean": ("equal", False, False),
+    "dateTime": ("after", "", ""),
+}  # fmt: skip
+#: Settings of a node, beside its parameters, that change what runs; those of the error output are its shape.
+_SETTINGS: Final = ("onError", "continueOnFail", "executeOnce", "alwaysOutputData", "retryOnFail")
+_RETRIES: Final = ("maxTries", "waitBetweenTries")
 _MOST_DEPTH: Final = 6
 
 
@@ -65,50 +73,60 @@ def _version(node: Mapping[str, Any]) -> float:
 
 
 class Links:
-    """The connections of a workflow, without those to nodes that do not exist."""
+    """The connections of a workflow, named by the names or the ids of nodes; `dangling` are those that lead nowhere."""
 
     def __init__(self, nodes: Mapping[str, Mapping[str, Any]], connections: Mapping[str, Any]) -> None:
-        self._nodes, self._connections = nodes, connections
+        self._nodes = nodes
+        ids = {node["id"]: name for name, node in nodes.items() if isinstance(node.get("id"), str)}
+        self._names = ids | {name: name for name in nodes}
         self._attached: dict[str, dict[str, list[str]]] = {}
         #: Models, memories and tools that serve another node.
         self.helpers: set[str] = set()
-        for name in nodes:
-            for sort in self._outgoing(name):
-                if sort != "main":
-                    self._attach(name, sort)
+        self.dangling = [name for name in connections if name not in self._names]
+        self._ways: dict[str, dict[str, list[list[str]]]] = {name: {} for name in nodes}
+        for key, sorts in connections.items():
+            for sort, ways in _dict(sorts).items() if key in self._names else ():
+                listed = ways[:200] if isinstance(ways, list) else []
+                self._ways[self._names[key]][sort] = [self._known(key, way) for way in listed]
+        links = (
+            (name, sort, way) for name, sorts in self._ways.items() for sort, ways in sorts.items() for way in ways
+        )
+        for name, sort, way in links:
+            for target in way if sort != "main" else ():
+                self.helpers.add(name)
+                self._attached.setdefault(target, {}).setdefault(snake(sort), []).append(name)
 
-    def _outgoing(self, name: str) -> dict[str, Any]:
-        found = self._connections.get(name)
-        return found if isinstance(found, dict) else {}
-
-    def _attach(self, name: str, sort: str) -> None:
-        for target in (t for way in self._ways(name, sort) for t in way):
-            self.helpers.add(name)
-            self._attached.setdefault(target, {}).setdefault(snake(sort), []).append(name)
+    def tools(self, name: str) -> list[str]:
+        """The tools that a node offers."""
+        return self._attached.get(name, {}).get("ai_tool", [])
 
     def attached(self, name: str) -> dict[str, Any]:
-        """The helpers of a node as inputs, such as `ai_language_model: OpenAI Chat Model`."""
-        return {sort: ", ".join(names) for sort, names in self._attached.get(name, {}).items()}
+        """The helpers of a node as inputs, such as `ai_language_model: OpenAI Chat Model`; theirs stand in brackets."""
+        return {
+            sort: ", ".join(self._shown(n, {name}) for n in names)
+            for sort, names in self._attached.get(name, {}).items()
+        }
+
+    def _shown(self, name: str, seen: set[str]) -> str:
+        own = [n for names in self._attached.get(name, {}).values() for n in names if n not in seen | {name}]
+        return f"{name} ({', '.join(self._shown(n, seen | {name}) for n in own)})" if own else name
 
     def main(self, name: str) -> list[list[str]]:
         """The nodes behind each output; a node that decides has all its outputs, also the unconnected ones."""
-        ways = self._ways(name, "main")
+        ways = [list(way) for way in self._ways[name].get("main", [])]
         node = self._nodes[name]
         least = 1
         if kind(node).lower() == "if" or node.get("onError") == "continueErrorOutput":
             least = 2
         elif kind(node).lower() == "switch":
-            least = len(choice(node).cases) + 1
+            least = max(2, 1 + max(choice(node).outputs(), default=0))
         return ways + [[] for _ in range(least - len(ways))]
 
-    def _ways(self, name: str, sort: str) -> list[list[str]]:
-        raw = self._outgoing(name).get(sort)
-        ways = raw if isinstance(raw, list) else []
-        return [self._known(way) for way in ways[:200]]
-
-    def _known(self, way: Any) -> list[str]:
+    def _known(self, source: str, way: Any) -> list[str]:
         links = [link.get("node") for link in way if isinstance(link, dict)] if isinstance(way, list) else []
-        return list(dict.fromkeys(name for name in links if isinstance(name, str) and name in self._nodes))
+        named = dict.fromkeys(name for name in links if isinstance(name, str))
+        self.dangling += [f"{source} -> {name}" for name in named if name not in self._names]
+        return list(dict.fromkeys(self._names[name] for name in named if name in self._names))
 
 
 def node_step(node: Mapping[str, Any], attached: Mapping[str, Any]) -> Step:
@@ -118,22 +136,30 @@ def node_step(node: Mapping[str, Any], attached: Mapping[str, Any]) -> Step:
     note = node.get("notes")
     label = " ".join(note.split()) if isinstance(note, str) and note.strip() else humanised(name)
     logic: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
-        "if": ("IF", lambda: {"condition": _all(parameters)}),
-        "switch": ("SWITCH", lambda: {"value": choice(node).value}),
+        "if": ("IF", lambda: {"condition": _all(parameters), **_options(parameters, *_CONDITIONS)}),
+        "switch": ("SWITCH", lambda: {"value": choice(node).value, **_options(parameters, *_RULES)}),
         "splitinbatches": ("FOREACH", lambda: {"items": "={{ $json }}", **_flat(parameters)}),
         "wait": ("WAIT", lambda: _flat(parameters)),
         "stopanderror": ("END", lambda: {"status": "Failed", **_flat(parameters)}),
     }
     if low in logic:
         construct, given = logic[low]
-        return Step(construct, name, annotation=label, inputs=given())
+        return Step(construct, name, annotation=label, inputs={**given(), **_settings(node)})
     if low == "executeworkflow":
         called = _called(parameters)
-        rest = {key: value for key, value in parameters.items() if key != "workflowId"} if called else parameters
-        return Step(called or "execute_workflow", name, "subflow", annotation=label, inputs={**_flat(rest), **attached})
+        rest = _rest(parameters, "workflowId") if called else parameters
+        inputs = {**_flat(rest), **attached, **_settings(node)}
+        return Step(called or "execute_workflow", name, "subflow", annotation=label, inputs=inputs)
     scope, definition, rest = _operation(node, parameters)
-    inputs = {**_flat(rest), **attached}
+    inputs = {**_flat(rest), **attached, **_settings(node)}
     return Step(definition, name, "action", scope, label, inputs, plumbing=low in _PLUMBING)
+
+
+def _settings(node: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a node is tried again, and what happens when it fails."""
+    names = (*_SETTINGS, *(_RETRIES if node.get("retryOnFail") is True else ()))
+    shown = {name: node[name] for name in names if node.get(name) not in (None, False, "")}
+    return {name: value for name, value in shown.items() if value not in ("stopWorkflow", "continueErrorOutput")}
 
 
 def passes_items(node: Mapping[str, Any]) -> bool:
@@ -155,57 +181,89 @@ def _operation(node: Mapping[str, Any], parameters: dict[str, Any]) -> tuple[str
     service = snake(kind(node)) or "node"
     if not named:
         return "global", service, parameters
-    rest = {key: value for key, value in parameters.items() if key not in ("operation", "resource")}
-    return service, snake("_".join(named)) or service, rest
+    return service, snake("_".join(named)) or service, _rest(parameters, "operation", "resource")
 
 
-def trigger_of(node: Mapping[str, Any], as_input: Callable[[str, Any], Input]) -> Trigger:
-    """The trigger of the flow."""
-    inputs = _flat(_dict(node.get("parameters")))
+def trigger_of(node: Mapping[str, Any], more: Mapping[str, Any], as_input: Callable[[str, Any], Input]) -> Trigger:
+    """The trigger of the flow; `more` are inputs that stand elsewhere than in the node."""
+    inputs = {**_flat(_dict(node.get("parameters"))), **more}
     given = [as_input(name, value) for name, value in inputs.items()]
     return Trigger(type=snake(kind(node)) or "trigger", inputs=given)
 
 
 class Choice(NamedTuple):
-    """What a Switch looks at, what each output is for, and what its author calls the outputs ("" without a name)."""
+    """What a Switch looks at, in the order of its rules the test for each output that they name, what its author calls
+    these outputs, the output for everything else, and whether an item goes to every output whose test it passes."""
 
     value: Any
-    cases: list[str]
-    names: list[str]
+    cases: dict[int, str]
+    names: dict[int, str]
+    fallback: int | None = None
+    every: bool = False
+
+    def outputs(self) -> list[int]:
+        """The outputs that something can come out of; none where an expression gives the number of the output."""
+        return [*self.cases, *([] if self.fallback is None else [self.fallback])]
+
+
+#: Parameters of IF and Switch that the condition, the cases and the way to DEFAULT say.
+_CONDITIONS: Final = ("conditions", "combineOperation")
+_RULES: Final = ("mode", "rules", "value1", "dataType", "output", "fallbackOutput", "numberOutputs", "numberOfOutputs")
 
 
 def choice(node: Mapping[str, Any]) -> Choice:
     """The rules of a Switch. Rules that ask one thing for equality give its value and plain cases."""
     parameters = _dict(node.get("parameters"))
     if parameters.get("mode") == "expression":
-        return Choice(parameters.get("output", "expression"), [], [])
-    rules = _dict(parameters.get("rules"))
+        return Choice(parameters.get("output", "expression"), {}, {})
+    rules, options = _dict(parameters.get("rules")), _dict(parameters.get("options"))
     given = rules.get("values") or rules.get("rules") or []
     listed = [_dict(rule) for rule in given[:200]] if isinstance(given, list) else []
-    names = [rule["outputKey"] if isinstance(rule.get("outputKey"), str) else "" for rule in listed]
-    equal = [_equality(rule, parameters) for rule in listed]
-    asked = {str(pair[0]) for pair in equal if pair}
-    if len(asked) == 1 and all(equal):
-        return Choice(asked.pop(), [str(pair[1]).removeprefix("=") for pair in equal if pair], names)
-    return Choice(parameters.get("value1", "rules"), [_rule(rule, parameters) for rule in listed], names)
+    placed: dict[int, list[dict[str, Any]]] = {}
+    for place, rule in enumerate(listed):
+        output = rule.get("output", 0) if _version(node) < 2 else place
+        placed.setdefault(output if isinstance(output, int) and 0 <= output < 200 else place, []).append(rule)
+    names = {at: of[0]["outputKey"] for at, of in placed.items() if isinstance(of[0].get("outputKey"), str)}
+    ends = {"extra": len(listed), "last": max(placed, default=0)}
+    other = parameters.get("fallbackOutput", options.get("fallbackOutput"))
+    other = ends.get(other, other) if isinstance(other, str) else other
+    fallback = other if isinstance(other, int) and 0 <= other <= 200 else None
+    cases = {at: "^OR".join(_rule(rule, parameters) for rule in of) for at, of in placed.items()}
+    value = parameters.get("value1", "rules")
+    equal = {at: _equality(of[0], parameters) for at, of in placed.items() if len(of) == 1}
+    asked = {str(pair[0]) for pair in equal.values() if pair}
+    if len(asked) == 1 and len(equal) == len(placed) and all(equal.values()):
+        value, cases = asked.pop(), {at: _shown(pair[1]) for at, pair in equal.items() if pair}
+    cases.pop(-1 if fallback is None else fallback, None)
+    return Choice(value, cases, names, fallback, options.get("allMatchingOutputs") is True)
+
+
+def _options(parameters: dict[str, Any], *said: str) -> dict[str, Any]:
+    """The parameters of an IF or a Switch that are not `said` in other words, and whether case counts."""
+    options = _rest(_dict(parameters.get("options")), "allMatchingOutputs", "fallbackOutput", "renameFallbackOutput")
+    rules = _dict(parameters.get("rules")).get("values")
+    asked = [parameters, *map(_dict, rules if isinstance(rules, list) else [])]
+    exact = [_dict(_dict(one.get("conditions")).get("options")).get("caseSensitive") for one in asked]
+    return _flat({**_rest(parameters, *said), "options": options}) | (
+        {"caseSensitive": False} if False in exact else {}
+    )
 
 
 def _equality(rule: dict[str, Any], parameters: dict[str, Any]) -> tuple[Any, Any] | None:
     """Both sides of a rule that is one question for equality."""
     if "conditions" not in rule:
-        plain = str(rule.get("operation") or "equal").lower() == "equal"
-        return (parameters.get("value1"), rule.get("value2")) if plain else None
+        left, sign, right = _old_clause(parameters | rule, str(parameters.get("dataType") or "number"))
+        return (left, right) if sign == "=" else None
     rows = _dict(rule["conditions"]).get("conditions")
     row = _dict(rows[0]) if isinstance(rows, list) and len(rows) == 1 else {}
-    same = _dict(row.get("operator")).get("operation") == "equals"
-    return (row.get("leftValue"), row.get("rightValue")) if same else None
+    left, sign, right = _new_clause(row)
+    return (left, right) if row and sign == "=" else None
 
 
 def _rule(rule: dict[str, Any], parameters: dict[str, Any]) -> str:
     if "conditions" in rule:
         return _all(rule)
-    sign = _SIGNS.get(str(rule.get("operation") or "equal").lower(), "=")
-    return _clause(parameters.get("value1"), sign, rule.get("value2"))
+    return _written(*_old_clause(parameters | rule, str(parameters.get("dataType") or "number")))
 
 
 def _all(holder: dict[str, Any]) -> str:
@@ -213,28 +271,45 @@ def _all(holder: dict[str, Any]) -> str:
     given = _dict(holder.get("conditions"))
     rows = given.get("conditions")
     if isinstance(rows, list):
-        join = "^OR" if given.get("combinator") == "or" else "^"
+        any_of = given.get("combinator") == "or"
         clauses = [_new_clause(_dict(row)) for row in rows]
     else:
-        join = "^OR" if holder.get("combineOperation") == "any" else "^"
-        sorts = [row for rows in given.values() if isinstance(rows, list) for row in rows]
-        clauses = [
-            _clause(r.get("value1"), _SIGNS.get(str(r.get("operation") or "equal").lower(), "="), r.get("value2"))
-            for r in map(_dict, sorts)
-        ]
-    return join.join(clauses)
+        any_of = holder.get("combineOperation") == "any"
+        sorts = ((sort, rows) for sort, rows in given.items() if isinstance(rows, list))
+        clauses = [_old_clause(_dict(row), sort) for sort, rows in sorts for row in rows]
+    return ("^OR" if any_of else "^").join(_written(*clause) for clause in clauses)
 
 
-def _new_clause(row: dict[str, Any]) -> str:
+def _old_clause(row: dict[str, Any], sort: str) -> tuple[Any, str, Any]:
+    """A comparison of version 1, with what its export leaves out."""
+    operation, left, right = _LEFT_OUT.get(sort, _LEFT_OUT["string"])
+    return row.get("value1", left), _sign(str(row.get("operation") or operation)), row.get("value2", right)
+
+
+def _new_clause(row: dict[str, Any]) -> tuple[Any, str, Any]:
     operation = str(_dict(row.get("operator")).get("operation") or "equals")
-    value = operation.lower() if operation.lower() in ("true", "false") else row.get("rightValue")
-    return _clause(row.get("leftValue"), _SIGNS.get(operation.lower(), f" {operation} "), value)
+    value = operation.lower() == "true" if operation.lower() in ("true", "false") else row.get("rightValue")
+    return row.get("leftValue"), _sign(operation), value
 
 
-def _clause(left: Any, sign: str, right: Any) -> str:
-    field = str(left if left is not None else "").removeprefix("=")
-    value = "" if right is None or sign in ("ISEMPTY", "ISNOTEMPTY") else str(right).removeprefix("=")
-    return f"{field}{sign}{value}"
+def _sign(operation: str) -> str:
+    """How a query writes an operation; one that it does not know stays in words."""
+    return _SIGNS.get(operation.lower(), f" {operation} ")
+
+
+def _written(left: Any, sign: str, right: Any) -> str:
+    return f"{_shown(left)}{sign}{'' if sign in ('ISEMPTY', 'ISNOTEMPTY') else _shown(right)}"
+
+
+def _shown(value: Any) -> str:
+    """A value of a comparison as text, without the `=` that marks an expression."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value).removeprefix("=")
+
+
+def _rest(parameters: dict[str, Any], *without: str) -> dict[str, Any]:
+    return {key: value for key, value in parameters.items() if key not in without}
 
 
 def _flat(value: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
