@@ -185,10 +185,7 @@ class _Workflow:
         steps = self._level(_dict(definition.get("actions")))
         if self._drop:
             steps = without_plumbing(steps)
-        flow = to_flow(self._trigger(_dict(definition.get("triggers"))), steps, self._writer)
-        if not (flow.trigger or flow.components):
-            raise Refused("an empty workflow: no trigger and no action" + (" but plumbing" if self._drop else ""))
-        return flow
+        return to_flow(self._trigger(_dict(definition.get("triggers"))), steps, self._writer)
 
     def _check_version(self, schema: str) -> None:
         match = _VERSION.search(schema)

@@ -113,7 +113,8 @@ def _reduced(group: list[Step]) -> list[Step]:
 
 
 def to_flow(trigger: Trigger | None, steps: list[Step], writer: Writer) -> Flow:
-    """Number the steps and write their inputs. Raises Refused for too many, too deep, or a broken structure."""
+    """Number the steps and write their inputs. Raises Refused for none, too many, too deep, or a broken
+    structure."""
     placed: list[tuple[Step, int | None]] = []
     orders: dict[str, int] = {}
     stack: list[tuple[Step, int | None, int]] = [(step, None, 1) for step in reversed(steps)]
@@ -125,6 +126,8 @@ def to_flow(trigger: Trigger | None, steps: list[Step], writer: Writer) -> Flow:
         if step.name:
             orders.setdefault(step.name, len(placed))
         stack.extend((child, len(placed), depth + 1) for child in reversed(step.children))
+    if not placed:
+        raise Refused("a workflow without a step that is done: there is nothing to compare an answer with")
     write = writer(orders)
     components: list[Component] = []
     for order, (step, block) in enumerate(placed, start=1):
