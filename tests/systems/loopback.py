@@ -62,18 +62,18 @@ def protocol_of(path: str) -> str:
     return "anthropic" if path.endswith("/messages") else "openai"
 
 
-def body_of(protocol: str, reply: Reply) -> dict[str, Any]:
-    """The answer as the provider would write it: 100 prompt and 50 answer tokens."""
+def body_of(protocol: str, reply: Reply, model: str = "fake") -> dict[str, Any]:
+    """The answer of a model as the provider would write it: 100 prompt and 50 answer tokens."""
     finish = FINISH.get(protocol, {}).get(reply.finish, reply.finish)
     if protocol == "anthropic":
-        return {"id": "m", "type": "message", "role": "assistant", "model": "fake", "stop_reason": finish,
+        return {"id": "m", "type": "message", "role": "assistant", "model": model, "stop_reason": finish,
                 "stop_sequence": None, "content": [{"type": "text", "text": reply.text}] if reply.text else [],
                 "usage": {"input_tokens": 100, "output_tokens": 50}}  # fmt: skip
     if protocol == "gemini":
         part = {"parts": [{"text": reply.text}], "role": "model"} if reply.text else {"role": "model"}
         usage = {"promptTokenCount": 100, "candidatesTokenCount": 50, "totalTokenCount": 150}
         return {"candidates": [{"content": part, "finishReason": finish, "index": 0}], "usageMetadata": usage}
-    return {"id": "c", "object": "chat.completion", "created": 1, "model": "fake",
+    return {"id": "c", "object": "chat.completion", "created": 1, "model": model,
             "choices": [{"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": reply.text}}],
             "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}}  # fmt: skip
 
@@ -134,7 +134,8 @@ class Server:
             self.busy -= 1
 
     async def _answer(self, request: web.Request, hit: Hit, reply: Reply) -> web.StreamResponse:
-        text = reply.body if reply.body is not None else json.dumps(body_of(hit.protocol, reply))
+        body = body_of(hit.protocol, reply, hit.body.get("model", "fake"))
+        text = reply.body if reply.body is not None else json.dumps(body)
         if reply.manner == "hang":
             await asyncio.sleep(60)
         if reply.manner == "truncated":

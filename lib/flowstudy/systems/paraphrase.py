@@ -64,6 +64,7 @@ def paraphrase(
         slm.serve("base", slm.base_folder("smollm2"))
     most = suited(model).get("max_tokens", 640)
     spec = SystemSpec(name="paraphrase", model=model, temperature=0.8, max_tokens=most, seed=seed)
+    Budget(max_cost_usd or 0.0)  # refuses a negative one
     state = readiness(spec, max_cost_usd=max_cost_usd)
     if isinstance(state, NotReady) or model in BASELINES:
         raise ValueError(f"model {model}: {state.reason or 'it writes no text'}; {state.fix or 'name another one'}")

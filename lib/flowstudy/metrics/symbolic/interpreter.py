@@ -620,7 +620,7 @@ class Run:
             return True
         alternatives = query(text)
         if alternatives is None:
-            return self.world.flag("condition", self.value(text), self.order if not text else 0)
+            return self.world.flag("condition", self.value(text), "" if text else f"of step {self.order}")
         mine = self.state.env, self._loop
         if frame:
             self.state.env, self._loop = frame
