@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from flowstudy.corpus import catalogues_for, shipped_corpus
+from flowstudy.files import hash_file
 from flowstudy.systems.slm import adapters, judge, train
 from flowstudy.systems.slm.bases import find_base
 from flowstudy.systems.slm.data import Teaching, pairs
@@ -25,7 +26,7 @@ from flowstudy.systems.slm.loading import ModelError, load_model
 from flowstudy.systems.slm.prepare import TrainingError
 from flowstudy.systems.slm.recipe import Recipe
 from flowstudy.systems.slm.template import prompt_ids
-from flowstudy.systems.weights import WeightsError, file_hash
+from flowstudy.systems.weights import WeightsError
 
 pytestmark = pytest.mark.slow
 PROMPTS = [
@@ -321,7 +322,7 @@ def test_options_of_the_loss_change_what_is_learnt(cache, tiny, examples, tmp_pa
 
     def weights(name, **options):
         tune(tiny, examples[:2], tmp_path / name, **options)
-        return file_hash(tmp_path / name / "model" / "model.safetensors")
+        return hash_file(tmp_path / name / "model" / "model.safetensors")
 
     options = {
         "plain": {}, "again": {}, "prompt": {"prompt_weight": 0.5}, "noise": {"neftune": 5.0}, "mean": {"average": True}

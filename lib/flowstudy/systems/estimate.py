@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from flowstudy.files import write_text
 from flowstudy.systems import prompts
 from flowstudy.systems.calls import Request
 from flowstudy.systems.capabilities import family_of
@@ -124,10 +125,7 @@ def keep_estimate(journal: str | Path, tasks: Sequence[Task], expected: Estimate
     earlier = stored_estimate(journal)
     if earlier is not None and earlier.plan == plan:
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.part")
-    draft.write_text(expected.model_copy(update={"plan": plan}).model_dump_json(indent=1) + "\n", encoding="utf-8")
-    draft.replace(file)
+    write_text(file, expected.model_copy(update={"plan": plan}).model_dump_json(indent=1) + "\n")
 
 
 def stored_estimate(journal: str | Path) -> Estimate | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowstudy.corpus.example import Example
+from flowstudy.files import write_text
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.records import Suggestion
 from flowstudy.systems.retrieval import Ranker, retrieve
@@ -86,7 +87,4 @@ def _write(path: Path, head: Mapping[str, Any], offers: Offers) -> None:
         json.dumps({"example": name, "suggestions": [s.model_dump() for s in offered]}, ensure_ascii=False)
         for name, offered in offers.items()
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.tmp")
-    draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_text(path, "\n".join(lines) + "\n")

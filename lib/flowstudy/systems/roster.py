@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from flowstudy.files import write_text
 from flowstudy.systems.capabilities import suited
 from flowstudy.systems.journal import journal_file, read_predictions
 from flowstudy.systems.mixed import hybrid_parts, split_parts
@@ -85,11 +86,8 @@ def _mixed_ready(spec: SystemSpec, states: Mapping[str, Ready | NotReady]) -> Re
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Put computed predictions (a hybrid's) in the place of those in `path`; an older file is replaced whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = [redact(p.model_dump_json(by_alias=True, exclude_none=True)) for p in predictions]
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    draft.replace(path)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def journal_of(folder: Path, spec: SystemSpec) -> Path:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from flowstudy.files import hash_file
+
 
 class WeightsError(ValueError):
     """Weights that are missing, of another hash, or that cannot be cached; the message says what to install or do."""
@@ -45,16 +47,10 @@ def package_file(package: str, file: str, sha256: str) -> Path:
         raise WeightsError(f"package {name}: expected version {version}, got {found.version}; {fix}")
     if not path.is_file():
         raise WeightsError(f"package {package}: expected the file {file}, got none; {fix}")
-    got = file_hash(path)
+    got = hash_file(path)
     if got != sha256:
         raise WeightsError(f"package {package}: expected {file} with SHA-256 {sha256}, got {got}; {fix}")
     return path
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, read in pieces."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_folder(name: str, known: str) -> Path:
@@ -91,7 +87,7 @@ def _snapshot(name: str, expected: str) -> Path:
 
 def weights_hash(folder: Path) -> str:
     """SHA-256 of the safetensors of a model folder; of several, of their hashes."""
-    hashes = [file_hash(file) for file in sorted(folder.rglob("*.safetensors"))]
+    hashes = [hash_file(file) for file in sorted(folder.rglob("*.safetensors"))]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowstudy.corpus.example import Example
+from flowstudy.files import hash_file
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.prompts import load_prompt
 from flowstudy.systems.retrieval import Ranker
@@ -22,7 +23,7 @@ from flowstudy.systems.slm.data import Teaching
 from flowstudy.systems.slm.recipe import Recipe
 from flowstudy.systems.slm.report import TrainingReport
 from flowstudy.systems.uses import makings_hash
-from flowstudy.systems.weights import WeightsError, cache_home, cached_folder, file_hash
+from flowstudy.systems.weights import WeightsError, cache_home, cached_folder
 
 #: The folder of the shipped adapter.
 SHIPPED: Final = Path(__file__).parent / "adapter"
@@ -142,4 +143,4 @@ def _add_tokenizer(base: Base, folder: Path) -> None:
 
 def digest(folder: Path) -> str:
     """SHA-256 of the weights."""
-    return file_hash(next(path for name in WEIGHTS if (path := folder / name).exists()))
+    return hash_file(next(path for name in WEIGHTS if (path := folder / name).exists()))

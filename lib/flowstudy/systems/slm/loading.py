@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from flowstudy.files import hash_file
 from flowstudy.systems.slm.bases import Base, find_base
 from flowstudy.systems.slm.template import template_hash
 from flowstudy.systems.slm.tokenizer import load_tokenizer
-from flowstudy.systems.weights import file_hash
 
 
 class ModelError(ValueError):
@@ -82,5 +82,5 @@ def fingerprint(folder: str | Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(folder).glob("*")):
         if path.suffix in (".safetensors", ".json", ".gguf", ".jinja") and path.name != "report.json":
-            digest.update(path.name.encode() + file_hash(path).encode())
+            digest.update(path.name.encode() + hash_file(path).encode())
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flowstudy.files import write_text
 from flowstudy.systems.slm.bases import Base
 from flowstudy.systems.slm.engines import Loaded
 from flowstudy.systems.slm.prepare import Prepared
@@ -68,9 +69,7 @@ class TrainingReport:
 
     def write(self, path: Path) -> None:
         """One JSON file, whole or not at all."""
-        draft = path.with_name(f".{path.name}.tmp")
-        draft.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_text(path, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     def facts(self) -> dict[str, Any]:
         """What a table shows: everything but long texts and paths."""
