@@ -43,6 +43,13 @@ def test_the_inputs_that_are_meant_are_read(case: dict) -> None:
     assert [[i.name, i.value] for i in inputs or []] == case["expected"]
 
 
+def test_of_two_values_under_one_key_none_is_left_out_silently() -> None:
+    twice = '{"trigger": null, "components": [{"definition": "a"}], "components": [{"definition": "b"}]}'
+    assert parse_flow(twice).status == "invalid_output" and "'components' twice" in parse_flow(twice).error
+    same = '{"trigger": null, "components": [{"category": "action", "definition": "a", "order": 1, "order": 1}]}'
+    assert parse_flow(same).flow.steps == 1
+
+
 WRAPPERS = {
     "fence": lambda text: f"```json\n{text}\n```",
     "prose": lambda text: f"Here:\n{text}\nDone.",

@@ -124,6 +124,14 @@ def test_inputs_are_read_from_what_models_write(examples, catalogue, flow):
                  '{"inputs": [{"name": "to", "value": "Ann"}, {"name": "body", "value": 3}]}'):  # fmt: skip
         assert {i.name: i.value for i in read_inputs(text, "json", step, one)} == good
     assert read_inputs("{}", "json", step, one) == []
+    wrapped: list[str] = []
+    assert read_inputs('```json\n{"arguments": {"to": "Ann", "body": 3,}}\n```', "json", step, one, wrapped)
+    assert {"json_syntax", "unwrapped"} <= set(wrapped)
+    plain: list[str] = []
+    catalogue_with = one.catalogue.model_copy(deep=True)
+    catalogue_with.step(step).inputs["arguments"] = catalogue_with.step(step).inputs["to"]
+    own = read_inputs('{"arguments": "-x", "to": "Ann"}', "json", step, one._replace(catalogue=catalogue_with), plain)
+    assert {i.name: i.value for i in own} == {"arguments": "-x", "to": "Ann"} and plain == []
     for text in ("", "none", "[1]", '{"inputs": [1]}', "{" * 5000):
         assert read_inputs(text, "json", step, one) is None
 

@@ -33,7 +33,16 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"expected finite numbers, got {name}")
 
 
-strict_json: Final = json.JSONDecoder(parse_constant=_no_constant)
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object; of two values under one key neither is silently left out."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if found.setdefault(name, value) != value:
+            raise ValueError(f"expected each key of an object once, got {name[:60]!r} twice")
+    return found
+
+
+strict_json: Final = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_each_key_once)
 
 
 def pieces(text: str) -> list[Piece]:

@@ -23,7 +23,7 @@ from flowstudy.systems.records import ANSWERS, Call, Prediction, Status, SystemS
 from flowstudy.systems.tasks import Task
 
 #: Goes into the key of every prediction: raise it when the same answers would be read in another way.
-PIPELINE_VERSION: Final = 4
+PIPELINE_VERSION: Final = 5
 
 
 class _Failed(Exception):
@@ -164,9 +164,9 @@ class _Run:
                 raise
             self.repairs.append(f"inputs left empty: {where} {failed.status}")
             return []
-        inputs = read_inputs(reply.text, rendered.reads, step, self.task)
-        if inputs is None:
-            self.repairs.append(f"inputs left empty: {where} not readable")
+        repairs: list[str] = []
+        inputs = read_inputs(reply.text, rendered.reads, step, self.task, repairs)
+        self.repairs += [f"inputs left empty: {where} not readable"] if inputs is None else repairs
         return inputs or []
 
     def _render(self, stage: Stage, **more: Any) -> Rendered:
