@@ -55,7 +55,7 @@ WRAPPERS = {
     "prose": lambda text: f"Here:\n{text}\nDone.",
     "thinking": lambda text: f'<think>or {{"trigger": null, "components": []}}</think>\n{text}',
     "thinking of Mistral": lambda text: f"[THINK]or {{}}[/THINK]{text}",
-    "thinking without its beginning": lambda text: f'{{"trigger": null, "components": []}}</think>{text}',
+    "thinking without its beginning": lambda text: f'so {{"trigger": null, "components": []}}</think>{text}',
     "channels": lambda text: f"<|channel|>analysis<|message|>hm {{}}<|end|><|channel|>final<|message|>{text}",
     "explanation": lambda text: f'{{"explanation": "x", "flow": {text}}}',
     "tool call": lambda text: f'<tool_call>{{"name": "f", "arguments": {text}}}</tool_call>',
