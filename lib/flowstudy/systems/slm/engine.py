@@ -26,6 +26,7 @@ _TOKENS_A_STEP: Final = 2048
 _GIB: Final = 2**30
 #: Memory that the model and its key-value cache need at the least.
 _LEAST_BYTES: Final = 2 * _GIB
+_BY_URL: Final = "serve the model by URL (docs/models.md)"
 
 
 class Job(NamedTuple):
@@ -220,12 +221,12 @@ def _check_machine() -> None:
 
     info = Path("/proc/cpuinfo")
     if platform.machine() in ("x86_64", "AMD64") and info.exists() and " avx2" not in info.read_text(encoding="utf-8"):
-        raise ModelError("processor: expected one with AVX2 for OpenVINO, got none; serve the model by URL (README)")
+        raise ModelError(f"processor: expected one with AVX2 for OpenVINO, got none; {_BY_URL}")
     free = psutil.virtual_memory().available
     if free < _LEAST_BYTES:
         raise ModelError(
             f"memory: expected {_LEAST_BYTES / _GIB:.0f} GiB free for the model and its cache, got {free / _GIB:.1f}; "
-            "close other programs, or serve the model by URL (README)"
+            f"close other programs, or {_BY_URL}"
         )
 
 
