@@ -8,7 +8,7 @@ import time
 import pytest
 from loopback import Reply
 
-from flowstudy.systems.background import wait_for
+from flowstudy.systems.background import each, wait_for
 from flowstudy.systems.budget import Budget
 from flowstudy.systems.calls import Request
 from flowstudy.systems.llm import Client
@@ -91,6 +91,25 @@ def test_retry_after_is_honoured_and_kept_out_of_latency(server):
     server.plan = lambda number, hit: slow if number == 1 else Reply()
     reply = ask(MODELS["openai"], server.base())
     assert reply.call.wait_s >= 0.4 and reply.call.latency_s < 0.3
+
+
+@pytest.mark.slow
+def test_a_storm_of_429_loses_no_call(server):
+    """A provider that takes 20 requests in each window of 30 s and never says when to come back, asked 40 times."""
+    taken: list[float] = []
+
+    def plan(number, hit):
+        now = time.monotonic()
+        if sum(now - at < 30 for at in taken) >= 20:
+            return error(429, "Rate limit reached")
+        taken.append(now)
+        return Reply()
+
+    server.plan = plan
+    client = Client(MODELS["openai"], api_base=server.base(), max_in_flight=8)
+    request = Request("whole", [{"role": "user", "content": "hi"}], {"max_tokens": 5})
+    replies = wait_for(each([request] * 40, client.complete, 40))
+    assert {reply.outcome for reply in replies} == {"ok"} and len(taken) == 40
 
 
 def test_a_refused_key_stops_later_calls_before_they_are_sent(server):
