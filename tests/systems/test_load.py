@@ -48,7 +48,9 @@ def test_what_fails_is_counted_and_has_no_latency(server, spec, tasks, tmp_path,
 def test_only_a_host_of_ones_own_is_put_under_load(spec, tasks, tmp_path):
     hosted = SystemSpec(name="gpt", model="openai/gpt-4o")
     assert is_own_host(spec) and not is_own_host(hosted)
-    assert is_own_host(SystemSpec(name="t", model="slm/tuned")) and not is_own_host(SystemSpec(name="b", model="slm/base"))
+    assert is_own_host(SystemSpec(name="t", model="slm/tuned")) and not is_own_host(
+        SystemSpec(name="b", model="slm/base")
+    )
     with pytest.raises(ValueError, match="load test of gpt: expected a model on a host of one's own"):
         load_test(hosted, tasks, tmp_path / "load.json")
     with pytest.raises(ValueError, match="expected levels of at least 1"):

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from loopback import Reply, body_of
+from loopback import Reply, Server, body_of
 
 from flowstudy.systems.background import wait_for
 from flowstudy.systems.budget import Budget
@@ -55,9 +55,10 @@ def test_what_was_sent_is_booked_once_per_request(server, model, manner):
     server.plan = lambda number, hit: Reply(manner=manner) if manner != "page" else Reply(body="<html>hello</html>")
     budget = Budget(1.0)
     client = client_of(model, server.base(MODELS[model]), budget, timeout_s=0.5 if manner == "hang" else 5.0)
-    replies = [wait_for(client.complete(ASK._replace(repeat=n))) for n in range(2)]
+    calls = 20 if manner == "reset" else 2
+    replies = [wait_for(client.complete(ASK._replace(repeat=n))) for n in range(calls)]
     attempts = 3 if manner in ("reset", "half") else 2
-    assert len(server.hits) == sum(reply.call.attempts for reply in replies) == 2 * attempts
+    assert len(server.hits) == sum(reply.call.attempts for reply in replies) == calls * attempts
     assert budget.spent_usd == pytest.approx(len(server.hits) * WORST_USD) and budget.held_usd == 0
 
 
@@ -96,8 +97,9 @@ def test_an_answer_without_usage_is_kept_and_booked_by_our_count(server, model):
 
 
 @pytest.mark.parametrize(
-    "key", ["k-0123456789\n", " k-0123456789 ", "k-01234\n56789", "'k-0123456789'", "k-01234\u200b56789", "k-0\x0756"]
-)
+    "key", ["k-0123456789\n", " k-0123456789 ", "k-01234\n56789", "'k-0123456789'", "k-01234\u200b56789", "k-0\x0756",
+            "k-0123\r\n456789", '"k-0123456789"', "k-01234 56789", "k-0123456\u00e456"]
+)  # fmt: skip
 def test_a_key_is_stripped_and_checked_before_anything_is_sent(server, monkeypatch, key):
     """Named after 4.99 of 5 dollars that were booked for a key with a line end, with no request sent."""
     monkeypatch.setenv("OPENAI_API_KEY", key)
@@ -180,6 +182,24 @@ def test_a_kill_strands_the_calls_in_flight_and_no_more(server, tmp_path: Path) 
     assert not ledger.reserve(5.0), "the money of the dead is booked when it is needed"
     billed = 6 * ANSWER_USD + 4 * WORST_USD
     assert len(server.hits) == 10 and spent_usd(path) == pytest.approx(billed) and ledger.held_usd == 0
+
+
+@pytest.mark.slow
+def test_twenty_kills_book_what_was_billed_within_the_calls_in_flight(tmp_path: Path) -> None:
+    """Killed at any moment, between any two lines: what is booked differs from what a provider would bill by the four
+    calls in flight at the most."""
+    for kill in range(20):
+        with Server(lambda number, hit: Reply(delay_s=0.03)) as server:
+            path = tmp_path / f"ledger-{kill}.jsonl"
+            child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(KILLED), server.base(), str(path)])
+            while len(server.hits) < 1 + kill * 2 and child.poll() is None:
+                time.sleep(0.002)
+            child.kill()
+            child.wait()
+            Ledger(path, 5.0).reserve(5.0)
+            sent = len(server.hits)
+        billed_usd = sent * ANSWER_USD
+        assert abs(spent_usd(path) - billed_usd) <= 4 * max(WORST_USD, ANSWER_USD) + 1e-9, (kill, sent)
 
 
 OUTSIDE = """
