@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from flowstudy.files import write_json
+from flowstudy.files import replacing, write_json
 from flowstudy.freshness import forget_stale, record_of
 from flowstudy.run_folder import Run
 from flowstudy.study import NOTEBOOKS, Study
@@ -114,10 +114,8 @@ def borrow(run: Run, systems: Mapping[str, str]) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, draft)
-    draft.replace(target)
+    with replacing(target) as draft:
+        shutil.copyfile(source, draft)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -8,8 +8,6 @@ source `generated` is a training example.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
@@ -17,6 +15,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from pydantic import ValidationError
 
 from flowstudy.corpus.example import CORPUS_SCHEMA, GENERATED, Example
+from flowstudy.files import replacing
 from flowstudy.flows.outline import OutlineError, from_outline
 from flowstudy.flows.schema import Flow, structure_faults
 
@@ -93,21 +92,11 @@ def write_corpus(path: str | Path, examples: Iterable[Example]) -> int:
 
     Raises OSError (disk full, no permission), and whatever the iterable raises; neither leaves a partial file.
     """
-    target, count = Path(path), 0
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            for example in examples:
-                file.write(to_line(example) + "\n")
-                count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    count = 0
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+        for example in examples:
+            file.write(to_line(example) + "\n")
+            count += 1
     return count
 
 

@@ -40,12 +40,12 @@ def load_test(
 ) -> pd.DataFrame:  # fmt: skip
     """Ask the first tasks again, without journal, cache or budget, at each level of requests in flight.
 
-    One row per level: system, in_flight (no more than the family of the model takes), requests (as many as the level, at least `LEAST`; each level begins with
-    tasks that the one before did not ask, so that no prefix cache answers), failed (those without an answer, left out
-    of the rest), seconds (of the level), requests_per_s, tokens_per_s (read and written), p50_s and p95_s (seconds
-    of one answer, waiting included; NaN where none came). The table is kept at `path`: the same test of the same model
-    is not run again. Empty without tasks or levels. Raises ValueError for a level below 1 and a model that is not on a
-    host of one's own.
+    One row per level: system, in_flight (no more than the family of the model takes), requests (as many as the level,
+    at least `LEAST`; each level begins with tasks that the one before did not ask, so that no prefix cache answers),
+    failed (those without an answer, left out of the rest), seconds (of the level), requests_per_s, tokens_per_s (read
+    and written), p50_s and p95_s (seconds of one answer, waiting included; NaN where none came). The table is kept at
+    `path`: the same test of the same model is not run again. Empty without tasks or levels. Raises ValueError for a
+    level below 1 and a model that is not on a host of one's own.
     """
     if any(level < 1 for level in levels):
         raise ValueError(f"load test of {spec.name}: expected levels of at least 1 request in flight, got {levels}")
@@ -91,7 +91,7 @@ def _level(spec: SystemSpec, tasks: Sequence[Task], level: int, timeout_s: float
     seconds = time.monotonic() - started
     p50_s, p95_s = pd.Series(took_s).quantile([0.5, 0.95]) if took_s else (None, None)
     return {
-        "in_flight": min(level, client.limiter.cap), "requests": len(tasks), "failed": len(tasks) - len(took_s), "seconds": round(seconds, 3),
-        "requests_per_s": round(len(took_s) / seconds, 4), "tokens_per_s": round(sum(tokens) / seconds, 1),
+        "in_flight": min(level, client.limiter.cap), "requests": len(tasks), "failed": len(tasks) - len(took_s),
+        "seconds": round(seconds, 3), "requests_per_s": round(len(took_s) / seconds, 4), "tokens_per_s": round(sum(tokens) / seconds, 1),
         "p50_s": p50_s, "p95_s": p95_s,
     }  # fmt: skip

@@ -23,6 +23,7 @@ import numpy as np
 
 from flowstudy.corpus.environments import CORE, shipped_catalogue
 from flowstudy.corpus.example import Example
+from flowstudy.files import replacing
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.systems.encoder import (
     EncoderSource,
@@ -158,9 +159,8 @@ class TrainedModel:
     def _write(self, path: Path, model: SentenceTransformer) -> None:
         from safetensors.torch import save_file
 
-        draft = path.with_name(f".{path.name}.part")
-        save_file(learned(model), draft, metadata={"made_from": self.fingerprint, **self.facts()})
-        draft.replace(path)
+        with replacing(path) as draft:
+            save_file(learned(model), draft, metadata={"made_from": self.fingerprint, **self.facts()})
 
 
 class TrainedRanker:
