@@ -92,6 +92,7 @@ def _level(spec: SystemSpec, tasks: Sequence[Task], level: int, timeout_s: float
     p50_s, p95_s = pd.Series(took_s).quantile([0.5, 0.95]) if took_s else (None, None)
     return {
         "in_flight": min(level, client.limiter.cap), "requests": len(tasks), "failed": len(tasks) - len(took_s),
-        "seconds": round(seconds, 3), "requests_per_s": round(len(took_s) / seconds, 4), "tokens_per_s": round(sum(tokens) / seconds, 1),
+        "seconds": round(seconds, 3), "requests_per_s": round(len(took_s) / seconds, 4),
+        "tokens_per_s": round(sum(tokens) / seconds, 1),
         "p50_s": p50_s, "p95_s": p95_s,
     }  # fmt: skip
