@@ -1,6 +1,7 @@
 """Tags leave and come back unchanged, in our own formats and in Label Studio's; broken files are named."""
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -91,6 +92,37 @@ def test_a_file_that_a_spreadsheet_or_editor_saved_is_read(tmp_path, name):
     path = export_tags([tag(note="ä; why")], tmp_path / name)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert [read.note for read in import_tags(path)] == ["ä; why"]
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("head", ["", "sep=;\r\n"])
+def test_the_separators_and_decimals_of_a_spreadsheet_are_read(tmp_path, encoding, head):
+    text = (CASES / "tags-semicolons.csv").read_text(encoding="utf-8-sig")
+    (tmp_path / "t.csv").write_text(head + text, encoding=encoding)
+    (read,) = import_tags(tmp_path / "t.csv")
+    assert (read.annotator, read.categories, read.seconds) == ("ann", ["missing_step"], 12.5)
+    (tmp_path / "t.csv").write_text(text.replace("annotator", "who"), encoding=encoding)
+    with pytest.raises(ExchangeError, match="expected columns annotator, separated by"):
+        import_tags(tmp_path / "t.csv")
+
+
+def test_what_was_corrected_outside_stands_whichever_file_comes_last(tmp_path):
+    first, corrected = (import_tags(CASES / f"tags-corrected-{n}.json") for n in (1, 2))
+    for number, files in enumerate(([first, corrected], [corrected, first], [first, corrected, first, corrected])):
+        store = TagStore(tmp_path / f"{number}.sqlite")
+        for tags_in_file in files:
+            store.add(*tags_in_file)
+        (stands,) = store.current()
+        assert stands.categories == ["wrong_input"] and len(store.history()) <= 2
+
+
+def test_a_note_is_no_formula_in_a_spreadsheet(tmp_path):
+    path = export_tags([tag(note="=cmd|' /C calc'!A0"), tag(note="-1")], tmp_path / "t.csv")
+    assert "\"'=cmd" in path.read_text() or ",'=cmd" in path.read_text()
+    assert [read.note for read in import_tags(path)] == ["=cmd|' /C calc'!A0", "-1"]
 
 
 def test_tasks_and_interface_for_label_studio(items, xss):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 
-from flowstudy.files import write_text
+from flowstudy.files import defused, fused, write_text
 from flowstudy.review import label_studio
 from flowstudy.review.tag_schema import LISTS
 from flowstudy.review.tags import Tag
@@ -35,8 +37,8 @@ def export_tags(tags: Iterable[Tag], path: str | Path) -> Path:
 
 
 def import_tags(path: str | Path) -> list[Tag]:
-    """Read what `export_tags` wrote, also after a spreadsheet saved it with a byte order mark; adding the tags to a
-    store twice changes nothing, as ids stay.
+    """Read what `export_tags` wrote, also after a spreadsheet saved it in its own way; adding the tags to a store twice
+    changes nothing, as ids stay.
 
     Raises ExchangeError naming every broken line (CSV, JSON Lines) or task (Label Studio).
     """
@@ -80,17 +82,28 @@ def _to_csv(tags: Sequence[Tag]) -> str:
     writer.writeheader()
     for tag in tags:
         lists = {name: json.dumps(getattr(tag, name), ensure_ascii=False) for name in LISTS}
-        writer.writerow(tag.model_dump() | lists)
+        writer.writerow({name: defused(value) for name, value in (tag.model_dump() | lists).items()})
     return buffer.getvalue()
 
 
 def _from_csv(path: Path) -> list[tuple[int, Any]]:
+    """Rows as spreadsheets save them: UTF-8 or UTF-16, separated by commas, semicolons or tabs, decimal commas."""
+    raw = path.read_bytes()
+    text = raw.decode("utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    named = re.match(r"sep=(.)\r?\n", text)
+    text = text[named.end() :] if named else text
+    head = text.partition("\n")[0]
+    separator = named[1] if named else max(",;\t", key=head.count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    lacking = [name for name in ("annotator", "system", "example") if name not in (reader.fieldnames or [])]
+    if lacking:
+        raise csv.Error(f"expected columns {', '.join(lacking)}, separated by , ; or tabs, got {head[:80]!r}")
     rows: list[tuple[int, Any]] = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            raw: dict[str, Any] = {name: value for name, value in row.items() if value not in (None, "")}
-            raw |= {name: _list(row.get(name) or "[]") for name in LISTS}
-            rows.append((number, raw))
+    for number, row in enumerate(reader, start=3 if named else 2):
+        cells = {name: fused(value) for name, value in row.items() if value not in (None, "")}
+        if re.fullmatch(r"\d+,\d+", cells.get("seconds", "")):
+            cells["seconds"] = cells["seconds"].replace(",", ".")
+        rows.append((number, cells | {name: _list(row.get(name) or "[]") for name in LISTS}))
     return rows
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from flowstudy.files import write_bytes
+from flowstudy.files import write_bytes, write_csv
 
 NO_CHROME: Final = (
     "no PNG: no Chrome or Chromium found; install one (Debian: apt-get install chromium) or set BROWSER_PATH"
@@ -127,7 +127,7 @@ def save_figure(figure: Any, table: pd.DataFrame, folder: str | Path, stem: str)
     page = figure.to_html(include_plotlyjs="directory", full_html=True, config=CONFIG, div_id=stem)
     write_bytes(paths["html"], page.encode())
     write_bytes(paths["json"], figure.to_json().encode())
-    write_bytes(paths["csv"], table.to_csv(index=False, lineterminator="\n").encode())
+    write_csv(paths["csv"], table)
     picture = png_bytes(figure)
     if picture is None:
         return Saved(paths["html"], paths["json"], paths["csv"], None, NO_CHROME)

@@ -89,18 +89,26 @@ class TagStore:
                 self._has_table = holds_tags(connection)
 
     def add(self, *tags: Tag) -> None:
-        """Append tags in one transaction; on return they are on disk. A tag whose id is there already is left alone."""
+        """Append tags in one transaction; on return they are on disk. A tag that is there already is left alone; one
+        with a known id and another verdict, not older, is appended as a correction under an id of its own."""
         import sqlalchemy as sa
 
         if self.read_only:
             raise TagStoreError(f"tag store {self.where}: expected to write, got a read-only one; open it again")
         with self._guard(), self._engine.begin() as connection:
-            ids = [tag.id for tag in tags]
-            column = self._table.c.id
-            known: set[str] = set()
-            for start in range(0, len(ids), 500):
-                known |= set(connection.scalars(sa.select(column).where(column.in_(ids[start : start + 500]))))
-            rows = {tag.id: _row(tag) for tag in tags if tag.id not in known}
+            known: dict[str, Tag] = {}
+            tags = tuple(tag for given in tags for tag in (given, _correction(given)))
+            for start in range(0, len(tags), 500):
+                ids = [tag.id for tag in tags[start : start + 500]]
+                found = sa.select(*(self._table.c[name] for name in Tag.model_fields)).where(self._table.c.id.in_(ids))
+                known |= {row.id: _tag(row) for row in connection.execute(found)}
+            rows: dict[str, dict[str, Any]] = {}
+            for given, correction in zip(tags[::2], tags[1::2], strict=True):
+                before = known.get(given.id)
+                if before is None:
+                    rows[given.id] = _row(given)
+                elif _verdict(before) != _verdict(given) and given.created_at >= before.created_at:
+                    rows |= {correction.id: _row(correction)} if correction.id not in known else {}
             if rows:
                 connection.execute(self._table.insert(), list(rows.values()))
 
@@ -177,6 +185,16 @@ def standing(history: Iterable[AnyTag]) -> list[AnyTag]:
     key = operator.attrgetter(*_STACK)
     latest = {key(row): row for row in rows if row.state != "undo" and row.id not in undone}
     return sorted(latest.values(), key=lambda row: row.created_at)
+
+
+def _verdict(tag: Tag) -> list[Any]:
+    return [tag.annotator, *tag.place, tag.role, tag.state, sorted(tag.categories), tag.note]
+
+
+def _correction(tag: Tag) -> Tag:
+    """The same verdict under an id made of it."""
+    made = uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([tag.id, _verdict(tag)], ensure_ascii=False))
+    return tag.model_copy(update={"id": made.hex})
 
 
 def _row(tag: Tag) -> dict[str, Any]:
