@@ -12,16 +12,21 @@ import subprocess
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from flowstudy.__main__ import main
+from flowstudy.analysis.measures import PRIMARY
 from flowstudy.files import write_text
 from flowstudy.lifeline import only_one
 from flowstudy.notebook import check_parameters, keep_notebook, parameter_defaults
 from flowstudy.run import clean_run
 from flowstudy.run_folder import Run, find_run, open_run
+from flowstudy.status import leaderboards
 from flowstudy.study import NOTEBOOKS, StudyError, load_study
+from flowstudy.systems import SystemSpec
+from flowstudy.systems.roster import write_roster
 from tests.tiny_study import (
     KERNEL,
     ROOT,
@@ -171,6 +176,19 @@ def test_the_status_is_that_of_the_run_last_at_work_or_of_the_named_one(
     with pytest.raises(ValueError, match=r"runs/odl: expected the folder of a run, got none; in runs: new, old"):
         find_run("runs/odl")
     assert not (tmp_path / "runs" / "odl").exists()
+
+
+def test_a_ceiling_is_shown_without_a_rank(tmp_path: Path) -> None:
+    """Told what is needed, `best` is no contender, however high it scores."""
+    specs = [
+        SystemSpec(name=n, model="nearest", retriever=r) for n, r in (("best", "oracle"), ("a", "none"), ("b", "none"))
+    ]
+    rows = [(name, "dev", PRIMARY, mean, 40) for name, mean in (("best", 0.9), ("a", 0.4), ("b", 0.5))]
+    pd.DataFrame(rows, columns=["system", "split", "measure", "mean", "n"]).to_csv(tmp_path / "summary.csv")
+    write_roster(tmp_path / "predictions", specs, pd.DataFrame({"system": ["best", "a", "b"], "ready": True}))
+    (tmp_path / "members.json").write_text('{".": {}}')
+    (board,) = leaderboards(Run(tmp_path, ROOT))
+    assert [(row[0], row[2]) for row in board.rows] == [("1", "b"), ("2", "a"), ("ceiling", "best")]
 
 
 def test_writing_the_same_text_keeps_the_time_and_a_folder_that_refuses_is_named(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from flowstudy.run_folder import DISK_FULL, Run, now
 from flowstudy.sharing import read_member
 from flowstudy.study import NOTEBOOKS
 from flowstudy.systems.ledger import spent_usd
+from flowstudy.systems.roster import read_roster
 
 STATES: Final = ("done", "running", "failed", "not run")
 _KIB: Final = 1024
@@ -227,7 +228,8 @@ class Board(NamedTuple):
 
 
 def leaderboards(home: Run) -> list[Board]:
-    """The boards of a sweep, or of a plain run; none before anything was scored.
+    """The boards of a sweep, or of a plain run; none before anything was scored. Systems that are told what is needed
+    (retriever `oracle`) are ceilings: they stand below, without a rank.
 
     Cells that differ in their seed only are one configuration: its mean over seeds, with the lowest and highest.
     """
@@ -239,7 +241,11 @@ def leaderboards(home: Run) -> list[Board]:
         if path.is_file():
             values = {"corpora": "", **member.get("values", {})}
             name = ", ".join(f"{axis} {value}" for axis, value in values.items() if axis not in ("corpora", "seeds"))
-            tables.append(pd.read_csv(path).assign(configuration=name, corpus=values["corpora"]))
+            table = pd.read_csv(path).assign(configuration=name, corpus=values["corpora"])
+            asked = path.parent / "predictions"
+            specs = read_roster(asked)[0] if (asked / "roster.json").is_file() else []
+            bounds = {spec.name for spec in specs if spec.retriever == "oracle"}
+            tables.append(table.assign(bound=table["system"].isin(bounds)))
     if not tables:
         return []
     found = pd.concat(tables, ignore_index=True)
@@ -252,11 +258,12 @@ def _board(group: Any, corpus: str, split: str) -> Board:
     scores = group[group["measure"] == PRIMARY].groupby(keys)["mean"].agg(["mean", "min", "max", "count"])
     examples = group[group["measure"] == PRIMARY].groupby(keys)["n"].sum()
     usage = {name: group[group["measure"] == name].groupby(keys)["mean"].mean() for name in ("cost_usd", "latency_s")}
-    ranked = scores.sort_values(["mean"], ascending=False, kind="stable")
+    scores["bound"] = group.groupby(keys)["bound"].any()
+    ranked = scores.sort_values(["bound", "mean"], ascending=[True, False], kind="stable")
     rows = [
         [
-            str(place), *map(str, key), f"{row['mean']:.3f}", f"{row['min']:.3f} to {row['max']:.3f}",
-            f"{row['count']:.0f}", str(examples[key]), *(_figure(usage[name].get(key)) for name in usage),
+            "ceiling" if row["bound"] else str(place), *map(str, key), f"{row['mean']:.3f}",
+            f"{row['min']:.3f} to {row['max']:.3f}", f"{row['count']:.0f}", str(examples[key]), *(_figure(usage[name].get(key)) for name in usage),
         ]
         for place, (key, row) in enumerate(ranked.iterrows(), start=1)
     ]  # fmt: skip
