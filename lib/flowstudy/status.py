@@ -263,7 +263,8 @@ def _board(group: Any, corpus: str, split: str) -> Board:
     rows = [
         [
             "ceiling" if row["bound"] else str(place), *map(str, key), f"{row['mean']:.3f}",
-            f"{row['min']:.3f} to {row['max']:.3f}", f"{row['count']:.0f}", str(examples[key]), *(_figure(usage[name].get(key)) for name in usage),
+            f"{row['min']:.3f} to {row['max']:.3f}", f"{row['count']:.0f}", str(examples[key]),
+            *(_figure(usage[name].get(key)) for name in usage),
         ]
         for place, (key, row) in enumerate(ranked.iterrows(), start=1)
     ]  # fmt: skip
