@@ -17,6 +17,7 @@ from flowstudy.corpus.importers.flow_bench import convert_flow_bench, flow_bench
 from flowstudy.corpus.importers.logic_apps import convert_logic_apps
 from flowstudy.corpus.importers.n8n import convert_n8n
 from flowstudy.corpus.importers.published import convert_published
+from flowstudy.corpus.importers.step_functions import convert_step_functions
 from flowstudy.flows import from_outline, load_catalogue, structure_faults, to_outline
 from flowstudy.run_folder import project_root
 
@@ -526,11 +527,15 @@ JSON = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(JSON)
 def test_no_json_whatever_makes_a_converter_crash(document):
-    converters = (convert_logic_apps, convert_n8n, convert_flow_bench, convert_published)
+    converters = (convert_logic_apps, convert_n8n, convert_flow_bench, convert_published, convert_step_functions)
     for convert_any in converters:
         for record in convert_any(document, Source("x")):
             assert record.status in ("converted", "partly", "refused")
             assert record.reason or record.status == "converted"
+    state = {"Type": "Task", "Next": "b", "Catch": document, "Parameters": document, "ResultPath": document}
+    machine = {"StartAt": "a", "States": {"a": state, "b": document, "c": {"Type": "Choice", "Choices": document}}}
+    for record in convert_step_functions(machine, Source("x")):
+        assert record.status != "converted" or outline(record)
     wrapped = definition({"a": document, "b": act({"a": OK}, kind="If", expression=document, actions=document)})
     for record in convert_logic_apps(wrapped, Source("x")):
         assert record.status != "converted" or outline(record)

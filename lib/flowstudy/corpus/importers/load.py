@@ -28,7 +28,7 @@ from flowstudy.corpus.importers.reading import (
 )
 from flowstudy.corpus.importers.records import MAX_BYTES, Imported, NoWorkflow, Refused, Source, Status
 
-Format = Literal["auto", "logic_apps", "n8n", "flow_bench", "published"]
+Format = Literal["auto", "logic_apps", "n8n", "step_functions", "flow_bench", "published"]
 
 
 def load_workflows(

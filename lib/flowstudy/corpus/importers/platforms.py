@@ -11,12 +11,14 @@ from flowstudy.corpus.importers.logic_apps import convert_logic_apps, is_logic_a
 from flowstudy.corpus.importers.n8n import convert_n8n, is_n8n
 from flowstudy.corpus.importers.reading import stored
 from flowstudy.corpus.importers.records import Imported, Source
+from flowstudy.corpus.importers.step_functions import convert_step_functions, is_step_functions
 
 Convert = Callable[[Any, Source], Iterator[Imported]]
 #: How each platform recognises a document, and its converter; asked in this order.
 PLATFORMS: Final[dict[str, tuple[Callable[[Any], bool], Convert]]] = {
     "logic_apps": (is_logic_apps, convert_logic_apps),
     "n8n": (is_n8n, convert_n8n),
+    "step_functions": (is_step_functions, convert_step_functions),
 }
 #: Where answers of APIs and template galleries keep workflows, one or many, as objects or as JSON in a text.
 _ENVELOPES: Final = (
