@@ -61,8 +61,8 @@ lint: env
 lab: env  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks
 
-corpus-check: env  ## check a corpus: CORPUS=file.jsonl, or the shipped one
-	@$(CLI) corpus-check $(CORPUS)
+corpus-check: env  ## check a corpus: CORPUS=file.jsonl, or the shipped one; ALL=1 shows every fault
+	@$(CLI) corpus-check $(CORPUS) $(if $(ALL),--all)
 
 bench: env  ## time FlowSim against zss and apted
 	@$(BIN)/python -m tests.benchmarks.flowsim

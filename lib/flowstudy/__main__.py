@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("corpus-check", help="every check on a corpus, one page")
     check.add_argument("corpus", nargs="?", default="shipped")
+    check.add_argument("--all", action="store_true", help="every fault, not five of each kind")
     check.set_defaults(call=_corpus_check)
 
     compare = commands.add_parser("compare", help="what changed between two runs, one page")
@@ -86,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     adapter.set_defaults(call=_adapter)
 
     load = commands.add_parser("import", help="turn workflow files of another platform into a corpus")
-    load.add_argument("source", help="a file or folder: Logic Apps, Power Automate, n8n, Flow-Bench, JSON Lines")
+    load.add_argument(
+        "source", help="a file, zip or folder: Logic Apps, Power Automate, n8n, Step Functions, Flow-Bench, JSON Lines"
+    )
     load.add_argument("--to", required=True, help="folder for corpus.jsonl and catalogue.yaml")
     load.add_argument("--format", default="auto")
     load.add_argument("--drop-plumbing", action="store_true", help="leave out set-variable, parse and compose steps")
@@ -231,7 +234,7 @@ def _corpus_check(options: argparse.Namespace) -> int:
     from flowstudy.corpus import check_corpus
 
     report = check_corpus(None if options.corpus == "shipped" else options.corpus)
-    print(report)
+    print(report.text(every=options.all))
     return 0 if report.ok else 1
 
 
@@ -276,8 +279,9 @@ def _adapter(options: argparse.Namespace) -> int:
 def _import(options: argparse.Namespace) -> int:
     from flowstudy.corpus.importers import import_corpus
 
-    print(import_corpus(options.source, options.to, options.format, drop_plumbing=options.drop_plumbing))
-    return 0
+    report = import_corpus(options.source, options.to, options.format, drop_plumbing=options.drop_plumbing)
+    print(report)
+    return 0 if report.written else 1
 
 
 def _paraphrase(options: argparse.Namespace) -> int:

@@ -7,7 +7,15 @@ import time
 
 import pytest
 
-from flowstudy.corpus import Example, catalogues_for, check_corpus, shipped_catalogue, shipped_corpus, write_corpus
+from flowstudy.corpus import (
+    Example,
+    catalogues_for,
+    check_corpus,
+    load_corpus,
+    shipped_catalogue,
+    shipped_corpus,
+    write_corpus,
+)
 from flowstudy.corpus.features import compute, size_bucket, slices
 from flowstudy.corpus.references import reference_faults, underived_values
 from flowstudy.flows.outline import from_outline
@@ -96,6 +104,59 @@ def test_references_that_lead_nowhere_are_faults(outline, fault):
     assert fault in found
     example = shipped_corpus()[0].model_copy(update={"references": [flow]})
     assert any(fault in line for line in check_corpus([example]).faults)
+
+
+@pytest.mark.parametrize(
+    ("flow", "broken"),
+    [
+        ("action a\n  action b", "below flow logic, not below an action"),
+        ("IF | condition = x=1\n    action a\n  action b", "expected 4 blanks"),
+        ("trigger daily", "no step"),
+    ],
+)
+def test_an_outline_that_is_indented_by_mistake_or_does_nothing_is_broken(tmp_path, flow, broken):
+    rows = [{"id": "a", "requirement": "r", "flow": flow}, {"id": "b", "requirement": "s", "flow": OUTLINE}]
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    report = check_corpus(tmp_path / "c.jsonl")
+    assert broken in str(report) and not report.ok
+    assert report.examples == 1 and "domain   unknown 1" in str(report)  # the other line is checked all the same
+
+
+def test_an_outline_with_windows_line_ends_is_read_as_any_other(tmp_path):
+    path = tmp_path / "c.jsonl"
+    path.write_bytes(
+        json.dumps({"id": "a", "requirement": "r", "flow": OUTLINE.replace("\n", "\r\n")}).encode() + b"\r\n"
+    )
+    [example] = load_corpus(path)
+    assert example.flow == from_outline(OUTLINE)
+
+
+@pytest.mark.parametrize(
+    ("reference", "fault"),
+    [
+        ("{{step.9.records}}", "the flow has no step 9"),
+        ("{{look_up.records}}", "expected `step.<order>`, got a name"),
+        ("{{trigger.record}}", "the flow has no trigger"),
+        ("{{variable.x}} {{ $now }} {{step.1.record}}", None),
+    ],
+)
+def test_references_of_ones_own_corpus_lead_somewhere(reference, fault):
+    flow = from_outline(f"action look_up | table = task\naction send | text = {reference}")
+    report = check_corpus([Example(id="a", requirement="r", references=[flow])])
+    assert report.faults == ([f"flow a: component 2: reference {reference}: {fault}"] if fault else [])
+
+
+def test_blocks_without_a_step_and_flows_without_a_trigger_are_warnings():
+    flow = from_outline("FOREACH | items = x\nWAIT | duration = 1 day")
+    report = check_corpus([Example(id="a", requirement="r", references=[flow])])
+    assert report.ok and report.odd == ["flow a: no trigger", "flow a: component 1: FOREACH without a step in it"]
+
+
+def test_every_fault_is_shown_on_request():
+    flow = from_outline("\n".join(f"action a | x = {{{{step.{n}.y}}}}" for n in range(20, 30)))
+    report = check_corpus([Example(id="a", requirement="r", references=[flow])])
+    assert str(report).count("the flow has no step") == 5 and "and 5 more (--all)" in str(report)
+    assert report.text(every=True).count("the flow has no step") == 10
 
 
 def test_a_loop_may_test_what_its_body_gives():

@@ -17,6 +17,7 @@ from flowstudy.corpus.importers.flow_bench import convert_flow_bench, flow_bench
 from flowstudy.corpus.importers.logic_apps import convert_logic_apps
 from flowstudy.corpus.importers.n8n import convert_n8n
 from flowstudy.corpus.importers.published import convert_published
+from flowstudy.corpus.importers.step_functions import convert_step_functions
 from flowstudy.flows import from_outline, load_catalogue, structure_faults, to_outline
 from flowstudy.run_folder import project_root
 
@@ -188,6 +189,73 @@ def test_what_is_lost_is_told():
     assert "z" in str(record.lost)
     record = logic({"a": act(kind="Agent", tools={"t": {"actions": {"b": act()}}})})
     assert record.status == "partly" and names(record) == ["a", "b"]
+
+
+OPEN_API = {"host": {"apiId": "/apis/shared_x", "operationId": "Ask"}, "parameters": {"to": "a"}}
+GET = {"method": "GET"}
+
+
+def child(name):
+    return {"host": {"workflowReferenceName": name}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "expected"),
+    [
+        ("Http", {"inputs": GET, "limit": {"timeout": "PT30M"}}, "action http_get | limit.timeout = PT30M"),
+        (
+            "OpenApiConnection",
+            {"inputs": {**OPEN_API, "retryPolicy": {"type": "none"}}},
+            "action x.ask | to = a | retryPolicy.type = none",
+        ),
+        (
+            "Http",
+            {"inputs": GET, "runtimeConfiguration": {"paginationPolicy": {"minimumItemCount": 9}}},
+            "action http_get | paginationPolicy.minimumItemCount = 9",
+        ),
+        (
+            "Wait",
+            {"inputs": {"interval": {"count": 2}}, "limit": {"count": 3}},
+            "WAIT | duration = 2 | limit.count = 3",
+        ),
+        (
+            "Foreach",
+            {"foreach": "x", "operationOptions": "Sequential"},
+            "FOREACH | items = x | operationOptions = Sequential",
+        ),
+        ("Workflow", {"inputs": child("archive-flow")}, "subflow archive_flow"),
+        (
+            "Workflow",
+            {"inputs": child("8d3f1c9a-0000-4f00-9000-0123456789ab")},
+            "subflow workflow | workflow = 8d3f1c9a-0000-4f00-9000-0123456789ab",
+        ),
+    ],
+)
+def test_what_stands_beside_the_inputs_and_changes_what_runs_is_kept(kind, parts, expected):
+    record = logic({"a": act(kind=kind, **parts)})
+    assert (outline(record), record.status) == (expected, "converted")
+
+
+def test_settings_of_a_scope_and_of_a_trigger_are_told_or_kept():
+    assert (
+        "limit.timeout of the scope s"
+        in logic({"s": act(kind="Scope", limit={"timeout": "PT1H"}, actions={"a": act()})}).lost
+    )
+    trigger = {
+        "type": "Request",
+        "runtimeConfiguration": {"concurrency": {"runs": 1}},
+        "operationOptions": "SingleInstance",
+    }
+    assert "operationOptions = SingleInstance | concurrency.runs = 1" in outline(
+        logic({"a": act()}, triggers={"t": trigger})
+    )
+
+
+def test_a_step_whose_failure_only_the_flow_catches_is_noted():
+    record = logic({"a": act(), "good": act({"a": OK}), "bad": act({"a": FAIL})})
+    assert record.status == "converted" and record.notes == [
+        "a failure of good runs the CATCH too; in the source it does not"
+    ]
 
 
 def test_a_cycle_and_old_versions_are_refused_and_new_ones_told():
@@ -459,10 +527,15 @@ JSON = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(JSON)
 def test_no_json_whatever_makes_a_converter_crash(document):
-    for convert_any in (convert_logic_apps, convert_n8n, convert_flow_bench, convert_published):
+    converters = (convert_logic_apps, convert_n8n, convert_flow_bench, convert_published, convert_step_functions)
+    for convert_any in converters:
         for record in convert_any(document, Source("x")):
             assert record.status in ("converted", "partly", "refused")
             assert record.reason or record.status == "converted"
+    state = {"Type": "Task", "Next": "b", "Catch": document, "Parameters": document, "ResultPath": document}
+    machine = {"StartAt": "a", "States": {"a": state, "b": document, "c": {"Type": "Choice", "Choices": document}}}
+    for record in convert_step_functions(machine, Source("x")):
+        assert record.status != "converted" or outline(record)
     wrapped = definition({"a": document, "b": act({"a": OK}, kind="If", expression=document, actions=document)})
     for record in convert_logic_apps(wrapped, Source("x")):
         assert record.status != "converted" or outline(record)
@@ -485,8 +558,6 @@ def test_bad_files_are_refused_with_the_reason(tmp_path):
         "": "not JSON",
         "[1, 2": "truncated JSON",
         "{'a': 1}": "not JSON",
-        "[]": "no known kind",
-        '{"a": 1}': "no known kind of workflow: an object with a",
         "[" * 100_000: "nested too deeply",
         "\0\1\2": "not JSON",
     }
@@ -584,9 +655,18 @@ def test_an_import_writes_a_corpus_that_checks_and_its_catalogue(tmp_path):
         + json.dumps({"id": "same", "requirement": "Each night do a.", "flow": FLOW}),
     )
     write(source / "no_text.json", json.dumps(definition({"a": act(kind="Http")}) | {"description": ""}))
+    write(source / "connections.json", '{"a": 1}')
     report = import_corpus(source, tmp_path / "out", domain="mine", licence="MIT")
-    assert dict(report.statuses) == {"converted": 4, "partly": 1, "refused": 1}
-    assert "1 x truncated JSON" in str(report) and "1 x no requirement text" in str(report)
+    assert dict(report.statuses) == {"converted": 4, "partly": 1, "refused": 1, "passed_over": 1}
+    assert "6 workflows, 4 converted, 1 partly, 1 refused; 1 other files passed over" in str(report)
+    assert "1 x truncated JSON" in str(report) and "first bad.json" in str(report)
+    assert "1 x no requirement text" in str(report)
+    assert report.texts == {"requirement": 2, "description": 1, "sticky notes": 1}
+    told = [json.loads(line) for line in (tmp_path / "out" / "import.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in told[:-1] if row["status"] in ("refused", "passed_over")] == [
+        "bad.json",
+        "connections.json",
+    ]
     examples = load_corpus(tmp_path / "out" / "corpus.jsonl")
     assert [e.id for e in examples] == ["logic_app.json", "n8n.json", "same", "same~2"]
     assert {e.licence for e in examples} == {"MIT"} and {e.domain for e in examples} == {"mine"}

@@ -91,7 +91,7 @@ def test_run_after_with_any_statuses_keeps_every_action_once(n, random):
         }
         for i, name in enumerate(names)
     }
-    steps = nest(actions, lambda name: [Step(name, name=name, category="action")], lambda *_: None, [])
+    steps = nest(actions, lambda name: [Step(name, name=name, category="action")], lambda *_: None, [], [])
     assert sorted(step.name for step in walk(steps) if step.name) == sorted(names)
 
 
@@ -99,7 +99,7 @@ def test_a_cycle_is_refused_with_its_actions():
     with pytest.raises(Cycle, match=r"a -> b -> a|b -> a -> b"):
         decompose("abc", {"a": ["b"], "b": ["a"], "c": []})
     with pytest.raises(Refused, match=r"cyclic runAfter: .*b"):
-        nest({"a": {"runAfter": {"b": []}}, "b": {"runAfter": {"a": []}}}, lambda name: [], lambda *_: None, [])
+        nest({"a": {"runAfter": {"b": []}}, "b": {"runAfter": {"a": []}}}, lambda name: [], lambda *_: None, [], [])
 
 
 def test_an_n_shape_is_told_and_put_in_sequence():

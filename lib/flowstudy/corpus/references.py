@@ -29,6 +29,25 @@ def reference_faults(flow: Flow, catalogue: Catalogue) -> list[str]:
     return faults
 
 
+def dangling(flow: Flow) -> list[str]:
+    """Data references to steps that a flow does not have, or by their name, or to a trigger where it has none.
+
+    References in other words (`{{variable.x}}`, an expression of the platform) are passed over.
+    """
+    faults: list[str] = []
+    names = {component.definition for component in flow.components} - {"step", "trigger", "item", "variable"}
+    for order, inputs, _ in _parts(flow, Catalogue(name="none")):
+        for path in REFERENCE.findall(" ".join(str(i.value) for i in inputs)):
+            head, *rest = path.split(".")
+            target = int(rest[0]) if head == "step" and rest and rest[0].isdecimal() else 1
+            if head in names:
+                faults.append(f"component {order}: reference {{{{{path}}}}}: expected `step.<order>`, got a name")
+            elif not 1 <= target <= flow.steps or (head == "trigger" and flow.trigger is None):
+                missing = "trigger" if head == "trigger" else f"step {target}"
+                faults.append(f"component {order}: reference {{{{{path}}}}}: the flow has no {missing}")
+    return faults
+
+
 def _parts(flow: Flow, catalogue: Catalogue) -> Iterator[tuple[int, list[Input], StepDef]]:
     """Order, inputs and definition of the trigger (order 0) and of every component."""
     if flow.trigger:

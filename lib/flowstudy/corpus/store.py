@@ -101,8 +101,9 @@ def write_corpus(path: str | Path, examples: Iterable[Example]) -> int:
 
 
 def to_line(example: Example) -> str:
-    """One example as a line of the corpus file, without the line break."""
-    raw = example.model_dump(mode="json", by_alias=True, exclude={"references"})
+    """One example as a line of the corpus file, without the line break; a split that was never given stays out."""
+    unset = {"split"} - example.model_fields_set
+    raw = example.model_dump(mode="json", by_alias=True, exclude={"references", *unset})
     raw["references"] = [flow.to_dict() for flow in example.references]
     return json.dumps(raw, ensure_ascii=False)
 
@@ -171,15 +172,15 @@ def _references(raw: dict[str, Any]) -> list[Flow]:
 def _flow(raw: Any, place: int) -> Flow:
     where = f"a well-formed flow as reference {place}"
     try:
-        flow = from_outline(raw) if isinstance(raw, str) else Flow.model_validate(raw)
+        flow = from_outline(raw, strict=True) if isinstance(raw, str) else Flow.model_validate(raw)
     except OutlineError as error:
         _broken(where, str(error), "correct the outline")
     except ValidationError as error:
         first = error.errors()[0]
         _broken(where, f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}", "correct the flow")
     faults = structure_faults(flow)
-    if faults or not (flow.components or flow.trigger):
-        _broken(where, "; ".join(faults[:3]) or "an empty flow", "correct orders, blocks and flow logic")
+    if faults or not flow.components:
+        _broken(where, "; ".join(faults[:3]) or "an empty flow: no step", "correct orders, blocks and flow logic")
     return flow
 
 

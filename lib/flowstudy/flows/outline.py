@@ -63,8 +63,12 @@ def component_line(component: Component) -> str:
     return head + _inputs(component.inputs) + note
 
 
-def from_outline(text: str) -> Flow:
-    """Read an outline. Raises OutlineError naming the first line that is not outline text."""
+def from_outline(text: str, *, strict: bool = False) -> Flow:
+    """Read an outline. Raises OutlineError naming the first line that is not outline text.
+
+    With `strict` also for steps below an action, which are else taken as its followers, and for a step that stands
+    between two levels.
+    """
     flow = Flow()
     stack: list[tuple[int, int | None]] = [(-1, None)]
     for number, line in enumerate(re.split(r"\r\n?|\n", text), start=1):
@@ -74,8 +78,13 @@ def from_outline(text: str) -> Flow:
         if _read_header(flow, body, number):
             continue
         level = len(line) - len(line.lstrip(" "))
+        left = level
         while stack[-1][0] >= level:
-            stack.pop()
+            left = stack.pop()[0]
+        if strict and left != level:
+            raise OutlineError(number, f"{left} blanks at the beginning, as above", line)
+        if strict and len(stack) > 1 and stack[-1][1] == stack[-2][1]:
+            raise OutlineError(number, "a step further in to stand below flow logic, not below an action", line)
         body = _NUMBER.sub("", body)
         component = _read_component(body, number, order=flow.steps + 1, block=stack[-1][1])
         flow.components.append(component)

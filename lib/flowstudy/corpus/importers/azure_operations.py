@@ -22,6 +22,7 @@ _CONNECTORS: Final = frozenset({
 _PARTS: Final = ("queries", "body", "headers")
 #: How a connector reaches its service, and where it is called back: settings, no inputs.
 _SETTINGS: Final = ("host", "path", "method", "authentication", *_PARTS)
+_SERVICE: Final = "serviceProviderConfiguration"
 _EXPRESSION: Final = re.compile(r"@\{(?:[^{}']|'[^']*'|\{[^{}]*\})*\}")
 _VERSION: Final = re.compile(r"v\d+(?:\.\d+)*|\$?default|beta|api", re.IGNORECASE)
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
@@ -48,7 +49,19 @@ def snake(text: str, most: int = 60) -> str:
 
 
 def operation(kind: str, body: Mapping[str, Any], connections: Mapping[str, str]) -> Operation:
-    """The operation of an action or trigger of type `kind`; `connections` maps connection keys to services."""
+    """The operation of an action or trigger of type `kind`, with what stands beside its inputs; `connections` maps
+    connection keys to services."""
+    done = _operation(kind, body, connections)
+    return done._replace(inputs=_together(done.inputs, beside(body)))
+
+
+def beside(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands beside the inputs of an action or trigger and changes what runs."""
+    runtime = {name: value for name, value in _dict(body.get("runtimeConfiguration")).items() if name != "secureData"}
+    return _flat({name: body[name] for name in ("limit", "operationOptions") if body.get(name)} | runtime)
+
+
+def _operation(kind: str, body: Mapping[str, Any], connections: Mapping[str, str]) -> Operation:
     inputs = body.get("inputs")
     inputs = inputs if isinstance(inputs, dict) else {} if inputs is None else {"value": inputs}
     low = kind.lower()
@@ -56,15 +69,21 @@ def operation(kind: str, body: Mapping[str, Any], connections: Mapping[str, str]
         host = _dict(inputs.get("host"))
         return _open_api(host, inputs) if "operationId" in host or "apiId" in host else _api(host, inputs, connections)
     if low == "serviceprovider":
-        service = _dict(inputs.get("serviceProviderConfiguration"))
+        service = _dict(inputs.get(_SERVICE))
         scope = snake(_last(service.get("serviceProviderId"))) or "service_provider"
-        return Operation(snake(_plain(service.get("operationId"))) or "call", scope, _flat(inputs.get("parameters")))
+        rest = {name: value for name, value in inputs.items() if name not in (_SERVICE, "parameters")}
+        given = _together(_flat(inputs.get("parameters")), _flat(rest))
+        return Operation(snake(_plain(service.get("operationId"))) or "call", scope, given)
     if low in ("http", "httpwebhook"):
         return _http(low, inputs)
     if low == "workflow":
-        called = _dict(_dict(inputs.get("host")).get("workflow"))
-        name = snake(_last(called.get("id") or called.get("name"))) or "workflow"
-        return Operation(name, "global", _body(inputs.get("body")), "subflow")
+        host = _dict(inputs.get("host"))
+        called = _dict(host.get("workflow"))
+        known = _plain(host.get("workflowReferenceName"))
+        number = re.fullmatch(r"[0-9a-f]{8}-[0-9a-f-]{27}", known, re.IGNORECASE)
+        name = snake(_last(called.get("id") or called.get("name")) or ("" if number else known)) or "workflow"
+        given = {"workflow": known} if number else {}
+        return Operation(name, "global", _together(given, _rest(inputs, "host")), "subflow")
     if low == "function":
         called = _dict(inputs.get("function"))
         name = snake(_last(called.get("id"))) or "function"
@@ -79,7 +98,8 @@ def _open_api(host: dict[str, Any], inputs: dict[str, Any]) -> Operation:
         name.removeprefix("parameters/").replace("/", "."): value
         for name, value in _dict(inputs.get("parameters")).items()
     }
-    return Operation(snake(_plain(host.get("operationId"))) or "call", scope, parameters)
+    rest = {name: value for name, value in inputs.items() if name not in (*_SETTINGS, "parameters")}
+    return Operation(snake(_plain(host.get("operationId"))) or "call", scope, _together(parameters, _flat(rest)))
 
 
 def _api(host: dict[str, Any], inputs: dict[str, Any], connections: Mapping[str, str]) -> Operation:

@@ -56,7 +56,7 @@ def finish(
     redactor: Redactor,
     lost: list[str],
     *,
-    texts: Iterable[str] = (),
+    texts: Iterable[tuple[str, str]] = (),
     titles: Iterable[str] = (),
     features: dict[str, Any] | None = None,
     notes: Iterable[str] = (),
@@ -64,9 +64,11 @@ def finish(
 ) -> Imported:
     """The record of a converted flow, with the best text there is.
 
-    A text beside the file comes first, then texts in it, then a title of at least three words. A shorter title, or
-    the name of the file, is only a stand-in: the status is then `partly` and the reason `no requirement text`.
+    A text beside the file comes first, then `texts` in it, each with what it is, then a title of at least three words.
+    A shorter title, or the name of the file, is only a stand-in: the status is then `partly` and the reason
+    `no requirement text`. The feature `requirement_from` says which it was.
     """
+    titles = [*titles, *([source.title] if source.title else [])]
     requirement, origin = _requirement(source, texts, titles)
     known = [title for title in map(humanised, titles) if title]
     found = {"requirement_from": origin, **({"title": known[0]} if known else {}), **(features or {})}
@@ -86,9 +88,8 @@ def finish(
     return Imported(example.id, status, example, lost, redactor.count, reason, list(notes))  # type: ignore[arg-type]
 
 
-def _requirement(source: Source, texts: Iterable[str], titles: Iterable[str]) -> tuple[str, str]:
-    candidates = [(source.text, source.text_from or "beside"), *((text, "description") for text in texts)]
-    for text, origin in candidates:
+def _requirement(source: Source, texts: Iterable[tuple[str, str]], titles: Iterable[str]) -> tuple[str, str]:
+    for text, origin in ((source.text, source.text_from), *texts):
         text = cleaned(text)
         if len(text.split()) >= 3:
             return text, origin

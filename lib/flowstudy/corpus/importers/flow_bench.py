@@ -90,10 +90,10 @@ def _convert(test: Any, source: Source, id: str) -> Imported:
     flow, *others = [reading.flow(one) for one in sequence]
     prior = _sequences(asked.get("prior_sequence"))
     features: dict[str, Any] = {"tags": _tags(test)}
-    texts = [text] if isinstance(text, str) else []
+    texts = [(text, "utterance")] if isinstance(text, str) else []
     if prior and texts:
         features["prior_flow"] = to_outline(_Reading(redactor, source.drop_plumbing).flow(prior[0]))
-        texts = [f"{text}\n\nThe workflow so far:\n\n{features['prior_flow']}"]
+        texts = [(f"{text}\n\nThe workflow so far:\n\n{features['prior_flow']}", "utterance")]
     record = finish(
         id, source, flow, redactor, reading.lost, texts=texts, features=features, licence=source.licence or LICENCE
     )

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal, get_args
 
 from flowstudy.corpus.importers.flow_bench import convert_flow_bench, is_flow_bench, is_flow_bench_catalogue
-from flowstudy.corpus.importers.logic_apps import convert_logic_apps, is_logic_apps
-from flowstudy.corpus.importers.n8n import convert_n8n, is_n8n
+from flowstudy.corpus.importers.platforms import kind_of_value, workflows_in
 from flowstudy.corpus.importers.published import convert_published, is_published
 from flowstudy.corpus.importers.reading import (
     LINES,
     PAIRS,
     YAML,
+    ZIP,
     Document,
     Texts,
+    byte_lines,
     check_file,
-    decode,
     files_in,
-    parse_json,
+    parsed,
     read_document,
     read_lines,
+    zipped,
 )
-from flowstudy.corpus.importers.records import MAX_BYTES, Imported, Refused, Source
+from flowstudy.corpus.importers.records import MAX_BYTES, Imported, NoWorkflow, Refused, Source, Status
 
-Format = Literal["auto", "logic_apps", "n8n", "flow_bench", "published"]
-Convert = Callable[[Any, Source], Iterator[Imported]]
-#: How each format recognises a document, and its converter; asked in this order.
-_FORMATS: Final[dict[str, tuple[Callable[[Any], bool], Convert]]] = {
-    "logic_apps": (is_logic_apps, convert_logic_apps),
-    "n8n": (is_n8n, convert_n8n),
-    "flow_bench": (is_flow_bench, convert_flow_bench),
-    "published": (is_published, convert_published),
-}
+Format = Literal["auto", "logic_apps", "n8n", "step_functions", "flow_bench", "published"]
 
 
 def load_workflows(
@@ -45,13 +39,14 @@ def load_workflows(
     domain: str = "imported",
     licence: str = "",
 ) -> Iterator[Imported]:
-    """Every workflow of a file, or of the JSON, JSON Lines and YAML files in a folder, in sorted order.
+    """Every workflow of a file, or of the JSON, JSON Lines, YAML and zip files in a folder, in sorted order.
 
-    Streams: one file or line is in memory at a time. Never raises on what it reads; each file, line and workflow gives
-    a record with a reason. `format` is `auto` or names the importer. `drop_plumbing` leaves out steps that only set
-    variables, parse or compose, and lets data references pass through them. `domain` and `licence` go into the
-    examples. Texts beside the definitions (`pairs.jsonl`, `manifest.json`, a read-me) serve as requirements; links and
-    paths found in data are not followed. Raises ValueError for an unknown format, FileNotFoundError without `path`.
+    Streams: one file, line or member of a zip is in memory at a time. Never raises on what it reads; each file, line
+    and workflow gives a record with a reason; a file that holds no workflow is `passed_over`. `format` is `auto` or
+    names the importer. `drop_plumbing` leaves out steps that only set variables, parse or compose, and lets data
+    references pass through them. `domain` and `licence` go into the examples. Texts beside the definitions
+    (`pairs.jsonl`, `manifest.json`, a read-me) serve as requirements; links and paths found in data are not followed.
+    Raises ValueError for an unknown format, FileNotFoundError without `path`.
     """
     if format not in get_args(Format):
         raise ValueError(f"format: expected one of {', '.join(get_args(Format))}, got {format!r}")
@@ -76,26 +71,35 @@ def _guarded(make: Callable[[], Iterator[Imported]], source: Source) -> Iterator
     try:
         yield from make()
     except Refused as refusal:
-        yield Imported(source.id, "refused", reason=str(refusal))
+        status: Status = "passed_over" if isinstance(refusal, NoWorkflow) else "refused"
+        yield Imported(source.id, status, reason=str(refusal))
     except RecursionError:
         yield Imported(source.id, "refused", reason="nested too deeply to be converted")
 
 
 def _file(file: Path, source: Source, format: Format, texts: Texts, given: bool) -> Iterator[Imported]:
-    lines = file.suffix.lower() in LINES
-    check_file(file, given=given, lines=lines)
-    if lines:
-        yield from _lines(file, source, format)
-        return
-    if format == "auto" and file.suffix.lower() in YAML:
-        format = "flow_bench"  # the only format in YAML; others would walk into what its aliases may hide
-    document = read_document(file)
-    text, origin = texts.beside(file)
-    yield from _converted(document, replace(source, text=text, text_from=origin), format)
+    suffix = file.suffix.lower()
+    check_file(file, given=given)
+    if suffix == ZIP:
+        for name, read in zipped(file):
+            one = replace(source, id=f"{source.id}/{name}")
+            yield from _guarded(lambda name=name, read=read, one=one: _member(name, read(), one, format), one)  # type: ignore[misc]
+    elif suffix in LINES:
+        yield from _lines(read_lines(file), source, format)
+    else:
+        text, origin = texts.beside(file)
+        yield from _converted(read_document(file), replace(source, text=text, text_from=origin), format, suffix)
 
 
-def _lines(file: Path, source: Source, format: Format) -> Iterator[Imported]:
-    for number, line in read_lines(file):
+def _member(name: str, raw: bytes, source: Source, format: Format) -> Iterator[Imported]:
+    suffix = Path(name).suffix.lower()
+    if suffix in LINES:
+        return _lines(byte_lines(io.BytesIO(raw)), source, format)
+    return _converted(parsed(raw, suffix), source, format, suffix)
+
+
+def _lines(lines: Iterator[tuple[int, bytes | None]], source: Source, format: Format) -> Iterator[Imported]:
+    for number, line in lines:
         one = replace(source, id=f"{source.id}:{number}")
         yield from _guarded(lambda line=line, one=one: _line(line, one, format), one)  # type: ignore[misc]
 
@@ -103,23 +107,29 @@ def _lines(file: Path, source: Source, format: Format) -> Iterator[Imported]:
 def _line(line: bytes | None, source: Source, format: Format) -> Iterator[Imported]:
     if line is None:
         raise Refused(f"a line longer than {MAX_BYTES // 2**20} MiB")
-    text, notes = decode(line)
-    yield from _converted(Document(parse_json(text), notes), source, format)
+    try:
+        yield from _converted(parsed(line), source, format)
+    except NoWorkflow as nothing:
+        raise Refused(str(nothing)) from None
 
 
-def _converted(document: Document, source: Source, format: Format) -> Iterator[Imported]:
-    for record in _converter(document.value, format)(document.value, source):
+def _converted(document: Document, source: Source, format: Format, suffix: str = "") -> Iterator[Imported]:
+    for record in _records(document.value, source, format, suffix):
         yield replace(record, notes=[*record.notes, *document.notes]) if document.notes else record
 
 
-def _converter(document: Any, format: Format) -> Convert:
-    """The converter of a format. Raises Refused where `auto` finds none."""
-    if format != "auto":
-        return _FORMATS[format][1]
-    for known, convert in _FORMATS.values():
-        if known(document):
-            return convert
-    if is_flow_bench_catalogue(document):
-        raise Refused(f"a catalogue of {len(document)} operations, not a workflow")
-    keys = ", ".join(map(str, list(document)[:5])) if isinstance(document, dict) else ""
-    raise Refused(f"no known kind of workflow: {f'an object with {keys}' if keys else type(document).__name__}"[:200])
+def _records(value: Any, source: Source, format: Format, suffix: str) -> Iterator[Imported]:
+    """The records of a document. Raises NoWorkflow where `auto` finds nothing in it."""
+    auto = format == "auto"
+    if format == "flow_bench" or (auto and (is_flow_bench(value) or suffix in YAML)):
+        # the only format in YAML; others would walk into what its aliases may hide
+        if auto and not is_flow_bench(value):
+            raise NoWorkflow("no Flow-Bench tests (an object with a list of `tests`) in it")
+        return convert_flow_bench(value, source)
+    if format == "published" or (auto and is_published(value)):
+        return convert_published(value, source)
+    if found := workflows_in(value, source, format):
+        return (record for one in found for record in one.records())
+    if is_flow_bench_catalogue(value):
+        raise NoWorkflow(f"a catalogue of {len(value)} operations, not a workflow")
+    raise NoWorkflow(f"no known kind of workflow: {kind_of_value(value)}")

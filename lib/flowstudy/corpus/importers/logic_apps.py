@@ -10,7 +10,8 @@ Every action of the source becomes one component, in the order and nesting of `r
 | Scope | its steps, in place; a TRY where something handles its failure | | anything else | action |
 
 An action is named after its connector (scope) and operation. Its name in the source, or the author's comment on it, is
-its annotation. Empty `else` and `default` parts, positions, and connection settings are left out.
+its annotation. What stands beside its inputs and changes what runs (time limits, retries, how many at once) is kept as
+inputs. Empty `else` and `default` parts, positions, and connection settings are left out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flowstudy.corpus.importers.azure_expressions import References, condition
-from flowstudy.corpus.importers.azure_operations import PLUMBING, operation, snake
+from flowstudy.corpus.importers.azure_operations import PLUMBING, beside, operation, snake
 from flowstudy.corpus.importers.building import as_input, finish, humanised
 from flowstudy.corpus.importers.records import MAX_LEVELS, Imported, Refused, Source
 from flowstudy.corpus.importers.redact import Redactor
@@ -43,7 +44,7 @@ class _Found:
 
     definition: dict[str, Any]
     name: str = ""
-    texts: list[str] = field(default_factory=list)
+    texts: list[tuple[str, str]] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     connections: dict[str, str] = field(default_factory=dict)
 
@@ -69,16 +70,15 @@ def _convert(found: _Found, source: Source, id: str) -> Imported:
         flow = workflow.flow()
     except Refused as refusal:
         return Imported(id, "refused", reason=workflow.redactor.text(str(refusal)))
-    return finish(id, source, flow, workflow.redactor, workflow.lost, texts=found.texts, titles=found.titles)
+    return finish(
+        id, source, flow, workflow.redactor, workflow.lost, texts=found.texts, titles=found.titles, notes=workflow.notes
+    )
 
 
 def _definitions(document: Any, depth: int) -> Iterator[_Found]:
     """Definitions in a document: bare, wrapped in `definition` or `properties`, or in the resources of a template."""
     if depth > _MOST_TEMPLATES:
         return
-    if isinstance(document, list):
-        for item in document:
-            yield from _definitions(item, depth + 1)
     if not isinstance(document, dict):
         return
     properties = _dict(document.get("properties"))
@@ -106,7 +106,7 @@ def _in_template(template: dict[str, Any], depth: int) -> Iterator[_Found]:
         for found in _definitions(inner, depth + 1):
             metadata = _dict(template.get("metadata"))
             found.name = _resolved(found.name, template)
-            found.texts = [_resolved(text, template) for text in found.texts] + _texts(metadata)
+            found.texts = [(_resolved(text, template), of) for text, of in found.texts] + _texts(metadata)
             found.titles = [_resolved(text, template) for text in found.titles] + _strings(metadata.get("title"))
             yield found
 
@@ -140,12 +140,13 @@ def _connections(properties: dict[str, Any]) -> dict[str, str]:
     return found
 
 
-def _texts(metadata: dict[str, Any]) -> list[str]:
+def _texts(metadata: dict[str, Any]) -> list[tuple[str, str]]:
     steps = metadata.get("mainSteps")
     described = _strings(metadata.get("description"), metadata.get("summary"))
     if described and isinstance(steps, list) and len(described[0].split()) < 12:
         described[0] = " ".join([described[0], *_strings(*steps)])
-    return [*described, *_strings(metadata.get("comments"), metadata.get("comment"))]
+    remarks = _strings(metadata.get("comments"), metadata.get("comment"))
+    return [*((text, "description") for text in described), *((text, "comment") for text in remarks)]
 
 
 def _strings(*values: Any) -> list[str]:
@@ -177,6 +178,7 @@ class _Workflow:
         self._depth = 0
         self.redactor = Redactor()
         self.lost: list[str] = []
+        self.notes: list[str] = []
 
     def flow(self) -> Flow:
         """The flow. Raises Refused."""
@@ -199,7 +201,7 @@ class _Workflow:
         if self._depth == MAX_LEVELS:
             raise Refused(f"nested deeper than {MAX_LEVELS} levels")
         self._depth += 1
-        steps = nest(actions, lambda name: self._steps(name, actions[name]), _scope_note, self.lost)
+        steps = nest(actions, lambda name: self._steps(name, actions[name]), _scope_note, self.lost, self.notes)
         self._depth -= 1
         return steps
 
@@ -217,6 +219,9 @@ class _Workflow:
         steps = maker(self, action)
         if steps and kind != "scope":
             steps[0].name, steps[0].annotation = name, _note(name, action)
+            steps[0].inputs |= beside(action)
+        elif beside(action):
+            self.lost.append(f"{', '.join(beside(action))} of the scope {name}")
         return steps
 
     def _action(self, name: str, kind: str, action: Mapping[str, Any]) -> list[Step]:
@@ -253,15 +258,10 @@ class _Workflow:
         return [Step("SWITCH", inputs={"value": action.get("expression")}, children=cases)]
 
     def _foreach(self, action: Mapping[str, Any]) -> list[Step]:
-        inputs = {"items": action.get("foreach")}
-        at_once = _dict(_dict(_dict(action.get("runtimeConfiguration")).get("concurrency"))).get("repetitions")
-        if at_once is not None:
-            inputs["concurrency"] = at_once
-        return [Step("FOREACH", inputs=inputs, children=self._inside(action))]
+        return [Step("FOREACH", inputs={"items": action.get("foreach")}, children=self._inside(action))]
 
     def _until(self, action: Mapping[str, Any]) -> list[Step]:
-        limit = {f"limit.{name}": value for name, value in _dict(action.get("limit")).items()}
-        inputs = {"condition": _Condition(action.get("expression")), **limit}
+        inputs = {"condition": _Condition(action.get("expression"))}
         return [Step("DOUNTIL", inputs=inputs, children=self._inside(action))]
 
     def _scope(self, action: Mapping[str, Any]) -> list[Step]:

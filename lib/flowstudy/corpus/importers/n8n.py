@@ -43,46 +43,31 @@ Targets = dict[str, list[list[str]]]
 
 
 def is_n8n(document: Any) -> bool:
-    """Whether a value is an n8n workflow, bare or wrapped as templates are, or a list of them."""
-    return bool(_workflows(document))
+    """Whether a value is an n8n workflow: an object with nodes and connections."""
+    return (
+        isinstance(document, dict)
+        and isinstance(document.get("nodes"), list)
+        and isinstance(document.get("connections"), dict)
+    )
 
 
 def convert_n8n(document: Any, source: Source) -> Iterator[Imported]:
-    """Every workflow of a parsed export."""
-    found = _workflows(document)
-    if not found:
+    """The workflow of a parsed export."""
+    if not is_n8n(document):
         yield Imported(source.id, "refused", reason="no n8n workflow (an object with `nodes` and `connections`) in it")
-    for place, (workflow, around) in enumerate(found, start=1):
-        yield _convert(workflow, around, source, source.id if len(found) == 1 else f"{source.id}#{place}")
-
-
-def _workflows(document: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Workflows with the object around each, which may hold its name and description."""
-    if isinstance(document, list):
-        return [pair for item in document if isinstance(item, dict) for pair in _workflows(item)]
-    if not isinstance(document, dict):
-        return []
-    if isinstance(document.get("nodes"), list) and isinstance(document.get("connections"), dict):
-        return [(document, {})]
-    for key in ("workflow", "data"):
-        inner = document.get(key)
-        if isinstance(inner, dict) and inner is not document:
-            return [(found, {**document, **around}) for found, around in _workflows(inner)][:1]
-    return []
-
-
-def _convert(workflow: dict[str, Any], around: dict[str, Any], source: Source, id: str) -> Imported:
-    graph = _Graph(workflow, source.drop_plumbing)
+        return
+    graph = _Graph(document, source.drop_plumbing)
     try:
         flow = graph.flow()
     except Refused as refusal:
-        return Imported(id, "refused", reason=graph.redactor.text(str(refusal)))
-    places = (around, workflow, _dict(workflow.get("meta")))
-    texts = [place[key] for place in places for key in ("description", "templateDescription") if _word(place.get(key))]
+        yield Imported(source.id, "refused", reason=graph.redactor.text(str(refusal)))
+        return
+    places = (document, _dict(document.get("meta")))
+    texts = [(_word(one.get(key)), "description") for one in places for key in ("description", "templateDescription")]
     notes = [_word(_dict(node.get("parameters")).get("content")) for node in graph.stickies]
+    texts.append(("\n\n".join(note for note in notes if note), "sticky notes"))
     titles = [_word(place.get("name")) for place in places if _word(place.get("name"))]
-    texts += ["\n\n".join(note for note in notes if note)]
-    return finish(id, source, flow, graph.redactor, graph.lost, texts=texts, titles=titles, notes=graph.notes)
+    yield finish(source.id, source, flow, graph.redactor, graph.lost, texts=texts, titles=titles, notes=graph.notes)
 
 
 class _Graph:

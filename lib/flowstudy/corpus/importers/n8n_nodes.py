@@ -138,9 +138,9 @@ def node_step(node: Mapping[str, Any], attached: Mapping[str, Any]) -> Step:
     logic: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
         "if": ("IF", lambda: {"condition": _all(parameters), **_options(parameters, *_CONDITIONS)}),
         "switch": ("SWITCH", lambda: {"value": choice(node).value, **_options(parameters, *_RULES)}),
-        "splitinbatches": ("FOREACH", lambda: {"items": "={{ $json }}", **_flat(parameters)}),
-        "wait": ("WAIT", lambda: _flat(parameters)),
-        "stopanderror": ("END", lambda: {"status": "Failed", **_flat(parameters)}),
+        "splitinbatches": ("FOREACH", lambda: {"items": "={{ $json }}", **opened(parameters)}),
+        "wait": ("WAIT", lambda: opened(parameters)),
+        "stopanderror": ("END", lambda: {"status": "Failed", **opened(parameters)}),
     }
     if low in logic:
         construct, given = logic[low]
@@ -148,10 +148,10 @@ def node_step(node: Mapping[str, Any], attached: Mapping[str, Any]) -> Step:
     if low == "executeworkflow":
         called = _called(parameters)
         rest = _rest(parameters, "workflowId") if called else parameters
-        inputs = {**_flat(rest), **attached, **_settings(node)}
+        inputs = {**opened(rest), **attached, **_settings(node)}
         return Step(called or "execute_workflow", name, "subflow", annotation=label, inputs=inputs)
     scope, definition, rest = _operation(node, parameters)
-    inputs = {**_flat(rest), **attached, **_settings(node)}
+    inputs = {**opened(rest), **attached, **_settings(node)}
     return Step(definition, name, "action", scope, label, inputs, plumbing=low in _PLUMBING)
 
 
@@ -186,7 +186,7 @@ def _operation(node: Mapping[str, Any], parameters: dict[str, Any]) -> tuple[str
 
 def trigger_of(node: Mapping[str, Any], more: Mapping[str, Any], as_input: Callable[[str, Any], Input]) -> Trigger:
     """The trigger of the flow; `more` are inputs that stand elsewhere than in the node."""
-    inputs = {**_flat(_dict(node.get("parameters"))), **more}
+    inputs = {**opened(_dict(node.get("parameters"))), **more}
     given = [as_input(name, value) for name, value in inputs.items()]
     return Trigger(type=snake(kind(node)) or "trigger", inputs=given)
 
@@ -244,7 +244,7 @@ def _options(parameters: dict[str, Any], *said: str) -> dict[str, Any]:
     rules = _dict(parameters.get("rules")).get("values")
     asked = [parameters, *map(_dict, rules if isinstance(rules, list) else [])]
     exact = [_dict(_dict(one.get("conditions")).get("options")).get("caseSensitive") for one in asked]
-    return _flat({**_rest(parameters, *said), "options": options}) | (
+    return opened({**_rest(parameters, *said), "options": options}) | (
         {"caseSensitive": False} if False in exact else {}
     )
 
@@ -312,13 +312,13 @@ def _rest(parameters: dict[str, Any], *without: str) -> dict[str, Any]:
     return {key: value for key, value in parameters.items() if key not in without}
 
 
-def _flat(value: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+def opened(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
     """Parameters with small objects opened, resource locators as what they point at, empty ones left out."""
     flat: dict[str, Any] = {}
     for name, item in value.items():
         item = item.get("value") if isinstance(item, dict) and "__rl" in item else item
         if isinstance(item, dict) and depth < _MOST_DEPTH and len(item) <= 12:
-            flat |= _flat(item, f"{prefix}{name}.", depth + 1)
+            flat |= opened(item, f"{prefix}{name}.", depth + 1)
         elif item not in ("", None, []):
             flat[f"{prefix}{name}"] = item
     return flat

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import yaml
 
-from flowstudy.corpus.importers.records import MAX_BYTES, MAX_YAML_BYTES, Refused
+from flowstudy.corpus.importers.records import MAX_BYTES, MAX_YAML_BYTES, NoWorkflow, Refused
 
-SUFFIXES: Final = frozenset({".json", ".jsonl", ".ndjson", ".yaml", ".yml"})
 YAML: Final = frozenset({".yaml", ".yml"})
 LINES: Final = frozenset({".jsonl", ".ndjson"})
+ZIP: Final = ".zip"
+SUFFIXES: Final = frozenset({".json", ZIP}) | YAML | LINES
+_MAX_ZIP_BYTES: Final = 32 * MAX_BYTES
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 #: A file that gives the requirement of the definitions around it: lines with `requirement` and `definition`.
 PAIRS: Final = "pairs.jsonl"
@@ -33,7 +38,7 @@ class Document(NamedTuple):
 
 
 def files_in(path: Path) -> Iterator[Path]:
-    """The file itself, or the JSON, JSON Lines and YAML files in a folder in sorted order, hidden folders left out."""
+    """The file itself, or the files in a folder with one of SUFFIXES in sorted order, hidden folders left out."""
     if not path.is_dir():
         yield path
         return
@@ -44,10 +49,10 @@ def files_in(path: Path) -> Iterator[Path]:
                 yield Path(folder, name)
 
 
-def check_file(path: Path, *, given: bool = False, lines: bool = False) -> None:
+def check_file(path: Path, *, given: bool = False) -> None:
     """Raise Refused for what is not a regular file (a link only where the user `given` it) or is too large.
 
-    A file that is read line by line has no limit of its own.
+    Files that are read in parts (lines, zips) have no limit of their own.
     """
     try:
         status = path.stat() if given else path.lstat()
@@ -59,10 +64,14 @@ def check_file(path: Path, *, given: bool = False, lines: bool = False) -> None:
         raise Refused("a symbolic link: links are not followed")
     if not stat.S_ISREG(status.st_mode):
         raise Refused("not a regular file")
-    most = MAX_YAML_BYTES if path.suffix.lower() in YAML else MAX_BYTES
-    if status.st_size > most and not lines:
-        size = f"{status.st_size / 2**20:,.0f} MiB"
-        raise Refused(f"too large: expected at most {most // 2**20} MiB, got {size}; split the file")
+    if (suffix := path.suffix.lower()) != ZIP and suffix not in LINES:
+        _check_size(suffix, status.st_size)
+
+
+def _check_size(suffix: str, size: int) -> None:
+    most = MAX_YAML_BYTES if suffix in YAML else MAX_BYTES
+    if size > most:
+        raise Refused(f"too large: expected at most {most // 2**20} MiB, got {size / 2**20:,.0f} MiB; split the file")
 
 
 def read_document(path: Path) -> Document:
@@ -71,10 +80,41 @@ def read_document(path: Path) -> Document:
         raw = path.read_bytes()
     except OSError as error:
         raise Refused(f"cannot be read: {error.strerror or error}") from None
+    return parsed(raw, path.suffix)
+
+
+def parsed(raw: bytes, suffix: str = ".json") -> Document:
+    """The content of a JSON or YAML file. Raises Refused with the place of the first error."""
     text, notes = decode(raw)
-    if path.suffix.lower() in YAML:
-        return Document(parse_yaml(text), notes)
-    return Document(parse_json(text), notes)
+    return Document(parse_yaml(text), notes) if suffix.lower() in YAML else _lenient(text, notes)
+
+
+def zipped(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """The names of the JSON, JSON Lines and YAML files in a zip, and what reads each. Nothing is unpacked onto disk.
+
+    Raises Refused, as reading does, for a broken, protected or too large zip.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = sorted((one for one in archive.infolist() if not one.is_dir()), key=lambda one: one.filename)
+            if sum(one.file_size for one in inside) > _MAX_ZIP_BYTES:
+                raise Refused(f"too large: expected at most {_MAX_ZIP_BYTES // 2**30} GiB unpacked; split the zip")
+            for one in inside:
+                if Path(one.filename).suffix.lower() in SUFFIXES:
+                    yield one.filename, lambda one=one: _unzipped(archive, one)  # type: ignore[misc]
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise Refused(f"not a zip file that can be read: {error}") from None
+
+
+def _unzipped(archive: zipfile.ZipFile, one: zipfile.ZipInfo) -> bytes:
+    suffix = Path(one.filename).suffix.lower()
+    if suffix == ZIP:
+        raise Refused("a zip file inside a zip file: unpack it first")
+    _check_size(suffix, one.file_size)
+    try:
+        return archive.read(one)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
+        raise Refused(f"cannot be unpacked: {error}") from None
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
@@ -92,12 +132,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
                         yield number, line.encode()
             return
         with path.open("rb") as file:
-            yield from _byte_lines(file)
+            yield from byte_lines(file)
     except OSError as error:
         raise Refused(f"cannot be read: {error.strerror or error}") from None
 
 
-def _byte_lines(file: Any) -> Iterator[tuple[int, bytes | None]]:
+def byte_lines(file: Any) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of an open file, as `read_lines` gives them."""
     number = 0
     while line := file.readline(MAX_BYTES + 1):
         number += 1
@@ -123,10 +164,37 @@ def decode(raw: bytes) -> tuple[str, list[str]]:
     return raw.decode("cp1252", errors="replace"), ["not UTF-8: read as Windows-1252"]
 
 
+_TEXT: Final = r'("(?:\\.|[^"\\])*(?:"|\\?\Z))'
+_REMARK: Final = re.compile(_TEXT + r"|//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)")
+_LAST_COMMA: Final = re.compile(_TEXT + r"|,(?=\s*[}\]])")
+
+
+def _lenient(text: str, notes: list[str]) -> Document:
+    """JSON as platforms' own tools take it: with remarks, a comma behind the last item, in a Markdown fence or with
+    words around it; several values are a list. Raises Refused with the first error of the text as it stands."""
+    try:
+        return Document(parse_json(text), notes)
+    except Refused:
+        plain = _LAST_COMMA.sub(r"\1", _REMARK.sub(r"\1", text))
+        values, at = list[Any](), 0
+        try:
+            while (start := re.compile(r"[{\[]").search(plain, at)) is not None:
+                value, at = _DECODER.raw_decode(plain, start.start())
+                values.append(value)
+        except (json.JSONDecodeError, RecursionError):
+            values = []
+        if not values:
+            raise
+    what = (
+        "remarks or words around the JSON are left out" if len(values) == 1 else f"{len(values)} JSON values in a row"
+    )
+    return Document(values[0] if len(values) == 1 else values, [*notes, what])
+
+
 def parse_json(text: str) -> Any:
     """A JSON value. Raises Refused; numbers that are no numbers in JSON become text."""
     try:
-        return json.loads(text, strict=False, parse_constant=str, parse_float=_finite, parse_int=_integer)
+        return _DECODER.decode(text)
     except json.JSONDecodeError as error:
         truncated = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
         what = "truncated JSON" if truncated and text.strip() else "not JSON"
@@ -144,10 +212,25 @@ def _integer(text: str) -> int | str:
     return int(text) if len(text) < 300 else text
 
 
+_DECODER: Final = json.JSONDecoder(strict=False, parse_constant=str, parse_float=_finite, parse_int=_integer)
+
+
+def stored(value: Any) -> Any:
+    """The JSON value in a text that holds one; any other value as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return parse_json(value)
+    except Refused:
+        return value
+
+
 def parse_yaml(text: str) -> Any:
-    """A YAML value, without tags that make objects. Raises Refused."""
+    """A YAML value, without tags that make objects. Raises Refused, and NoWorkflow where it has such tags."""
     try:
         return yaml.load(text, Loader=yaml.CSafeLoader)
+    except yaml.constructor.ConstructorError as error:
+        raise NoWorkflow(f"YAML with tags of another program: {' '.join(str(error.problem).split())[:160]}") from None
     except yaml.YAMLError as error:
         raise Refused(f"not YAML: {' '.join(str(error).split())[:200]}") from None
     except RecursionError:

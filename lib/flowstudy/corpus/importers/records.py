@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Literal
 
 from flowstudy.corpus.example import Example
@@ -18,7 +17,7 @@ MAX_DEPTH: Final = 100
 #: Deepest nesting of actions in a source; the deepest public one has 11 levels.
 MAX_LEVELS: Final = 40
 
-Status = Literal["converted", "partly", "refused"]
+Status = Literal["converted", "partly", "refused", "passed_over"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,8 @@ class Imported:
     `converted`: the whole structure and a requirement are in `example`; `lost` is empty.
     `partly`: `example` is there, but `lost` names what is not, or no text was found (`reason` is then
     `no requirement text`, and the requirement is a stand-in made of the workflow's name).
-    `refused`: `example` is None and `reason` says why. `redacted` counts secrets and addresses that were masked.
+    `refused`: `example` is None and `reason` says why. `passed_over`: a file that holds no workflow. `redacted` counts
+    secrets and addresses that were masked.
     `notes` are harmless remarks, such as an encoding other than UTF-8.
     """
 
@@ -43,19 +43,23 @@ class Imported:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a workflow comes from: its id, a text found beside it, and the options of the import."""
+    """Where a workflow comes from: its id, a text found beside it and where, a name that stands around it, options."""
 
     id: str
     text: str = ""
     text_from: str = ""
+    title: str = ""
     drop_plumbing: bool = False
     domain: str = "imported"
     licence: str = ""
-    path: Path | None = None
 
 
 class Refused(Exception):
     """Why something cannot be converted, in words for the report."""
+
+
+class NoWorkflow(Refused):
+    """What a file is that holds no workflow at all."""
 
 
 NO_TEXT: Final = "no requirement text"

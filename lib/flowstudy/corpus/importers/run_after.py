@@ -21,17 +21,24 @@ OK: Final[Statuses] = frozenset({"succeeded"})
 FAILED: Final[Statuses] = frozenset({"failed", "timedout"})
 
 
-def nest(actions: Mapping[str, Any], make: Make, note: Callable[[str, Any], str | None], lost: list[str]) -> list[Step]:
+def nest(
+    actions: Mapping[str, Any],
+    make: Make,
+    note: Callable[[str, Any], str | None],
+    lost: list[str],
+    notes: list[str],
+) -> list[Step]:
     """The steps of one level of actions. Raises Refused for a cycle.
 
-    `make` gives the steps of one action, `note` the annotation of a TRY or CATCH that holds just this one.
+    `make` gives the steps of one action, `note` the annotation of a TRY or CATCH that holds just this one. `notes` gets
+    the steps whose failure a CATCH handles in the flow and not in the source.
     """
     edges = read_edges(actions, lost)
     try:
         order = topological(list(edges), edges)
         if any(statuses != OK for before in edges.values() for statuses in before.values()):
             _turn_skipped(order, edges, lost)
-            return _Level(make, lambda name: note(name, actions.get(name)), lost).steps(order, edges)
+            return _Level(make, lambda name: note(name, actions.get(name)), lost, notes).steps(order, edges)
         return arrange(order, edges, make, lost)
     except Cycle as cycle:
         raise Refused(f"cyclic runAfter: {cycle}") from None
@@ -78,8 +85,8 @@ def _handles(before: Mapping[str, Statuses]) -> bool:
 class _Level:
     """Nests one level of actions, and the parts of it, recursively."""
 
-    def __init__(self, make: Make, note: Callable[[str], str | None], lost: list[str]) -> None:
-        self._make, self._note, self._lost = make, note, lost
+    def __init__(self, make: Make, note: Callable[[str], str | None], lost: list[str], notes: list[str]) -> None:
+        self._make, self._note, self._lost, self._notes = make, note, lost, notes
         self._made: dict[str, list[Step]] = {}
         self._always: dict[str, str] = {}
 
@@ -120,6 +127,8 @@ class _Level:
         except Cycle:
             self._lost.append(f"failure path of {', '.join(sorted(tried))}: it crosses another path; now in sequence")
             return names, {n: {o: s | OK if n in handlers else s for o, s in edges[n].items()} for n in names}
+        if after := [name.removeprefix("\0try ") for name in names if name in body - tried]:
+            self._notes.append(f"a failure of {', '.join(after)} runs the CATCH too; in the source it does not")
         pair = [Step("TRY", annotation=self._name(tried), children=self.steps([n for n in names if n in body], edges))]
         for way, part in caught.items():
             children = self.steps([n for n in names if n in part], edges)
