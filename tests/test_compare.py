@@ -14,16 +14,18 @@ from flowstudy.corpus import Example, write_corpus
 from flowstudy.flows.schema import Flow, Trigger
 
 MEANS = {"tuned": 0.7, "llm": 0.6}
-STUDY = {"seed": 7, "economics": {"host_usd_per_hour": 3.6, "utilisation": 0.5}, "systems": {"tuned": {"shots": 0}}}
+HOST = {"host_usd_per_hour": 3.6, "host_billing": "per_second"}
+STUDY = {"seed": 7, "economics": HOST, "systems": {"tuned": {"shots": 0}}}
 
 
 def make_scores(means, costs=None, seconds=None, n=60):
-    """Scores of `n` examples: a difficulty that all systems share, a mean for each."""
+    """Scores of `n` examples: a difficulty that all systems share, a mean for each and some noise of its own."""
     difficulty = np.random.default_rng(0).uniform(-0.1, 0.1, n)
     rows = []
     for system, mean in means.items():
+        own = mean + difficulty + np.random.default_rng(round(100 * mean)).normal(0, 0.02, n)
         for i in range(n):
-            measures = {"answered": 1.0, PRIMARY: mean + difficulty[i], "latency_s": 1.0}
+            measures = {"answered": 1.0, PRIMARY: own[i], "latency_s": 1.0}
             measures |= {"api_usd": (costs or {}).get(system, 0.0), "local_s": (seconds or {}).get(system, 0.0)}
             head = (system, f"e{i}", 0, "ood" if i % 3 else "test", "d", "ok")
             rows += [(*head, name, value, "" if value == value else "unknown") for name, value in measures.items()]
@@ -55,16 +57,16 @@ def test_a_run_and_its_copy_do_not_differ(base, tmp_path):
 
 
 def test_every_kind_of_change_is_found(base, tmp_path):
-    study = {**STUDY, "seed": 8, "economics": {"host_usd_per_hour": 3.6, "utilisation": 1.0}, "systems": {}}
+    study = {**STUDY, "seed": 8, "economics": {**HOST, "host_usd_per_hour": 7.2}, "systems": {}}
     scores = make_scores({"tuned": 0.9, "llm": 0.6}, costs={"llm": 0.02}, seconds={"tuned": 2.0})
     scores.loc[(scores["system"] == "llm") & (scores["example"] == "e1"), "status"] = "truncated"
     other = make_run(tmp_path / "b", scores, study, facts={"06_decide": {"answer": "fine-tune"}})
     page = compare_runs(base, other)
-    for line in ("  seed: 7 -> 8", "  economics.utilisation: 0.5 -> 1.0", "  answer: none -> fine-tune",
+    for line in ("  seed: 7 -> 8", "  economics.host_usd_per_hour: 3.6 -> 7.2", "  answer: none -> fine-tune",
                  "  systems.tuned: {...} -> none"):  # fmt: skip
         assert line in page.splitlines()
-    # 2 s at 3.6 $/h: half used 4 $ per 1,000, wholly used 2 $; the provider doubled its price.
-    assert "4.00 -> 2.00" in page and "10.00 -> 20.00" in page
+    # 2 s at 3.6 $/h, billed by the second: 2 $ per 1,000; host and provider doubled their prices.
+    assert "2.00 -> 4.00" in page and "10.00 -> 20.00" in page
     assert page.count("  better") == 1 and "60 up, 0 down" in page and "1 ok -> truncated" in page
     assert page == compare_runs(base, other)
 

@@ -77,6 +77,12 @@ def half_missing() -> World:
     return specs, examples, answers, scores[(scores["system"] != "gpt-4o") | ~scores["example"].isin(gone)]
 
 
+def hardly_asked() -> World:
+    specs, examples, answers, scores = world()
+    long = (scores["system"] == "gpt-4o") & scores["example"].isin([e.id for e in examples[::2]])
+    return specs, examples, answers, scores.assign(status=scores["status"].mask(long, "truncated"))
+
+
 def nobody_answered() -> World:
     specs, examples, answers, scores = world()
     failed = [p.model_copy(update={"status": "provider_error", "flow": None}) for p in answers]
@@ -90,7 +96,8 @@ CASES: list[tuple[Callable[[], World], str, str]] = [
     (no_overlap, "cannot tell yet", "answered: 0; 10 are the least"),
     (missing_costs, "fine-tune", "not drawn, no price: gpt-4o"),
     (all_equal, "cannot tell yet", "what gpt-4o costs is not known"),
-    (all_zero, "cannot tell yet", "there is nothing to choose between"),
+    (all_zero, "cannot tell yet", "0.000 is below 0.25, the least that is of use"),
+    (hardly_asked, "cannot tell yet", "Out of the comparison: gpt-4o, hardly asked"),
     (one_domain, "fine-tune", "The examples come from 1 domain only."),
     (half_missing, "fine-tune", "gpt-4o has no answer to 50% of the requests."),
     (nobody_answered, "cannot tell yet", "No fine-tuned small model and no prompted large model"),

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from flowstudy.analysis.comparison import clusters_of, flips, wide
-from flowstudy.analysis.economics import Assumptions, request_costs
+from flowstudy.analysis.economics import Economics, per_1000_usd, usage_table
 from flowstudy.analysis.measures import ANSWERED, PRIMARY, title
 from flowstudy.analysis.scores import load_scores
 from flowstudy.analysis.statistics import RESAMPLES, paired_difference
@@ -152,20 +152,20 @@ def _quality(
 
 def _money(left: _Side, right: _Side, one: pd.DataFrame, two: pd.DataFrame, systems: list[str]) -> list[str]:
     """Each run priced by its own assumptions: they are among the parameters that may have changed."""
-    costs = [request_costs(table, _assumptions(side)) for side, table in ((left, one), (right, two))]
+    costs = [per_1000_usd(usage_table(table), _economics(side)) for side, table in ((left, one), (right, two))]
     times = [table[table["measure"] == "latency_s"].groupby("system")["value"].median() for table in (one, two)]
     lines = [f"  {'system':24} {'$ per 1,000':>22} {'median seconds':>20}"]
     for system in systems:
-        price = " -> ".join(_number(1000 * float(table[system].mean()), ".2f") for table in costs)
+        price = " -> ".join(_number(float(table.get(system, np.nan)), ".2f") for table in costs)
         delay = " -> ".join(_number(float(table.get(system, np.nan)), ".2f") for table in times)
         lines.append(f"  {system:24} {price:>22} {delay:>20}")
     return lines
 
 
-def _assumptions(side: _Side) -> Assumptions:
-    """The run's own prices; the defaults where it has written down none."""
+def _economics(side: _Side) -> Economics:
+    """The run's own assumptions; the defaults where it has written down none."""
     found = side.parameters.get("economics", {})
-    return Assumptions(**{name: found[name] for name in ("host_usd_per_hour", "utilisation") if name in found})
+    return Economics(**{name: found[name] for name in Economics.model_fields if name in found})
 
 
 def _flips(one: pd.DataFrame, two: pd.DataFrame, systems: list[str], least: float) -> list[str]:

@@ -36,9 +36,9 @@ NOTE: Final = (
 #: Columns that depend on the clock of the machine, and the money made from them, by the start of a table's name: they
 #: may differ between two runs of the same code. All other columns must not.
 TIMED: Final = {
-    "frontier_": re.compile("cost_|latency_"),
+    "frontier_": re.compile("cost_|latency_|machines|utilisation"),
     "policies_": re.compile("cost_|latency_"),
-    "break_even": re.compile("saving|requests|low|high|months|never"),
+    "break_even": re.compile("usd|low|high"),
     "training": re.compile("seconds|_s$"),
 }
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from rapidfuzz import process
 
+from flowstudy.analysis.decision import LEAST_SCORE, MARGIN
 from flowstudy.analysis.economics import Economics
 from flowstudy.dependencies import library_files, notebook_source
 from flowstudy.files import hash_file, hash_json
@@ -82,6 +83,8 @@ class Tagging(_Section):
 
 class Statistics(_Section):
     resamples: int = Field(default=9999, ge=99)
+    margin: float = Field(default=MARGIN, gt=0, lt=1)
+    least_score: float = Field(default=LEAST_SCORE, ge=0, lt=1)
 
 
 class Study(_Section):
@@ -138,7 +141,7 @@ class Study(_Section):
             "03_prompt": {**corpus, **self.prompting.model_dump(), **suggested, "systems": systems},
             "04_score": dict(tables),
             "05_tag_errors": {**corpus, **self.tagging.model_dump()},
-            "06_decide": {**tables, "economics": self.economics.model_dump()},
+            "06_decide": {**corpus, **self.statistics.model_dump(), "economics": self.economics.model_dump()},
         }
 
 
@@ -198,6 +201,8 @@ def _validate(raw: dict[str, Any], path: str | Path) -> Study:
             known = _known_keys(first["loc"][:-1])
             hint = closest(str(first["loc"][-1]), known)
             raise StudyError(f"key {where!r} of {path}: expected one of {known}{hint}") from None
+        if first["type"] == "value_error":
+            raise StudyError(f"{path}: {first['ctx']['error']}") from None
         got = json.dumps(first["input"], default=str)[:80]
         raise StudyError(f"key {where!r} of {path}: expected {first['msg'].lower()}, got {got}") from None
 

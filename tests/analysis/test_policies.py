@@ -14,7 +14,7 @@ from flowstudy.corpus import catalogues_for, shipped_corpus
 from flowstudy.systems.mixed import POLICIES
 from flowstudy.systems.records import Call, Prediction, SystemSpec
 
-MONEY = Assumptions(host_usd_per_hour=3.6, utilisation=0.5)
+MONEY = Assumptions()
 
 
 def known(example, system, flow, logprob, cost):

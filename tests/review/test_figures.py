@@ -11,10 +11,11 @@ from flowstudy.review import decision_figures, figures, question_figures
 from flowstudy.review.drawing import NothingToDraw
 
 
-def volumes(*requests):
-    shares = (0.05, 0.25, 1.0)
-    return pd.DataFrame({"utilisation": shares, "requests": requests, "low": [r * 0.8 for r in requests],
-                         "high": [math.inf, *(r * 1.5 for r in requests[1:])], "reason": ""})  # fmt: skip
+def volumes(saved):
+    """A year of 1,000 $ for the prompted system at any volume, and what the tuned one saves of it."""
+    table = pd.DataFrame({"requests_per_month": [1e2, 1e4, 1e6], "saving_usd": saved}).assign(prompted_usd=1e3)
+    saving = table["saving_usd"]
+    return table.assign(tuned_usd=1e3 - saving, low=saving - 50, high=saving + 50, reason="")
 
 
 def routed(**means):
@@ -30,17 +31,14 @@ def ranked(ranks):
     return pd.DataFrame(rows, columns=["choice", "system", "rank", "mean"]).assign(low=0.4, high=0.6)
 
 
-def test_break_even_marks_never_and_keeps_infinity_out():
-    figure = decision_figures.break_even(volumes(math.inf, 9e5, 4e5), requests_per_month=20_000)
-    drawn = [v for trace in figure.data for v in (trace.y if trace.y is not None else ())]
-    assert all(math.isfinite(v) and v > 0 for v in drawn)
-    assert any("never" in (trace.text or ()) for trace in figure.data)
-    assert "240,000" in figure.layout.annotations[0].text
-
-
-@pytest.mark.parametrize("requests", [(math.inf,) * 3, (0.0, 0.0, 0.0)])
-def test_break_even_at_its_ends(requests):
-    figure = decision_figures.break_even(volumes(*requests))
+@pytest.mark.parametrize("saved", [[-5e6, 100.0, 990.0], [-10.0] * 3, [1000.0] * 3])
+def test_break_even_draws_both_years_and_marks_the_assumed_volume(saved):
+    """Also where a year costs nothing, or fine-tuning never pays."""
+    figure = decision_figures.break_even(volumes(saved), requests_per_month=20_000)
+    lines = {trace.name: list(trace.y) for trace in figure.data if trace.name}
+    assert lines["prompted"] == [1e3] * 3 and lines["fine-tuned"] == [max(1e3 - s, 1.0) for s in saved]
+    assert all(math.isfinite(v) and v > 0 for trace in figure.data for v in trace.y)
+    assert "20,000" in figure.layout.annotations[0].text
     low, high = figure.layout.yaxis.range
     assert math.isfinite(low) and low < high
 
@@ -60,8 +58,7 @@ def test_ranking_draws_one_line_per_system():
 
 
 def test_a_decision_without_anything_to_draw_says_why():
-    unpriced = pd.DataFrame({"utilisation": [0.5], "requests": [math.nan], "low": [math.nan], "high": [math.nan],
-                             "reason": ["unpriced: llm"]})  # fmt: skip
+    unpriced = pd.DataFrame({"saving_usd": [math.nan], "reason": ["unpriced: llm"]})
     with pytest.raises(NothingToDraw, match="unpriced: llm"):
         decision_figures.break_even(unpriced)
     with pytest.raises(NothingToDraw, match="no scored example in common"):

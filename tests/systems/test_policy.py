@@ -169,6 +169,16 @@ def test_unknown_prices_are_unknown_and_known_ones_have_a_source():
     assert price.tokens_usd(None, 5) is None
 
 
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [("{output: 1, source: s}", "date"), ("{output: -1, source: s, date: d}", "greater than or equal")],
+)
+def test_a_price_without_a_date_or_below_zero_is_refused_by_name(tmp_path, line, rule):
+    (tmp_path / "prices.yaml").write_text(f"prices:\n  a/model: {line}\n")
+    with pytest.raises(ValueError, match=rf"prices.yaml: a/model: expected(.|\n)*{rule}"):
+        load_prices(tmp_path / "prices.yaml")
+
+
 TEXT = st.text(max_size=6)
 PARAMS = st.dictionaries(TEXT, st.one_of(st.integers(), st.booleans(), TEXT, st.lists(TEXT, max_size=2)), max_size=3)
 #: Everything that decides an answer, and what it may be.

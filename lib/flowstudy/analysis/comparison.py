@@ -30,6 +30,8 @@ from flowstudy.analysis.statistics import (
 )
 
 Sources = Mapping[str, Hashable]
+#: Permutations for each comparison of a table: the smallest p-value, adjusted over all of them, is then 0.02.
+_FLIPS: Final = 100
 _COMPARED: Final = (
     "n", "left_out", "mean", "mean_other", "difference", "low", "high", "nested_low", "nested_high", "percent",
     "percent_low", "percent_high", "p", "p_holm", "wins", "ties", "losses", "detectable", "few", "reason",
@@ -94,16 +96,19 @@ def compare(
     One row per pair and group: system, other, *by, measure, n (examples both have), left_out (only one has),
     mean, mean_other, difference (system - other) with low and high, nested_low and nested_high (repeats are resampled
     too; NaN where nobody answered twice), percent (relative to other; NaN when that is 0) with percent_low and
-    percent_high, p and p_holm (over all rows), wins, ties, losses (examples), detectable (smallest difference that this
-    n finds in 4 of 5 studies), few, reason. One system only: an empty table.
+    percent_high, p (of `resamples` permutations, of more where many rows are adjusted for) and p_holm (over all rows),
+    wins, ties, losses (examples), detectable (smallest difference that this n finds in 4 of 5 studies), few, reason.
+    One system only: an empty table.
     """
     rows = []
-    for key, group in scores.groupby(list(by), sort=True, observed=True) if by else [((), scores)]:
-        table = wide(group, measure)
+    groups = list(scores.groupby(list(by), sort=True, observed=True)) if by else [((), scores)]
+    parts = [(key, group, wide(group, measure)) for key, group in groups]
+    count = sum(len(_pairs(sorted(table.columns), against)) for _, _, table in parts)
+    for key, group, table in parts:
         pairs = _pairs(sorted(table.columns), against)
         nested = _nested_spans(_cells(group, measure), pairs, sources, seed, min(resamples, RESAMPLES))
         for system, other in pairs:
-            row = _compare_two(table[system], table[other], sources, seed, resamples)
+            row = _compare_two(table[system], table[other], sources, seed, resamples, _FLIPS * count)
             row["nested_low"], row["nested_high"] = nested.get((system, other), (math.nan, math.nan))
             rows.append({"system": system, "other": other, **dict(zip(by, key, strict=True)), "measure": measure} | row)
     result = pd.DataFrame(rows, columns=["system", "other", *by, "measure", *_COMPARED])
@@ -119,7 +124,9 @@ def _pairs(systems: list[str], against: str | None) -> list[tuple[str, str]]:
     return [(system, against) for system in systems if system != against]
 
 
-def _compare_two(a: pd.Series, b: pd.Series, sources: Sources | None, seed: int, resamples: int) -> dict[str, object]:
+def _compare_two(
+    a: pd.Series, b: pd.Series, sources: Sources | None, seed: int, resamples: int, flips: int
+) -> dict[str, object]:  # fmt: skip
     both = a.notna() & b.notna()
     x, y = a[both], b[both]
     clusters = clusters_of(x.index, sources)
@@ -127,7 +134,7 @@ def _compare_two(a: pd.Series, b: pd.Series, sources: Sources | None, seed: int,
     relative = relative_difference(
         x.to_numpy(), y.to_numpy(), clusters=clusters, seed=seed, resamples=min(resamples, RESAMPLES)
     )
-    test = permutation_p(x.to_numpy(), y.to_numpy(), clusters=clusters, seed=seed)
+    test = permutation_p(x.to_numpy(), y.to_numpy(), clusters=clusters, seed=seed, resamples=max(resamples, flips))
     difference = (x - y).round(9)
     mean_other = float(y.mean()) if len(y) else math.nan
     notes = [interval.reason or test.reason]

@@ -154,23 +154,18 @@ def lead_by_slice(
     `examples` is `scores.examples_table`; features that it lacks, or that take one value only, are left out. The first
     row is all examples together. Slices below 10 examples are marked `few`. p-values are adjusted over all rows.
     """
-    options: dict[str, Any] = {"sources": sources, "seed": seed, "resamples": resamples}
     own = scores[scores["system"].isin([system, other]) & (scores["measure"] == measure)]
-    parts = [compare(own.assign(slice="all examples"), measure, against=other, by=("slice",), **options)]
+    order, parts = {"": 0}, [own.assign(feature="", slice="all examples")]
     for feature in (f for f in features if f in examples and examples[f].map(str).nunique() > 1):
         names = dict(zip(examples["example"], _slice_names(examples[feature], features[feature]), strict=True))
-        cut = own.assign(slice=own["example"].map(names))
-        part = compare(cut, measure, against=other, by=("slice",), **options)
-        parts.append(part.assign(feature=feature).sort_values("slice", key=_in_order, kind="stable"))
-    table = pd.concat(parts, ignore_index=True)
-    table["feature"] = table["feature"].fillna("") if "feature" in table else ""
-    table["p_holm"] = holm(table["p"].to_numpy(dtype=float))
-    return table[["feature", "slice", *(c for c in table if c not in ("feature", "slice"))]]
-
-
-def _in_order(names: pd.Series) -> pd.Series:
-    """Sizes by their first number, then names as they are."""
-    return names.str.extract(r"^(\d+)", expand=False).astype(float).fillna(math.inf)
+        parts.append(own.assign(feature=feature, slice=own["example"].map(names)))
+        order[feature] = len(order)
+    by = ("feature", "slice")
+    table = compare(pd.concat(parts), measure, against=other, by=by, sources=sources, seed=seed, resamples=resamples)
+    size = table["slice"].str.extract(r"^(\d+)", expand=False).astype(float)  # sizes by their first number
+    table = table.assign(place=table["feature"].map(order), size=size)
+    table = table.sort_values(["place", "size"], kind="stable", ignore_index=True)
+    return table[[*by, *(c for c in table if c not in (*by, "place", "size"))]]
 
 
 def _slice_names(values: pd.Series, called: str) -> list[str]:
@@ -182,17 +177,14 @@ def _slice_names(values: pd.Series, called: str) -> list[str]:
     return [f"{'with' if value else 'without'} {called}" for value in values]
 
 
-def contenders(scores: pd.DataFrame, kinds: Mapping[str, Kind], measure: str = PRIMARY) -> tuple[str, str] | None:
-    """Who stands for fine-tuning and for prompting: of each kind the system with the best mean.
+def contenders(leaders: Mapping[str, str]) -> tuple[str, str] | None:
+    """Who stands for fine-tuning and who for prompting, from the `leaders` of a `Decision`.
 
     Without a prompted large model the untuned small one stands in, then the best baseline; None without a tuned
     system or without anybody to compare it with.
     """
-    means = wide(scores, measure).mean().dropna().sort_values(ascending=False, kind="stable")
-    best = {kind: next((str(s) for s in means.index if kinds.get(str(s)) == kind), None)
-            for kind in ("tuned", "prompted", "untuned", "baseline")}  # fmt: skip
-    rival = best["prompted"] or best["untuned"] or best["baseline"]
-    return (best["tuned"], rival) if best["tuned"] and rival else None
+    rival = next((leaders[kind] for kind in ("prompted", "untuned", "baseline") if kind in leaders), None)
+    return (leaders["tuned"], rival) if "tuned" in leaders and rival else None
 
 
 def beside_published(lead: pd.DataFrame, retrievers: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:

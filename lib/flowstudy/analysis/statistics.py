@@ -1,16 +1,18 @@
 """Intervals and tests on paired scores: seeded, clustered by source, and NaN with a reason where undefined.
 
-Intervals are bootstrap intervals of `scipy.stats.bootstrap`: bias-corrected and accelerated (BCa) from 15 values
-on, percentile below (BCa's jackknife is unstable there; the choice follows evalstats, MIT). Tests are paired
-permutation tests of `scipy.stats.permutation_test`: under "no difference" the sign of each difference is a coin.
+Intervals are studentised bootstrap intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
+12): what varies is the mean over its own standard error, so that both ends hold on few and on skewed scores
+(`tests/benchmarks/verdicts.md`). Tests are paired permutation tests of `scipy.stats.permutation_test`: under "no
+difference" the sign of each difference is a coin.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import zlib
 from collections.abc import Hashable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +21,13 @@ Values = Sequence[float] | npt.NDArray[np.float64]
 
 #: A slice with fewer examples than this is marked: its figures are shown, no conclusion is drawn from them.
 FEW: Final = 10
-_BCA_FROM: Final = 15
 RESAMPLES: Final = 2000
 #: Of every interval, and of the tests and power that `detectable_difference` reckons with.
 LEVEL: Final = 0.95
 _POWER: Final = 0.8
+#: A resample of nearly equal values has next to no error of its own: this share of the sample's is the least.
+_LEAST_ERROR: Final = 0.6
+_NO_ERROR: Final = 1e-12
 
 
 class Interval(NamedTuple):
@@ -63,22 +67,29 @@ def mean_interval(
 ) -> Interval:
     """The mean of `values` (one per example, NaN left out) and its bootstrap interval.
 
-    `clusters` names each value's source (a workflow that gave several examples): whole clusters are resampled.
-    No value: all NaN. One value, one cluster, or no spread at all: the mean without an interval.
+    `clusters` names each value's source (a workflow that gave several examples): whole clusters are resampled. Where
+    all values lie between 0 and 1 the interval is cut there. No value: all NaN. One value, one cluster, or no spread
+    between clusters: the mean without an interval.
     """
+    found = _interval(values, clusters, seed, resamples)
+    kept, _ = _clean(values, clusters)
+    if kept.size and kept.min() >= 0 and kept.max() <= 1:
+        return found._replace(low=float(np.maximum(found.low, 0)), high=float(np.minimum(found.high, 1)))
+    return found
+
+
+def _interval(values: Values, clusters: Sequence[Hashable] | None, seed: int, resamples: int) -> Interval:
     kept, groups = _clean(values, clusters)
     if kept.size == 0:
         return Interval(math.nan, math.nan, math.nan, 0, reason="no example has this score")
     mean = float(kept.mean())
-    sums, counts = _by_cluster(kept, groups)
-    if sums.size < 2:
+    if cluster_codes(kept.size, groups)[1] < 2:
         what = "one example" if kept.size == 1 else "all examples come from one source"
         return Interval(mean, math.nan, math.nan, kept.size, reason=f"{what}: no interval")
-    if np.ptp(kept) == 0:
+    (low,), (high,) = joint(kept[:, None], clusters=groups, seed=seed, resamples=resamples).bounds()
+    if low != low:
         return Interval(mean, math.nan, math.nan, kept.size, reason="all scores are equal: nothing to resample")
-    method = "BCa" if sums.size >= _BCA_FROM else "percentile"
-    low, high = _bootstrap(sums, counts, method, resamples, seed)
-    return Interval(mean, low, high, kept.size, method=f"{method} bootstrap, {resamples} resamples")
+    return Interval(mean, float(low), float(high), kept.size, f"studentised bootstrap, {resamples} resamples")
 
 
 def paired_difference(
@@ -90,7 +101,39 @@ def paired_difference(
     resamples: int = RESAMPLES,
 ) -> Interval:
     """Mean of a - b over the examples that both have (position by position), with its interval."""
-    return mean_interval(_differences(a, b), clusters=clusters, seed=seed, resamples=resamples)
+    return _interval(_differences(a, b), clusters, seed, resamples)
+
+
+class Joint(NamedTuple):
+    """Means of several columns, their standard errors, and how far off resamples were: the smallest and the largest
+    studentised deviation among the columns, one per resample."""
+
+    mean: npt.NDArray[np.float64]
+    error: npt.NDArray[np.float64]
+    least: npt.NDArray[np.float64]
+    most: npt.NDArray[np.float64]
+
+    def bounds(self, level: float = LEVEL) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Lower and upper bounds that hold for all columns at once with probability `level`, each end failing in half
+        of the rest; for one column that is its interval. NaN for a column that does not vary between sources."""
+        error = np.where(self.error > _NO_ERROR, self.error, math.nan)
+        ends = np.quantile(self.most, (1 + level) / 2), np.quantile(self.least, (1 - level) / 2)
+        return self.mean - ends[0] * error, self.mean - ends[1] * error
+
+
+def joint(
+    table: npt.NDArray[np.float64], *, clusters: Sequence[Hashable] | None = None, seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Joint:  # fmt: skip
+    """The columns of `table` (examples x comparisons, NaN left out) resampled together.
+
+    Bounds from the most deviating column (Westfall and Young, Resampling-Based Multiple Testing, 1993) pay for
+    choosing the most flattering one afterwards.
+    """
+    sums, counts = _by_cluster(table, None if clusters is None else list(clusters))
+    mean, error, deviations = _studentised(sums, counts, resamples, seed)
+    varies = deviations[:, error > _NO_ERROR] if (error > _NO_ERROR).any() else np.zeros((1, 1))
+    return Joint(mean, error, varies.min(axis=1), varies.max(axis=1))
 
 
 def relative_difference(
@@ -109,8 +152,8 @@ def relative_difference(
     left, right = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     both = np.isfinite(_differences(left, right))
     groups = None if clusters is None else [c for c, keep in zip(clusters, both, strict=True) if keep]
-    gaps, _ = _by_cluster((left - right)[both], groups)
-    bases, _ = _by_cluster(right[both], groups)
+    gaps, _ = _by_cluster((left - right)[both][:, None], groups)
+    bases, _ = _by_cluster(right[both][:, None], groups)
     n = int(both.sum())
     if n == 0 or bases.sum() == 0:
         return Interval(math.nan, math.nan, math.nan, n, reason="nothing to relate to: the other scores 0 everywhere")
@@ -119,19 +162,20 @@ def relative_difference(
         return Interval(value, math.nan, math.nan, n, reason=f"fewer than {FEW} examples to relate to: no interval")
     if np.ptp(gaps / np.where(bases == 0, math.nan, bases)) == 0 or not gaps.any():
         return Interval(value, math.nan, math.nan, n, reason="the same relation everywhere: nothing to resample")
-    low, high = _bootstrap(gaps, bases, "BCa" if gaps.size >= _BCA_FROM else "percentile", resamples, seed)
-    return Interval(value, 100 * low, 100 * high, n)
+    mean, error, deviations = (found[..., 0] for found in _studentised(gaps, bases, resamples, seed))
+    low, high = mean - error * np.quantile(deviations, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])
+    return Interval(value, 100 * float(low), 100 * float(high), n)
 
 
 def permutation_p(
-    a: Values, b: Values, *, clusters: Sequence[Hashable] | None = None, seed: int = 0, resamples: int = 9999
+    a: Values, b: Values, *, clusters: Sequence[Hashable] | None = None, seed: int = 0, resamples: int = RESAMPLES
 ) -> PValue:
     """Two-sided paired permutation test of equal means; exact when all sign patterns can be listed.
 
     With `clusters` the sign of a whole cluster flips, as its examples are not independent.
     """
     differences, groups = _clean(_differences(a, b), clusters)
-    sums, _ = _by_cluster(differences, groups)
+    sums = _by_cluster(differences[:, None], groups)[0][:, 0]
     if sums.size < 2:
         return PValue(math.nan, "fewer than two pairs: no test")
     if not differences.any():
@@ -173,7 +217,7 @@ def chance_of_best(
     sums = np.zeros((size, rows.shape[1]))
     np.add.at(sums, codes, rows)
     counts = np.bincount(codes, minlength=size).astype(float)
-    weights = seeded(seed, "best").multinomial(size, np.full(size, 1 / size), size=resamples).astype(float)
+    weights = resampled(size, seed, resamples)
     means = (weights @ sums) / (weights @ counts)[:, None]
     best = np.isclose(means, means.max(axis=1, keepdims=True), rtol=0, atol=1e-12)
     return np.asarray((best / best.sum(axis=1, keepdims=True)).mean(axis=0))
@@ -188,12 +232,10 @@ def detectable_difference(differences: Values, *, clusters: Sequence[Hashable] |
     from scipy.special import ndtri
 
     kept, groups = _clean(differences, clusters)
-    sums, counts = _by_cluster(kept, groups)
-    if sums.size < 2:
+    sums, counts = _by_cluster(kept[:, None], groups)
+    if len(sums) < 2:
         return math.nan
-    residuals = sums - counts * kept.mean()
-    error = math.sqrt(sums.size / (sums.size - 1) * float((residuals**2).sum())) / kept.size
-    return float(ndtri(0.5 + LEVEL / 2) + ndtri(_POWER)) * error
+    return float(ndtri(0.5 + LEVEL / 2) + ndtri(_POWER)) * float(_error(sums, counts)[1][0])
 
 
 def examples_needed(differences: Values, effect: float, *, clusters: Sequence[Hashable] | None = None) -> int | None:
@@ -232,27 +274,43 @@ def cluster_codes(size: int, groups: list[Hashable] | None) -> tuple[npt.NDArray
 
 
 def _by_cluster(
-    values: npt.NDArray[np.float64], groups: list[Hashable] | None
+    table: npt.NDArray[np.float64], groups: list[Hashable] | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    codes, size = cluster_codes(values.size, groups)
-    sums = np.bincount(codes, values, size).astype(float)
-    return sums, np.bincount(codes, minlength=size).astype(float)
+    """Sum and number of the values of each cluster (rows), column by column; NaN does not count."""
+    codes, size = cluster_codes(len(table), groups)
+    known = np.isfinite(table)
+    sums, counts = np.zeros((size, table.shape[1])), np.zeros((size, table.shape[1]))
+    np.add.at(sums, codes, np.where(known, table, 0.0))
+    np.add.at(counts, codes, known)
+    return sums, counts
 
 
-def _bootstrap(
-    sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], method: Any, resamples: int, seed: int
-) -> tuple[float, float]:
-    from scipy.stats import bootstrap
-
-    result = bootstrap(
-        (sums, counts), _ratio, paired=True, vectorized=True, method=method, confidence_level=LEVEL,
-        n_resamples=resamples, batch=max(1, 2_000_000 // sums.size), rng=seeded(seed, "bootstrap"),
-    )  # fmt: skip
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+def _error(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
+    """Mean, its standard error, and the residual of each cluster, column by column."""
+    total = np.maximum(counts.sum(axis=0), 1)
+    mean = sums.sum(axis=0) / total
+    rest = sums - mean * counts
+    return mean, np.sqrt(len(sums) / (len(sums) - 1) * (rest**2).sum(axis=0)) / total, rest
 
 
-def _ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], axis: int = -1) -> npt.NDArray[np.float64]:
-    return np.asarray(sums.sum(axis=axis) / counts.sum(axis=axis))
+def _studentised(
+    sums: npt.NDArray[np.float64], counts: npt.NDArray[np.float64], resamples: int, seed: int
+) -> tuple[npt.NDArray[np.float64], ...]:
+    """Mean, its standard error and, resamples x columns, how far each resample's mean is off in its own errors."""
+    mean, error, rest = _error(sums, counts)
+    drawn = resampled(len(sums), seed, resamples)
+    weight = np.maximum(drawn @ counts, 1e-12)
+    shift = drawn @ rest / weight
+    squares = drawn @ rest**2 - 2 * shift * (drawn @ (rest * counts)) + shift**2 * (drawn @ counts**2)
+    own = np.sqrt(len(sums) / (len(sums) - 1) * np.maximum(squares, 0)) / weight
+    return mean, error, shift / np.maximum(np.maximum(own, _LEAST_ERROR * error), 1e-300)
+
+
+@functools.lru_cache(maxsize=2)
+def resampled(size: int, seed: int, resamples: int) -> npt.NDArray[np.float64]:
+    """How often each of `size` sources is in each bootstrap sample, resamples x size; comparisons on the same sources
+    share it."""
+    return seeded(seed, "bootstrap").multinomial(size, np.full(size, 1 / size), size=resamples).astype(float)
 
 
 def _sign_flips(sums: npt.NDArray[np.float64], resamples: int, rng: np.random.Generator) -> float:

@@ -76,8 +76,8 @@ def _training(spec: SystemSpec, base: SystemSpec, own: Mapping[str, Any], usual:
                for name in Variant.model_fields if own.get(name) != usual.get(name)}  # fmt: skip
     asked = {
         f"asked {name}": f"asked with {name.replace('_', ' ')} {value}"
-        for name, value in spec.model_dump(exclude={"name", "model"}).items()
-        if value != getattr(base, name) and not (name in trained and own[name] == value)
+        for name, (value, _) in spec.differs_from(base).items()
+        if name != "model" and not (name in trained and own[name] == value)
     }
     words = trained | asked
     differs, ended = ", ".join(words.values()), own.get("stopped", "")

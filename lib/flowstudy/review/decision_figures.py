@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import pandas as pd
 
-from flowstudy.analysis.economics import UTILISATIONS
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.review import drawing
 from flowstudy.review.drawing import NothingToDraw
@@ -22,51 +21,40 @@ _COLOURS: Final = {"cascade": 0, "best-of-two": 2, "oracle": 4}
 
 
 def break_even(table: pd.DataFrame, requests_per_month: float | None = None) -> Any:
-    """Requests until the tuned system has paid for itself, against how busy its host is, with the 95 % band.
+    """What a year costs with the tuned and with the prompted system, over the volume, standing costs included.
 
-    `table` comes from `economics.break_even`. Where the band has no upper end (it may never pay) it reaches the top;
-    utilisations at which it never pays are marked on the top edge. `requests_per_month` adds a line for one year.
+    `table` comes from `economics.break_even`; the band is where the tuned system's year, with the 95 % interval of the
+    saving, lies. `requests_per_month` marks the assumed volume.
     """
     import plotly.graph_objects as go
 
-    known = table[table["requests"].notna()].assign(steps=lambda t: 100 * t["utilisation"])
-    if known.empty:
+    rows = table[table["saving_usd"].notna()]
+    if rows.empty:
         why = "; ".join(dict.fromkeys(table["reason"].dropna())) or "no table"
         raise NothingToDraw(f"no figure of the break-even volume: {why}")
-    finite = [v for name in ("requests", "low", "high") for v in known[name] if math.isfinite(v) and v > 0]
-    year = 12 * requests_per_month if requests_per_month else None
-    top = 3 * max([*finite, year or 1])
-    floor = min([*finite, year or top]) / 3
-    pays = known["requests"].map(math.isfinite)
-    paid, never = known[pays], known[~pays]
-    shown, figure = {"mode": "markers+text", "textposition": "bottom center", "showlegend": False}, go.Figure()
-    if len(paid):
-        ends = {name: paid[name].clip(lower=floor, upper=top) for name in ("low", "high")}
-        curve = paid.assign(mean=paid["requests"].clip(lower=floor), **ends)
-        figure.add_traces(drawing.band(curve, PALETTE[0]))
+    floor = max(1.0, rows[["tuned_usd", "prompted_usd"]].min(axis=None) / 3)
+    top = 3 * rows[["tuned_usd", "prompted_usd"]].max(axis=None)
+    figure, volumes = go.Figure(), rows["requests_per_month"]
+    ends = {"low": rows["prompted_usd"] - rows["high"], "high": rows["prompted_usd"] - rows["low"]}
+    ends = {name: end.clip(floor, top) for name, end in ends.items()}
+    figure.add_traces(drawing.band(rows.assign(steps=volumes, mean=math.nan, **ends), PALETTE[0])[:1])
+    for column, name, ink in (("tuned_usd", "fine-tuned", PALETTE[0]), ("prompted_usd", "prompted", PALETTE[1])):
         figure.add_scatter(
-            x=curve["steps"], y=curve["mean"], marker={"size": 10, "color": PALETTE[0]}, cliponaxis=False,
-            text=[_short(v) for v in paid["requests"]],
-            hovertemplate="%{x} % busy: %{y:,.0f} requests<extra></extra>", **shown,
+            x=volumes, y=rows[column].clip(floor), mode="lines", name=name, line={"color": ink, "width": 2.5},
+            hovertemplate=f"{name}: %{{x:,.0f}} requests a month, %{{y:,.0f}} $ a year<extra></extra>",
         )  # fmt: skip
-    figure.add_scatter(
-        x=never["steps"], y=[top / 1.35] * len(never), text=["never"] * len(never), textfont={"color": PALETTE[1]},
-        marker={"size": 11, "color": PALETTE[1], "symbol": "x"}, hoverinfo="skip", **shown,
-    )  # fmt: skip
-    if year:
-        figure.add_hline(y=year, line={"color": GREY, "width": 1.2, "dash": "dash"})
+    if requests_per_month:
+        figure.add_vline(x=requests_per_month, line={"color": GREY, "width": 1.2, "dash": "dash"})
         figure.add_annotation(
-            text=f"a year: {year:,.0f} requests", x=0.01, xref="x domain", y=math.log10(year), xanchor="left",
-            yanchor="bottom", showarrow=False, font={"size": 12, "color": GREY},
+            text=f"assumed: {requests_per_month:,.0f} a month", x=math.log10(requests_per_month), y=0.02,
+            yref="y domain", xanchor="left", yanchor="bottom", showarrow=False, font={"size": 12, "color": GREY},
         )  # fmt: skip
-    axis = "share of the hour in which the host answers (%, logarithmic)"
-    figure.update_xaxes(title_text=axis, type="log", tickvals=[100 * s for s in UTILISATIONS],
-                        range=[math.log10(4), math.log10(130)])  # fmt: skip
-    ends_of_y = [math.log10(floor), math.log10(top)]
-    figure.update_yaxes(title_text="requests (count, logarithmic)", type="log", dtick=1, range=ends_of_y)
+    figure.update_xaxes(title_text="requests a month (logarithmic)", type="log", dtick=1)
+    figure.update_yaxes(title_text="US dollars in the first year (logarithmic)", type="log", dtick=1,
+                        range=[math.log10(floor), math.log10(top)])  # fmt: skip
     figure.update_layout(height=430)
-    subtitle = "requests until labels and training are earned back, 95 % band; a band to the top may never pay"
-    return drawing.titled(figure, "When fine-tuning has paid for itself", subtitle)
+    subtitle = "labels, training, upkeep and a machine that stands ready included; 95 % band of the difference"
+    return drawing.titled(figure, "From which volume on fine-tuning pays", subtitle)
 
 
 def policies(table: pd.DataFrame, measure: str = PRIMARY) -> Any:
@@ -194,10 +182,3 @@ def _label_sides(rows: pd.DataFrame, x: pd.Series, y: pd.Series) -> list[str]:
 def _overlap(one: tuple[float, ...], two: tuple[float, ...]) -> bool:
     """True when two boxes (centre and half sizes) cover each other."""
     return abs(one[0] - two[0]) < one[2] + two[2] and abs(one[1] - two[1]) < one[3] + two[3]
-
-
-def _short(count: float) -> str:
-    for limit, unit in ((1e6, "M"), (1e3, "k")):
-        if count >= limit:
-            return f"{count / limit:.3g} {unit}"
-    return f"{count:.0f}"

@@ -30,13 +30,14 @@ _ACCENTS: Final = {"fine-tune": PALETTE[0], "prompt": PALETTE[1], "hybrid": "#00
 METHODS: Final = (
     "Quality is FlowSim: one minus the tree edit distance of two workflows over the sum of their sizes; 1 is the "
     "reference itself. Decisions rest on the strict convention, in which nothing wrong is free; the convention "
-    "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. Every system saw the same "
-    "suggestions and examples and went through the same parser. An answer without a readable workflow scores 0; "
-    "a request that got no answer (provider error, budget) is counted and not scored.",
-    "Comparisons are paired by example. Intervals are 95 % bootstrap intervals (bias-corrected and accelerated from 15 "
-    "on): examples that came from one workflow are resampled together, repeats of a request are averaged first and, in "
-    "`nested_low` and `nested_high`, resampled too. p-values come from paired permutation tests and are adjusted by "
-    "Holm's method over all comparisons. Groups below 10 examples are drawn hollow.",
+    "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. All answers went through the same "
+    "parser; what else differs between two systems stands beside their comparison. An answer without a readable "
+    "workflow scores 0; a request that got no answer (provider error, budget) is counted and not scored.",
+    "Comparisons are paired by example. Intervals are 95 % studentised bootstrap intervals: examples that came from "
+    "one workflow are resampled together, repeats of a request are averaged first and, in `nested_low` and "
+    "`nested_high`, resampled too. The answer chooses who stands for each kind on validation examples, or pays for the "
+    "choice with wider intervals; “not worse” rests on a one-sided 95 % bound. p-values come from paired permutation "
+    "tests and are adjusted by Holm's method over all comparisons. Groups below 10 examples are drawn hollow.",
     "The question and the measures follow Marquez Ayala et al., arXiv 2505.24189; the data is another one, so compare "
     "patterns, not absolute numbers.",
 )

@@ -62,12 +62,14 @@ def load_prices(path: str | Path = PRICES) -> dict[str, Price]:
 @functools.lru_cache(maxsize=8)
 def _load(path: Path, _mtime: int) -> dict[str, Price]:
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    prices = {}
+    prices, dated = {}, {"date": str(raw["date"])} if "date" in raw else {}
     for model, line in raw["prices"].items():
         try:
-            prices[model] = Price.model_validate({"date": str(raw["date"]), **line})
+            prices[model] = Price.model_validate({**dated, **line})
         except (ValidationError, TypeError) as error:
-            raise ValueError(f"price file {path}: {model}: expected input, output, source, got: {error}") from None
+            raise ValueError(
+                f"price file {path}: {model}: expected input, output, source, date, got: {error}"
+            ) from None
     return prices
 
 

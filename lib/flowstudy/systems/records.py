@@ -157,3 +157,11 @@ class SystemSpec(_Record):
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
     logprobs: bool = False
     without: str = ""
+
+    def differs_from(self, other: SystemSpec) -> dict[str, tuple[Any, Any]]:
+        """The settings that differ: name to (own, the other's). The name itself is none."""
+        return {
+            name: (value, getattr(other, name))
+            for name, value in self
+            if name != "name" and value != getattr(other, name)
+        }
