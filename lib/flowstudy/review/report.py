@@ -30,9 +30,9 @@ _ACCENTS: Final = {"fine-tune": PALETTE[0], "prompt": PALETTE[1], "hybrid": "#00
 METHODS: Final = (
     "Quality is FlowSim: one minus the tree edit distance of two workflows over the sum of their sizes; 1 is the "
     "reference itself. Decisions rest on the strict convention, in which nothing wrong is free; the convention "
-    "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. Every system saw the same "
-    "suggestions and examples and went through the same parser. An answer without a readable workflow scores 0; "
-    "a request that got no answer (provider error, budget) is counted and not scored.",
+    "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. Suggestions, shots and decoding are "
+    "settings of each system (Who took part); every answer went through the same parser. An answer without a readable "
+    "workflow scores 0; a request that got no answer (provider error, budget) is counted and not scored.",
     "Comparisons are paired by example. Intervals are 95 % bootstrap intervals (bias-corrected and accelerated from 15 "
     "on): examples that came from one workflow are resampled together, repeats of a request are averaged first and, in "
     "`nested_low` and `nested_high`, resampled too. p-values come from paired permutation tests and are adjusted by "
@@ -79,11 +79,13 @@ def write_report(
     sections: Iterable[Section],
     *,
     limits: str = "",
+    lacking: Mapping[str, str] | None = None,
     provenance: Mapping[str, object] | None = None,
     pages: Sequence[str] = (),
 ) -> Path:
     """Write the report to `path` (atomically) and return it; a section's parts are `Picture`, `Table` or `Missing`.
 
+    `lacking` maps systems that answered less than all, or whose model was exchanged, to how and why: it stands first.
     `pages` are links to executed notebooks beside the report, named after their files.
     Raises ValueError when the file would be larger than 6 MB: show fewer pictures or smaller tables.
     """
@@ -94,6 +96,7 @@ def write_report(
     source = resources.files("flowstudy.review").joinpath("report.html.j2").read_text(encoding="utf-8")
     text = environment.from_string(source).render(
         decision=decision, accent=_ACCENTS[decision.answer], sections=shown, limits=limits,
+        lacking=dict(lacking or {}),
         plotly_script=_plotly_script() if interactive else "", methods=METHODS,
         pages=[(page, Path(page).stem) for page in pages],
         provenance=[(str(k), _flat(v)) for k, v in (provenance or {}).items()],
