@@ -44,9 +44,9 @@ EDITS: list[tuple[str, str, str, set[str]]] = [
     ("notebooks/04_score.ipynb", "How close does", "How near does", {"04_score"}),
     ("notebooks/04_score.ipynb", '"outputs": []', '"outputs":  []', set()),
     ("mine.jsonl", "\n", "\n\n", {"01_explore_data"}),
-    ("lib/flowstudy/systems/prompts/json/v1.md", "\n", "\n\n", {"03_prompt"}),
+    ("lib/flowstudy/systems/prompts/json/v2.md", "\n", "\n\n", {"03_prompt"}),
     ("lib/flowstudy/systems/prompts/outline/v1.md", "\n", "\n\n", {"02_fine_tune", "03_prompt"}),
-    ("lib/flowstudy/systems/prompts/reasoning/v1.md", "\n", "\n\n", {"03_prompt"}),
+    ("lib/flowstudy/systems/prompts/reasoning/v2.md", "\n", "\n\n", {"03_prompt"}),
     ("lib/flowstudy/analysis/agreement.py", "\n", "\n\n", {"05_tag_errors"}),
     ("lib/flowstudy/analysis/taxonomy.yaml", "\n", "\n\n", {"05_tag_errors"}),
     ("lib/flowstudy/review/report.html.j2", "\n", "\n\n", {"06_decide"}),
@@ -93,7 +93,7 @@ def test_only_what_changed_runs_again(tmp_path: Path) -> None:
     assert again() == ["04_score"] and (run / "scores.parquet").exists(), "a deleted output is rebuilt"
     settings.write_text(settings.read_text().replace("items: 20", "items: 21"))
     assert again() == ["05_tag_errors"]
-    prompt = project / "lib/flowstudy/systems/prompts/json/v1.md"
+    prompt = project / "lib/flowstudy/systems/prompts/json/v2.md"
     prompt.write_text(prompt.read_text() + "\n")
     assert again() == ["03_prompt"], "the same answers: nothing after it"
     notebook, module = project / "notebooks/04_score.ipynb", project / "lib/flowstudy/analysis/measures.py"

@@ -13,7 +13,7 @@ from flowstudy.matrix import Matrix
 from flowstudy.plan import describe
 from flowstudy.run import PROFILES, _locally, run_members
 from flowstudy.run_folder import Run
-from flowstudy.status import look
+from flowstudy.status import LACKING, look, print_summary, text
 from flowstudy.study import NOTEBOOKS, Study, StudyError, load_study
 from flowstudy.sweep import expand, members
 from tests.tiny_study import ROOT, flowstudy, make_project, wait_until_gone, worked
@@ -221,3 +221,20 @@ def test_a_sweep_shares_fails_in_one_cell_and_resumes(tmp_path: Path) -> None:
     rest = worked(project, "sweep-quick")[len(counts) :]
     assert rest == [f"cells/constant-seed7 {name}" for name in NOTEBOOKS[2:]], "only what was missing"
     assert not wait_until_gone(project)
+
+
+def test_a_run_in_which_a_provider_answered_nothing_says_so_and_ends_with_a_status_of_its_own(tmp_path, capsys):
+    """Named after two providers that answered nothing, of which the report said that every system had answered."""
+    run = Run(tmp_path, ROOT)
+    for notebook in NOTEBOOKS:
+        write_json(tmp_path / "status" / f"{notebook}.json", {"state": "done", "duration_s": 1.0})
+        (tmp_path / "done").mkdir(exist_ok=True)
+        (tmp_path / "done" / notebook).touch()
+    facts = {"statuses": [], "shortfalls": {"gpt-4o": "no answer to 28 of 28 requests: key refused"}}
+    write_json(tmp_path / "finished" / "03_prompt.json", {"facts": facts})
+    assert print_summary(run, 0, 1.0) == LACKING != 0
+    said = capsys.readouterr().out
+    assert "6 of 6 notebooks done" in said and "gpt-4o: no answer to 28 of 28 requests: key refused" in said
+    assert "key refused" in text(look(run, at_work=False))
+    write_json(tmp_path / "finished" / "03_prompt.json", {"facts": {**facts, "shortfalls": {}}})
+    assert print_summary(run, 0, 1.0) == 0

@@ -16,11 +16,10 @@ from flowstudy.corpus.prepare import prepare
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.sharing import Member
 from flowstudy.study import NOTEBOOKS, Study
-from flowstudy.sweep import Cell, expand, members, not_run
-from flowstudy.systems.baselines import BASELINES
+from flowstudy.sweep import Cell, expand, is_fixed, members, not_run
 from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.estimate import estimate
-from flowstudy.systems.mixed import hybrid_parts, split_parts
+from flowstudy.systems.mixed import split_parts
 from flowstudy.systems.predict import plan
 from flowstudy.systems.records import SystemSpec
 
@@ -61,7 +60,7 @@ def _called(study: Study, spec: SystemSpec) -> SystemSpec | None:
     if split := split_parts(spec):
         filler = study.systems[split[1]]
         return _called(study, filler) if filler.strategy == "decomposed" else None
-    return None if spec.model in BASELINES or hybrid_parts(spec) is not None else spec
+    return None if is_fixed(spec) else spec
 
 
 def _plain(spec: SystemSpec) -> str:

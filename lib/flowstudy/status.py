@@ -24,6 +24,9 @@ from flowstudy.systems.roster import read_roster
 
 STATES: Final = ("done", "running", "failed", "not run")
 _KIB: Final = 1024
+#: Exit status of a run whose notebooks are all done, but in which a system answered less than all or another model
+#: answered than was asked.
+LACKING: Final = 3
 #: With less left than this, a run that failed is told that its disk is full.
 FULL_BYTES: Final = 1_000_000
 
@@ -85,8 +88,9 @@ def _line(home: Run, place: str, notebook: str, alive: bool, waits: str) -> Line
         state, reason = "not run", f"stopped after {record['started_at']} before its end; the same command goes on"
     elif state == "done" and not marked:
         state, reason = "not run", waits or "what it depends on is another one since it ran"
-    elif state == "done" and record.get("unfinished"):
-        reason = f"{record['unfinished']} requests got no answer; the same command asks them again"
+    elif state == "done" and notebook == "03_prompt":
+        again = "; the same command asks again for what has no answer" if record.get("unfinished") else ""
+        reason = "; ".join(f"{system}: {words}" for system, words in shortfalls_of(run).items()) + again
     elif state == "not run":
         reason = waits or ("its turn has not come yet" if alive else "the run ended before its turn")
     return Line(
@@ -123,6 +127,11 @@ def _cost_usd(run: Run) -> float | None:
     costs = [row["cost_usd"] for row in facts.get("statuses", []) if row["system"] not in borrowed]
     known = [cost for cost in costs if isinstance(cost, int | float) and cost == cost]
     return float(sum(known)) if known else None
+
+
+def shortfalls_of(run: Run) -> dict[str, str]:
+    """What notebook 03 wrote down of systems that answered less than all, or whose model was another one."""
+    return dict((run.read("finished/03_prompt.json") or {"facts": {}})["facts"].get("shortfalls", {}))
 
 
 def _link(run: Run, place: str, notebook: str) -> str:
@@ -173,7 +182,8 @@ def human_bytes(count: float) -> str:
 
 
 def print_summary(home: Run, status: int, spent_s: float) -> int:
-    """Say what was done, what failed and how to go on. Returns the exit status: 0 when everything is done."""
+    """Say what was done, what failed and how to go on. Returns the exit status: 0 when everything is done, `LACKING`
+    when that is so and answers lack all the same."""
     found = look(home, at_work=False)
     done = found.count("done")
     print(f"{done} of {len(found.lines)} notebooks done in {spent_s:.0f} s; run folder: {home.path}")
@@ -193,7 +203,10 @@ def print_summary(home: Run, status: int, spent_s: float) -> int:
         print("run the same command again to resume; nothing finished is repeated")
         return status or 1
     print(f"the report: {home.path / 'status.html' if found.cells else home.report}")
-    return status
+    lacking = [line for line in found.lines if line.notebook == "03_prompt" and line.reason]
+    for line in lacking:
+        print(f"  {line.place}{line.notebook}: {line.reason}")
+    return status or (LACKING if lacking else 0)
 
 
 def write_page(home: Run, status: Status | None = None) -> Path:

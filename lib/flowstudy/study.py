@@ -20,7 +20,7 @@ from flowstudy.matrix import Matrix
 from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.mixed import parts_of
 from flowstudy.systems.prompts import PromptError, load_prompt
-from flowstudy.systems.records import RetrieverName, SystemSpec
+from flowstudy.systems.records import RetrieverName, SystemSpec, is_recorded
 from flowstudy.systems.roster import system_of
 from flowstudy.systems.slm.engines import Engine, Method
 from flowstudy.systems.slm.recipe import Recipe
@@ -254,7 +254,7 @@ def fingerprint(root: Path, notebook: str, parameters: dict[str, Any]) -> dict[s
     """What an executed notebook depends on besides the files of earlier notebooks: it is re-run when this changes.
 
     Parameters except the place of the run, the notebook's source, the modules and data files of the library behind
-    its imports, the prompt files that its systems name, and the corpus file.
+    its imports, the prompt files and recorded answers that its systems name, and the corpus file.
     """
     source = root / "notebooks" / f"{notebook}.ipynb"
     code = hash_json(notebook_source(source))
@@ -264,6 +264,8 @@ def fingerprint(root: Path, notebook: str, parameters: dict[str, Any]) -> dict[s
     }
     if names := _prompts_of(notebook, parameters):
         depends["prompts"] = {name: _prompt_hash(name) for name in names}
+    if answers := sorted({s["model"] for s in parameters.get("systems", []) if is_recorded(s["model"])}):
+        depends["answers"] = hash_files([Path(name) for name in answers])
     if parameters.get("corpus", "shipped") != "shipped":
         depends["corpus"] = hash_corpus(parameters["corpus"])
     return depends

@@ -23,7 +23,7 @@ from flowstudy.systems.baselines import BASELINES
 from flowstudy.systems.capabilities import UNTUNED
 from flowstudy.systems.mixed import parts_of
 from flowstudy.systems.readiness import readiness
-from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.records import SystemSpec, is_recorded
 from flowstudy.systems.slm.variants import PREFIX
 
 #: Notebooks that cells may share, each with the name of the shared runs that hold it.
@@ -83,7 +83,7 @@ def _with_borrowed(cells: dict[str, Member]) -> dict[str, Member]:
         borrows: dict[str, str] = {}
         parameters = member.study.parameters("")
         for name, spec in member.study.systems.items():
-            if spec.model not in BASELINES and not parts_of(spec):
+            if not is_fixed(spec):
                 made_from = _made_from(parameters, spec)
                 owner = owners.setdefault(json.dumps([made_from, spec.model_dump(mode="json")]), place)
                 borrows |= {} if owner == place else {name: owner}
@@ -110,13 +110,13 @@ def _apply(study: Study, values: Values) -> tuple[Study, Values]:
     changes = {field: values[axis] for field, axis in over.items() if axis in values}
     if "systems" not in values:
         changes.pop("model", None)  # the model was what the systems are chosen by
-    if all(_is_fixed(spec) for spec in systems.values()):
+    if all(is_fixed(spec) for spec in systems.values()):
         named = "systems" if "systems" in values else "models"
         used = {axis: value for axis, value in used.items() if axis not in over.values() or axis == named}
     seed = values.get("seeds", study.seed)
     study = study.model_copy(update={"seed": seed})
     systems = {
-        name: study.completed(spec).model_copy(update={} if _is_fixed(spec) else changes)
+        name: study.completed(spec).model_copy(update={} if is_fixed(spec) else changes)
         for name, spec in systems.items()
     }
     with_parts(systems, systems)
@@ -137,9 +137,9 @@ def _systems(study: Study, values: Values) -> dict[str, SystemSpec]:
     return study.systems
 
 
-def _is_fixed(spec: SystemSpec) -> bool:
+def is_fixed(spec: SystemSpec) -> bool:
     """Whether model, strategy, retriever and shots mean nothing to a system: baselines and hybrids."""
-    return spec.model in BASELINES or bool(parts_of(spec))
+    return spec.model in BASELINES or is_recorded(spec.model) or bool(parts_of(spec))
 
 
 def _corpus(corpus: str) -> str:

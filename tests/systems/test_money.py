@@ -303,3 +303,10 @@ def test_a_certificate_that_is_not_trusted_is_named_and_costs_nothing(tmp_path, 
     assert proxy.asked == 4 and proxy.bodies == 0
     for line in lines:
         assert line.startswith("0.0 1 ") and "self-signed certificate); set SSL_CERT_FILE or REQUESTS_CA_BUNDLE" in line
+
+
+def test_the_cache_and_the_service_tier_are_priced():
+    price = Price(input=2, cached_input=1, cache_write=4, output=10, tiers={"flex": 0.5}, source="test", date="x")
+    assert price.tokens_usd(1_000_000, 0, cached=250_000, stored=250_000) == pytest.approx(0.5 * 2 + 0.25 + 1.0)
+    assert price.tokens_usd(0, 1_000_000, tier="flex") == 5 and price.tokens_usd(0, 1_000_000, tier="default") == 10
+    assert price.tokens_usd(0, 1_000_000, tier="priority") is None, "a tier without a price is unknown, never standard"

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
+
 import jsonschema
 import pytest
 
 from flowstudy.corpus import shipped_corpus
 from flowstudy.corpus.environments import shipped_catalogue
 from flowstudy.flows.outline import to_outline
+from flowstudy.flows.schema import Component, Flow, Input, Trigger
 from flowstudy.systems import SystemSpec, prompts, retrieve, schemas
+from flowstudy.systems.pipeline import constraint
 from flowstudy.systems.predict import shown_to
+from flowstudy.systems.prices import Price
 from flowstudy.systems.prompts import PromptError, Shot, load_prompt, render
-from flowstudy.systems.prompts.offering import step_definition
+from flowstudy.systems.prompts.offering import ENCODED, conditions_of, step_definition
 from flowstudy.systems.readers import read_flow, read_inputs
+from flowstudy.systems.room import fitted, notices, sized
 from flowstudy.systems.tasks import Task
 
 SPEC = SystemSpec(name="a", model="m")
+SCHEMA = SPEC.model_copy(update={"decoding": "schema"})
 
 
 def task(example, catalogue, suggestions, **more) -> Task:
@@ -110,10 +117,117 @@ def test_what_people_wrote_is_valid_where_it_was_offered(outline):
             if outline or known is None or not known.inputs:
                 assert outline or not part["inputs"]
                 del part["inputs"]
-        for component in answer["components"] if outline else ():
-            component.setdefault("annotation", "")
         schema = schemas.flow_schema(retrieve("oracle", example, here, k=3), here, outline=outline)
         jsonschema.validate(answer, schema)
+        assert not schemas.rules_out(example, retrieve("oracle", example, here, k=3), here)
+
+
+def test_an_answer_that_the_schema_cannot_hold_is_known_before_anybody_is_asked(examples, catalogue):
+    offered = retrieve("oracle", examples[0], catalogue, k=2)
+    assert not schemas.rules_out(examples[0], offered, catalogue) and not schemas.rules_out(examples[0], [], catalogue)
+    without = [s for s in offered if s.name != "x_acme.page_rota"]
+    assert schemas.rules_out(examples[0], without, catalogue)
+    (line,) = notices([task(examples[0], catalogue, without)._replace(spec=SCHEMA)], {examples[0].id: examples[0]})
+    assert "rules out every reference of 1 (test-0) of 1 requirements" in line
+
+
+def test_what_earlier_steps_return_stands_beside_their_numbers(train, catalogue, flow):
+    """Named after 71 % of references that name a step by its number, which the prompt for their inputs did not show."""
+    returning = catalogue.model_copy(deep=True)
+    returning.triggers["record_create"].outputs = ["record"]
+    returning.actions["x_acme.page_rota"].outputs = ["reply", "page"]
+    loop = Component(category="flowlogic", definition="FOREACH", order=3)
+    longer = flow.model_copy(update={"components": [*flow.components, loop]})
+    said = render(SPEC, "inputs", "x", [], returning, [Shot(train[0])], flow=longer, step=flow.components[1])
+    asked = said.messages[-1]["content"]
+    steps = [
+        "trigger record_create -> {{trigger.record}}",
+        "1 action x_acme.page_rota -> {{step.1.reply}}, {{step.1.page}}",
+        "2 action send_email",
+    ]
+    assert asked.count("\n".join(steps)) == 2, "the flow asked about, and that of the example"
+    assert "3 FOREACH -> {{step.3.item}}" in asked and "component 2, send_email" in asked
+    assert "Number the components" not in said.messages[0]["content"]
+
+
+def test_words_that_a_step_covers_are_asked_for_only_where_an_example_shows_some(train, catalogue, flow):
+    noted = [flow.components[0].model_copy(update={"annotation": "page the rota"}), *flow.components[1:]]
+    shot = Shot(train[0].model_copy(update={"references": [flow.model_copy(update={"components": noted})]}))
+    for shots, wanted in (([Shot(train[0])], False), ([shot], True)):
+        text = render(SPEC, "outline", "x", [], catalogue, shots).messages
+        assert ("annotation" in text[0]["content"]) == wanted == ("page the rota" in text[1]["content"])
+        made = json.dumps(constraint(task(train[0], catalogue, [])._replace(spec=SCHEMA, shots=shots), outline=True))
+        assert ("annotation" in made) == wanted
+
+
+def test_conditions_are_taught_as_the_corpus_writes_them(catalogue, flow):
+    own = conditions_of([with_condition(flow, f"$json.level > {n}") for n in range(9)], [flow])
+    assert own.operators == () and own.samples == ("$json.level > 0", "$json.level > 1", "$json.level > 2")
+    assert conditions_of([], [with_condition(flow, "a b")] * 2).samples == (), "what is judged is never shown"
+    encoded = conditions_of([with_condition(flow, "state=1^urgency>=2"), flow, with_condition(flow, "{{trigger.x}}")])
+    assert encoded.operators == ("=", ">=") and conditions_of([]) == ENCODED
+    for family in ("json", "reasoning", "outline-instructed"):
+        spec = SPEC.model_copy(update={"prompt": family})
+        texts = [render(spec, "whole", "x", [], catalogue, conditions=c).messages[0]["content"] for c in (own, encoded)]
+        assert "`$json.level > 0` or `$json.level > 1`" in texts[0] and "priority=1^active" not in texts[0]
+        assert "(=, >=)" in texts[1] and "{{step.3.item}}" in texts[0]
+
+
+def test_no_reference_is_cut_by_the_limit_on_answers(examples, catalogue, flow):
+    long = flow.model_copy(update={"components": [
+        Component(definition="send_email", order=n, inputs=[Input(name="body", value="x" * 50)]) for n in range(1, 90)
+    ]})  # fmt: skip
+    example = examples[0].model_copy(update={"references": [flow, long]})
+    spec = SystemSpec(name="a", model="openai/gpt-4o")
+    most = sized(spec, [example]).max_tokens
+    assert most > len(json.dumps(long.to_dict(), indent=2)) / 3 and most % 512 == 0
+    assert sized(spec.model_copy(update={"model": "openai/gpt-6"}), [example]).max_tokens == most + 8192
+    assert sized(spec.model_copy(update={"max_tokens": 9}), [example]).max_tokens == 9
+    short = task(example, catalogue, [])._replace(spec=spec.model_copy(update={"max_tokens": 9}))
+    (line,) = notices([short], {example.id: example})
+    assert "max_tokens 9 is too short for a reference of 1 (test-0) of 1 requirements" in line
+
+
+def test_as_many_shots_are_shown_as_fit(monkeypatch, examples, train, catalogue):
+    price = Price(context=4000, source="test", date="2026-01-01")
+    monkeypatch.setattr("flowstudy.systems.room.price_of", lambda model: price)
+    near, far = Shot(train[0]), Shot(train[1].model_copy(update={"requirement": "far away " * 3000}))
+    one = task(examples[0], catalogue, [])._replace(shots=[far, near])
+    kept = fitted(one)
+    assert kept.shots == [near] and kept.dropped_shots == 1
+    (line,) = notices([kept], {examples[0].id: examples[0]})
+    assert "shots were left out" in line
+    (line,) = notices([fitted(one._replace(requirement="far away " * 3000))], {examples[0].id: examples[0]})[:1]
+    assert "does not fit" in line
+
+
+def test_shots_are_written_by_people(examples, train, catalogue):
+    said = [e.model_copy(update={"source": "generated"}) for e in train[:1]]
+    spec = SPEC.model_copy(update={"shots": 3})
+    assert {s.example.id for s in shown_to(spec, examples[0], [*said, *train[1:]], {})} == {"train-1", "train-2"}
+
+
+def test_a_variant_has_the_sections_of_what_it_extends_and_its_own_in_their_place(tmp_path, catalogue):
+    path = tmp_path / "mine.md"
+    path.write_text("---\nreads: json\nextends: json\nchanges: x\n---\n## only / text\nAnswer in gold\n")
+    spec = SPEC.model_copy(update={"prompt": str(path)})
+    mine, base = (render(one, "whole", "x", [], catalogue) for one in (spec, SPEC))
+    assert mine.messages[0]["content"].replace("Answer in gold", base_only()) == base.messages[0]["content"]
+    assert mine.prompt_hash != base.prompt_hash
+    for extends in (str(path), "outline"):
+        other = tmp_path / "other.md"
+        other.write_text(f"---\nreads: json\nextends: {extends}\n---\n## only / text\nx\n")
+        with pytest.raises(PromptError, match="extends none"):
+            load_prompt(str(other))
+
+
+def base_only() -> str:
+    return load_prompt("json").sections["only", "text"]
+
+
+def with_condition(flow: Flow, text: str) -> Flow:
+    trigger = Trigger(type="record_create", inputs=[Input(name="condition", value=text)])
+    return flow.model_copy(update={"trigger": trigger})
 
 
 def test_inputs_are_read_from_what_models_write(examples, catalogue, flow):
@@ -144,4 +258,6 @@ def test_an_empty_answer_is_invalid_and_an_outline_is_read(examples, catalogue, 
 
 
 def test_all_prompt_files_are_packaged():
-    assert {path.parent.name for path in prompts.HERE.glob("*/v*.md")} >= {"json", "reasoning", "outline"}
+    found = {path.parent.name: path.read_text() for path in prompts.HERE.glob("*/v*.md")}
+    assert found.keys() >= {"json", "reasoning", "outline"}
+    assert all("\nchanges: " in text or "\ntitle: " in text for text in found.values()), "a line on what it changes"

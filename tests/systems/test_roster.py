@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
 
+from flowstudy.study import load_study
 from flowstudy.systems import Call, Journal, Prediction, SystemSpec
-from flowstudy.systems.roster import journal_of, read_answers, read_roster, roster, statuses, system_of, write_roster
+from flowstudy.systems.prices import price_of
+from flowstudy.systems.readiness import readiness
+from flowstudy.systems.roster import (
+    journal_of,
+    read_answers,
+    read_roster,
+    roster,
+    shortfalls,
+    statuses,
+    system_of,
+    write_roster,
+)
 
+ROOT = Path(__file__).parents[2]
 SPECS = [SystemSpec(name="nearest", model="nearest"), SystemSpec(name="gpt", model="openai/gpt-4o")]
 
 
@@ -85,3 +99,38 @@ def test_what_was_not_sent_as_requested_is_a_column() -> None:
     ) and (row["attempts"], row["wait_s"]) == (6, 1.0)
     whole = [Call(stage="whole", model="m", requested=sent, sent=sent)]
     assert statuses([Prediction(example="a", system="s", status="ok", calls=whole)]).iloc[0]["changed"] == ""
+
+
+def test_who_answered_less_than_all_or_was_exchanged_is_named_with_the_commonest_cause() -> None:
+    other = Call(stage="whole", model="gemini/gemini-2.5-flash", answered_by="gemini-3.5-flash-lite")
+    rows = [Prediction(example=str(n), system="gpt", status="provider_error", error="key" if n else "reset")
+            for n in range(3)]  # fmt: skip
+    rows += [Prediction(example="0", system="nearest", status="ok"), Prediction(example="1", system="gpt", status="ok")]
+    rows.append(Prediction(example="0", system="flash", status="ok", calls=[other]))
+    assert shortfalls(rows) == {
+        "gpt": "no answer to 3 of 4 requests: key",
+        "flash": "asked for gemini/gemini-2.5-flash, answered by gemini-3.5-flash-lite (1 calls)",
+    }
+
+
+def test_a_retired_model_is_refused_and_one_that_ends_soon_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named after a model that answered under the name of another one, at another price, from one day to the next."""
+    monkeypatch.setenv("GEMINI_API_KEY", "x" * 30)
+    spec = SystemSpec(name="flash", model="gemini/gemini-2.5-flash")
+    end = price_of(spec.model).retires
+    assert end is not None
+    gone = readiness(spec, today=end)
+    assert not gone.ready and str(end) in gone.reason and "gemini-3.5-flash-lite" in gone.fix
+    soon = readiness(spec, today=end - datetime.timedelta(days=60))
+    assert soon.ready and "retires" in soon.reason
+    assert readiness(spec, today=end - datetime.timedelta(days=61)).reason == ""
+
+
+def test_the_default_systems_are_current_models() -> None:
+    study = load_study(ROOT / "study.yaml", profile="laptop")
+    vendors = ("openai", "gemini", "anthropic")
+    hosted = [spec for spec in study.systems.values() if spec.model.partition("/")[0] in vendors]
+    assert {spec.model.partition("/")[0] for spec in hosted} == set(vendors)
+    prices = {spec.model: price_of(spec.model) for spec in hosted}
+    read = datetime.date(2026, 12, 1)
+    assert all(p and (p.retires is None or p.retires > read) for p in prices.values()), prices

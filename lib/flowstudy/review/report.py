@@ -31,7 +31,8 @@ METHODS: Final = (
     "Quality is FlowSim: one minus the tree edit distance of two workflows over the sum of their sizes; 1 is the "
     "reference itself. Decisions rest on the strict convention, in which nothing wrong is free; the convention "
     "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. All answers went through the same "
-    "parser; what else differs between two systems stands beside their comparison. An answer without a readable "
+    "parser; suggestions, shots and decoding are settings of each system (Who took part), and what differs between two "
+    "stands beside their comparison. An answer without a readable "
     "workflow scores 0; a request that got no answer (provider error, budget) is counted and not scored.",
     "Comparisons are paired by example. Intervals are 95 % studentised bootstrap intervals: examples that came from "
     "one workflow are resampled together, repeats of a request are averaged first and, in `nested_low` and "
@@ -80,11 +81,13 @@ def write_report(
     sections: Iterable[Section],
     *,
     limits: str = "",
+    lacking: Mapping[str, str] | None = None,
     provenance: Mapping[str, object] | None = None,
     pages: Sequence[str] = (),
 ) -> Path:
     """Write the report to `path` (atomically) and return it; a section's parts are `Picture`, `Table` or `Missing`.
 
+    `lacking` maps systems that answered less than all, or whose model was exchanged, to how and why: it stands first.
     `pages` are links to executed notebooks beside the report, named after their files.
     Raises ValueError when the file would be larger than 6 MB: show fewer pictures or smaller tables.
     """
@@ -95,6 +98,7 @@ def write_report(
     source = resources.files("flowstudy.review").joinpath("report.html.j2").read_text(encoding="utf-8")
     text = environment.from_string(source).render(
         decision=decision, accent=_ACCENTS[decision.answer], sections=shown, limits=limits,
+        lacking=dict(lacking or {}),
         plotly_script=_plotly_script() if interactive else "", methods=METHODS,
         pages=[(page, Path(page).stem) for page in pages],
         provenance=[(str(k), _flat(v)) for k, v in (provenance or {}).items()],

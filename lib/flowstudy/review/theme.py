@@ -33,7 +33,7 @@ STATUS_COLOURS: Final = {
 
 #: The colours of the default study's systems, so that they are the same in every picture of every run.
 _WISHES: Final = {
-    "slm-tuned": 0, "slm-untuned-shots": 1, "hybrid": 2, "gpt-4o": 3, "gemini-2.5-flash": 4, "claude-sonnet-4-5": 5,
+    "slm-tuned": 0, "slm-untuned-shots": 1, "hybrid": 2, "gpt-4o": 3, "gemini-3.8-flash": 4, "claude-sonnet-5-5": 5,
     "nearest": 6, "gpt-4o-decomposed": 7, "constant": 8,
 }  # fmt: skip
 

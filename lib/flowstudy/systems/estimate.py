@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from flowstudy.files import write_text
-from flowstudy.systems import prompts
 from flowstudy.systems.calls import Request
 from flowstudy.systems.capabilities import family_of
 from flowstudy.systems.llm import prompt_bytes
 from flowstudy.systems.prices import Price, price_of
+from flowstudy.systems.prompts import Stage
 from flowstudy.systems.records import SystemSpec
-from flowstudy.systems.tasks import Task
+from flowstudy.systems.tasks import Task, prompted
 
 #: Rough figures, used before anything was measured: bytes of English and JSON per token, tokens of an answer per
 #: step of a flow, tokens of thinking before an answer, seconds for a first token, seconds per token.
@@ -25,7 +25,7 @@ BYTES_PER_TOKEN, TOKENS_PER_STEP, THINKING_TOKENS, FIRST_TOKEN_S, TOKEN_S = 3.6,
 
 class Estimate(BaseModel):
     """`cost_usd` is what to expect, `worst_usd` the limit when every answer is as long as allowed; None: no price.
-    `plan` names the tasks that it was made for."""
+    `plan` names the tasks that it was made for, `notices` say what is not fair in them (`systems.room`)."""
 
     system: str
     model: str
@@ -39,6 +39,7 @@ class Estimate(BaseModel):
     price_source: str | None
     price_date: str | None
     plan: str = ""
+    notices: list[str] = Field(default_factory=list)
 
     def __str__(self) -> str:
         money = "cost unknown (no price)" if self.cost_usd is None else f"about {self.cost_usd:.2f} USD"
@@ -60,7 +61,8 @@ def estimate(
     """Estimate from the prompts as they would be sent; `steps` is the usual number of components of a flow,
     `in_flight` the calls at a time that are asked for.
 
-    At most 50 prompts are built, the rest is scaled up. Later stages count as long as the first one. A turn of
+    At most 50 prompts are built, the rest is scaled up; the limit on answers is that of the tasks. Later stages count
+    as long as the first one. A turn of
     self-repair, which sends prompt and answer again, counts in `worst_usd` only.
     """
     return priced(spec, len(tasks), _size(spec, tasks, steps), in_flight=in_flight, prices=prices)
@@ -75,7 +77,7 @@ def priced(
     prices: Mapping[str, Price] | None = None,
 ) -> Estimate:
     """The estimate of so many answers of a system, from how much there is to send and to write."""
-    price, family = price_of(spec.model, prices), family_of(spec.model)
+    price, family = price_of(spec.known_as, prices), family_of(spec.model, spec.base_model)
     at_once = family.in_flight(in_flight) if family is not None else 1
     seconds = (size.calls * FIRST_TOKEN_S + size.answer_tokens * TOKEN_S) / at_once
     tokens = int(size.prompt_bytes / BYTES_PER_TOKEN)
@@ -101,20 +103,25 @@ class Size(NamedTuple):
     worst_tokens: int
 
 
+#: What takes no call.
+NOTHING: Final = Size(0, 0, 0, 0, 0)
+
+
 def _size(spec: SystemSpec, tasks: Sequence[Task], steps: float) -> Size:
+    spec = tasks[0].spec if tasks else spec
     sample = tasks[:: max(1, len(tasks) // 50)]
-    stage: prompts.Stage = "whole" if spec.strategy == "whole" else "outline"
-    sizes = [_prompt_bytes(spec, stage, task) for task in sample]
+    stage: Stage = "whole" if spec.strategy == "whole" else "outline"
+    sizes = [prompt_bytes(Request(stage, prompted(task, stage).messages, {})) for task in sample]
     per_answer, answers = 1 if spec.strategy == "whole" else 1 + round(steps), len(tasks)
     calls = answers * per_answer
     prompt = int(sum(sizes) / len(sizes) * calls) if sizes else 0
-    answer = min(spec.max_tokens, steps * TOKENS_PER_STEP) * (1 if per_answer == 1 else 1.5) * answers
-    family = family_of(spec.model)
-    thinking = min(spec.max_tokens, THINKING_TOKENS) * calls if family is not None and family.thinks else 0
-    worst_bytes, worst_tokens = prompt, calls * spec.max_tokens
+    answer = min(spec.most_tokens, steps * TOKENS_PER_STEP) * (1 if per_answer == 1 else 1.5) * answers
+    family = family_of(spec.model, spec.base_model)
+    thinking = min(spec.most_tokens, THINKING_TOKENS) * calls if family is not None and family.thinks else 0
+    worst_bytes, worst_tokens = prompt, calls * spec.most_tokens
     if spec.self_repair:
-        worst_bytes += prompt // per_answer + answers * spec.max_tokens
-        worst_tokens += answers * spec.max_tokens
+        worst_bytes += prompt // per_answer + answers * spec.most_tokens
+        worst_tokens += answers * spec.most_tokens
     return Size(calls, prompt, int(answer) + thinking, worst_bytes, worst_tokens)
 
 
@@ -136,8 +143,3 @@ def stored_estimate(journal: str | Path) -> Estimate | None:
 
 def _file(journal: str | Path) -> Path:
     return Path(journal).parent / "calls" / f"{Path(journal).stem}.estimate.json"
-
-
-def _prompt_bytes(spec: SystemSpec, stage: prompts.Stage, task: Task) -> int:
-    rendered = prompts.render(spec, stage, task.requirement, task.suggestions, task.catalogue, task.shots)
-    return prompt_bytes(Request(stage, rendered.messages, {}))

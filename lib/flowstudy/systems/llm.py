@@ -8,7 +8,7 @@ import itertools
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -30,6 +30,7 @@ class Client:
 
     `timeout_s` limits one attempt by the wall clock. With a `budget` the model must have a price. The key is that of
     the variable `key_env`; a server at `api_base` gets no other one, except vLLM, which has a variable of its own.
+    `base_model` is the model behind a deployment or a reseller: its price and its parameters count.
     Raises ValueError for an unknown provider, a budget without a price, or a key that cannot be one.
     """
 
@@ -39,6 +40,7 @@ class Client:
         *,
         api_base: str | None = None,
         key_env: str | None = None,
+        base_model: str | None = None,
         cache: CallCache | None = None,
         budget: Budget | None = None,
         prices: Mapping[str, Price] | None = None,
@@ -47,7 +49,7 @@ class Client:
         timeout_s: float | None = None,
         seed: int = 0,
     ) -> None:
-        family = family_of(model)
+        family, self.known_as = family_of(model, base_model), base_model or model
         if family is None:
             raise ValueError(f"model {model!r}: expected a known provider before the slash, as in openai/gpt-4o")
         self.model, self.family, self.base = model, family, wire.base_of(family, api_base)
@@ -56,7 +58,7 @@ class Client:
             raise ValueError(f"model {model}: expected a key, got something else: {problem}; set its variable again")
         if key_env and self._key in (None, "none"):
             raise ValueError(f"model {model}: expected a key in the variable that key_env names, got none; set it")
-        self.price, self._prices, self._own_base = price_of(model, prices), prices, api_base is not None
+        self.price, self._prices, self._own_base = price_of(self.known_as, prices), prices, api_base is not None
         if budget is not None and not can_be_limited(model, self.base, self.price):
             raise ValueError(f"model {model}: max_cost_usd needs a known price, got none; {PRICE_FIX}")
         free = family.local or self.price is None or self.price.output is None
@@ -73,7 +75,7 @@ class Client:
         """Answer one request; never raises for what a provider does, the reply's `outcome` says it."""
         sent, key = adapt(self.family, request.params), self.key(request)
         call = Call(
-            stage=request.stage, model=self.model, requested=recorded(request.params), sent=recorded(sent), key=key,
+            stage=request.stage, model=self.known_as, requested=recorded(request.params), sent=recorded(sent), key=key,
             attempts=0,
         )  # fmt: skip
         if self.cache is not None and (found := self.cache.find(key)) is not None:
@@ -176,7 +178,9 @@ class Client:
         if price is not None and price.usd_per_hour is not None:
             cost = price.seconds_usd(share)
         elif price is not None:
-            cost = price.tokens_usd(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
+            read, stored = answer.cached_tokens, answer.stored_tokens
+            tier = None if self._own_base else answer.tier or call.sent.get("service_tier")
+            cost = price.tokens_usd(answer.prompt_tokens, answer.completion_tokens, read, stored, tier)
         return call.model_copy(
             update={
                 "prompt_tokens": answer.prompt_tokens, "completion_tokens": answer.completion_tokens,
@@ -190,26 +194,25 @@ class Client:
     def _price_of_answer(self, answered_by: str | None) -> Price | None:
         """The price of the model that answered, None when that is not known; a server of one's own names its models
         as it likes."""
-        if self._own_base or self.family.local or is_same_model(self.model, answered_by):
+        if self._own_base or self.family.local or is_same_model(self.known_as, answered_by):
             return self.price
-        return price_of(f"{self.model.partition('/')[0]}/{answered_by}", self._prices)
+        return price_of(f"{self.known_as.partition('/')[0]}/{answered_by}", self._prices)
 
     def _worst_usd(self, size: int, sent: dict[str, Any]) -> float:
         if self.budget is None or self.price is None:
             return 0.0
-        return self.price.tokens_usd(size, int(sent["max_tokens"])) or 0.0
+        tokens, tiers = int(sent["max_tokens"]), (None, sent.get("service_tier"))
+        return max(self.price.tokens_usd(size, tokens, 0, size, tier) or 0.0 for tier in tiers)
 
     async def _too_long(self, request: Request, size: int, sent: dict[str, Any]) -> str | None:
-        """What is wrong with a prompt that cannot fit. One of fewer bytes than there is room for tokens fits; another
-        is counted, with a tenth to spare, since families of models count a little differently."""
+        """What is wrong with a prompt that cannot fit."""
         context = self.price.context if self.price is not None else None
         room = (context or 0) - int(sent["max_tokens"])
         if context is None or size <= room:
             return None
-        tokens = await asyncio.to_thread(wire.count_tokens, "\n".join(prompt_texts(request)))
-        if tokens * 0.9 <= room:
-            return None
-        return f"prompt: expected at most {room} of {context} tokens, got about {tokens}; shorten the requirement"
+        tokens = await asyncio.to_thread(tokens_beyond, prompt_texts(request), room)
+        wrong = f"prompt: expected at most {room} of {context} tokens, got about {tokens}; shorten the requirement"
+        return None if tokens is None else wrong
 
     async def _warm_up(self) -> None:
         if not self._is_warm:
@@ -240,6 +243,16 @@ def prompt_bytes(request: Request) -> int:
     """Bytes of everything sent as prompt; a byte-level tokenizer makes at most one token of each."""
     size = sum(len(text.encode("utf-8", "replace")) for text in prompt_texts(request))
     return size + 16 * len(request.messages)
+
+
+def tokens_beyond(texts: Sequence[str], room: int) -> int | None:
+    """About how many tokens these texts have if they are more than there is `room` for, else None. Fewer bytes than
+    that are fewer tokens; more are counted, with a tenth to spare, since families of models count a little differently.
+    """
+    if sum(len(text.encode("utf-8", "replace")) for text in texts) <= room:
+        return None
+    tokens = wire.count_tokens("\n".join(texts))
+    return tokens if tokens * 0.9 > room else None
 
 
 class _Reserved:

@@ -17,10 +17,11 @@ from flowstudy.progress import progress
 from flowstudy.systems import ANSWERS, BASELINES, Budget, NotReady, SystemSpec, readiness, slm, wire
 from flowstudy.systems.background import each, wait_for
 from flowstudy.systems.calls import CallCache, Reply, Request
-from flowstudy.systems.capabilities import UNTUNED, suited
+from flowstudy.systems.capabilities import UNTUNED, family_of
 from flowstudy.systems.estimate import BYTES_PER_TOKEN, Size, priced
 from flowstudy.systems.llm import Client, prompt_bytes
 from flowstudy.systems.prompts import fill, load_prompt
+from flowstudy.systems.room import THINKING_TOKENS
 
 _WRAPPED: Final = re.compile(r"```\w*\n(.*?)\n?```|\"([^\"]*)\"|“([^”]*)”", re.DOTALL)
 _WORD: Final = re.compile(r"\w+")
@@ -62,7 +63,8 @@ def paraphrase(
         raise ValueError(f"file {str(to)!r}: expected a .jsonl file, new or of generated examples; name another one")
     if model == UNTUNED and not wire.is_served(model):
         slm.serve("base", slm.base_folder("smollm2"))
-    most = suited(model).get("max_tokens", 640)
+    family = family_of(model)
+    most = 640 + (THINKING_TOKENS if family is not None and family.thinks else 0)
     spec = SystemSpec(name="paraphrase", model=model, temperature=0.8, max_tokens=most, seed=seed)
     Budget(max_cost_usd or 0.0)  # refuses a negative one
     state = readiness(spec, max_cost_usd=max_cost_usd)
@@ -108,7 +110,7 @@ async def _ask_all(client: Client, spec: SystemSpec, asks: Sequence[_Ask]) -> li
     """All replies in order; what those that are not in the journal may cost is said first."""
     todo = [ask for ask in asks if client.cache is None or client.cache.find(client.key(ask[1])) is None]
     size, letters = sum(prompt_bytes(ask[1]) for ask in todo), sum(len(ask[0].requirement) for ask in todo)
-    expected = Size(len(todo), size, int(letters / BYTES_PER_TOKEN), size, len(todo) * spec.max_tokens)
+    expected = Size(len(todo), size, int(letters / BYTES_PER_TOKEN), size, len(todo) * spec.most_tokens)
     with progress(spec.name, len(asks), quiet_s=0.0) as tick:
         tick(0, note=str(priced(spec, len(todo), expected)).removeprefix(f"{spec.name}: "))
 

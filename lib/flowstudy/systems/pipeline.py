@@ -17,10 +17,10 @@ from flowstudy.systems.background import wait_for
 from flowstudy.systems.calls import Reply, Request
 from flowstudy.systems.llm import Client
 from flowstudy.systems.prompts import Rendered, Stage
-from flowstudy.systems.prompts.offering import step_definition
+from flowstudy.systems.prompts.offering import takes_inputs
 from flowstudy.systems.readers import read_flow, read_inputs
 from flowstudy.systems.records import ANSWERS, Call, Prediction, Status, SystemSpec
-from flowstudy.systems.tasks import Task
+from flowstudy.systems.tasks import Task, prompted
 
 #: Goes into the key of every prediction: raise it when the same answers would be read in another way.
 PIPELINE_VERSION: Final = 5
@@ -90,7 +90,7 @@ class _Run:
             return parsed
         outline = parsed.flow.without_inputs()
         every = (outline.trigger, *outline.components)
-        steps = [step for step in every if step is not None and self._takes_inputs(step)]
+        steps = [step for step in every if step is not None and takes_inputs(step, self.task.catalogue)]
         filled = await asyncio.gather(*(self._inputs_stage(outline, step) for step in steps), return_exceptions=True)
         by_place: dict[int, Any] = {}
         for step, inputs in zip(steps, filled, strict=True):
@@ -108,22 +108,16 @@ class _Run:
             return ParsedFlow("ok", given.flow, ())
         return await self._flow_stage("outline", self._format("outline", outline=True))
 
-    def _takes_inputs(self, step: Component | Trigger) -> bool:
-        definition = step_definition(step, self.task.catalogue)
-        if definition is None:
-            return not (isinstance(step, Component) and step.is_logic)
-        return bool(definition.inputs)
-
     async def _flow_stage(self, stage: Stage, form: dict[str, Any] | None) -> ParsedFlow:
         """The flow in the answer; where a second turn is asked for and brings none, that of the first."""
-        rendered = self._render(stage)
+        rendered = prompted(self.task, stage)
         reply = await self._ask(stage, rendered, form)
         self.text = reply.text
         parsed = self._read(rendered, reply.text)
         faults = self._faults(parsed) if self.task.spec.self_repair else []
         if not faults:
             return parsed
-        again = self._render("repair", faults=faults)
+        again = prompted(self.task, "repair", faults=faults)
         said = [*rendered.messages, {"role": "assistant", "content": reply.text or "{}"}]
         try:
             turn = await self._ask("repair", again._replace(messages=[*said, *again.messages]), form)
@@ -150,7 +144,7 @@ class _Run:
 
     async def _inputs_stage(self, outline: Flow, step: Component | Trigger) -> list[Any]:
         where = f"component {step.order}" if isinstance(step, Component) else "trigger"
-        rendered = self._render("inputs", flow=outline, step=step)
+        rendered = prompted(self.task, "inputs", flow=outline, step=step)
         schema = schemas.inputs_schema(step, self.task.catalogue)
         form = None
         if self.task.spec.decoding == "schema" and schema is not None:
@@ -168,10 +162,6 @@ class _Run:
         inputs = read_inputs(reply.text, rendered.reads, step, self.task, repairs)
         self.repairs += [f"inputs left empty: {where} not readable"] if inputs is None else repairs
         return inputs or []
-
-    def _render(self, stage: Stage, **more: Any) -> Rendered:
-        task = self.task
-        return prompts.render(task.spec, stage, task.requirement, task.suggestions, task.catalogue, task.shots, **more)
 
     def _read(self, rendered: Rendered, text: str) -> ParsedFlow:
         return read_flow(text, rendered.reads, self.task)
@@ -203,18 +193,20 @@ def constraint(task: Task, *, outline: bool) -> Any:
 
         return grammars.outline_grammar(task.suggestions, task.catalogue)
     if task.spec.decoding == "schema":
-        return schemas.flow_schema(task.suggestions, task.catalogue, outline=outline)
+        annotated = outline and prompts.annotated(task.shots)
+        return schemas.flow_schema(task.suggestions, task.catalogue, outline=outline, annotated=annotated)
     return None
 
 
 def call_params(spec: SystemSpec, repeat: int, form: dict[str, Any] | None) -> dict[str, Any]:
     """The parameters that a system asks for; what its model takes of them is decided in `capabilities`."""
-    params: dict[str, Any] = {"temperature": spec.temperature, "max_tokens": spec.max_tokens}
+    params: dict[str, Any] = {"temperature": spec.temperature, "max_tokens": spec.most_tokens}
     params["seed"] = spec.seed + repeat
     if form is not None:
         params["response_format"] = form
-    if spec.reasoning_effort is not None:
-        params["reasoning_effort"] = spec.reasoning_effort
+    for name in ("reasoning_effort", "service_tier"):
+        if (value := getattr(spec, name)) is not None:
+            params[name] = value
     if spec.logprobs:
         params["logprobs"] = True
     return params

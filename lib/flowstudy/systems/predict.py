@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flowstudy.corpus.example import Example
+from flowstudy.corpus.example import GENERATED, Example
+from flowstudy.files import hash_file
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.progress import Tick, progress
 from flowstudy.systems import prompts, wire
@@ -18,7 +19,7 @@ from flowstudy.systems.baselines import BASELINES, baseline, baseline_prediction
 from flowstudy.systems.budget import Budget
 from flowstudy.systems.calls import CallCache
 from flowstudy.systems.capabilities import family_of
-from flowstudy.systems.estimate import Estimate, estimate, keep_estimate
+from flowstudy.systems.estimate import NOTHING, Estimate, estimate, keep_estimate, priced
 from flowstudy.systems.journal import Journal, read_predictions
 from flowstudy.systems.llm import Client
 from flowstudy.systems.neighbours import example_index, learnable
@@ -26,9 +27,12 @@ from flowstudy.systems.offers import Offers, suggest_all
 from flowstudy.systems.pipeline import PIPELINE_VERSION, answer_async, constraint
 from flowstudy.systems.prices import Price
 from flowstudy.systems.prompts import Shot
-from flowstudy.systems.records import Prediction, SystemSpec
+from flowstudy.systems.prompts.offering import ENCODED, conditions_of
+from flowstudy.systems.recorded import mismatches, read_recorded, recorded_prediction
+from flowstudy.systems.records import Prediction, SystemSpec, is_recorded
 from flowstudy.systems.retries import Policy
 from flowstudy.systems.retrieval import Ranker
+from flowstudy.systems.room import fitted, notices, sized
 from flowstudy.systems.tasks import Task
 from flowstudy.systems.uses import catalogue_hash
 
@@ -62,15 +66,19 @@ def run_system(
     Raises ValueError for a system that cannot run; ask `readiness` first.
     """
     path, train = Path(journal_path), learnable(spec, train)
+    by_id = {example.id: example for example in examples}
     tasks = plan(spec, examples, train, catalogues, suggestions, rankers)
     tasks = tasks if outlines is None else _with_outlines(tasks, outlines)
     done = {(p.example, p.repeat): p for p in read_predictions(path) if p.is_answer}
     todo = [task for task in tasks if _key_of(done, task) != task.key]
-    if spec.model in BASELINES:
-        _run_baseline(spec, todo, examples, train, path, dry_run)
+    if spec.model in BASELINES or is_recorded(spec.model):
+        if is_recorded(spec.model):
+            said = mismatches(spec.model, by_id)
+            keep_estimate(path, tasks, priced(spec, len(tasks), NOTHING).model_copy(update={"notices": said}))
+        _answer_here(spec, [] if dry_run else todo, by_id, train, path)
     elif todo:
         expected = estimate(spec, todo, in_flight=max_in_flight, steps=_usual_steps(train), prices=prices)
-        keep_estimate(path, tasks, expected)
+        keep_estimate(path, tasks, expected.model_copy(update={"notices": notices(tasks, by_id)}))
         options = {"prices": prices, "policy": policy, "max_in_flight": max_in_flight, "timeout_s": timeout_s}
         if not dry_run:
             _run_model(spec, todo, path, expected, max_cost_usd, budget, options)
@@ -90,20 +98,25 @@ def plan(
     Raises ValueError naming an example without suggestions or without a catalogue for its domain.
     """
     offers, train = suggestions, learnable(spec, train)
+    spec = sized(spec, [*train, *examples])
     if offers is None:
         offers = suggest_all(spec.retriever, examples, catalogues, spec.suggestions, spec.seed, rankers=rankers)
     lacking = [e.id for e in examples if e.id not in offers or e.domain not in catalogues]
     if lacking:
         raise ValueError(f"example {lacking[0]} (and {len(lacking) - 1} more): expected suggestions and a catalogue")
-    is_model = spec.model not in BASELINES
+    is_model = spec.model not in BASELINES and not is_recorded(spec.model)
     hashes = {name: catalogue_hash(catalogue) for name, catalogue in catalogues.items()}
     system = _system_state(spec, train)
+    conditions = conditions_of((e.flow for e in train), (e.flow for e in examples)) if is_model else ENCODED
     tasks = []
     for example in examples:
         offered = offers[example.id]
         shots = shown_to(spec, example, train, catalogues, rankers) if is_model else []
-        task = Task(spec, example.id, example.requirement, offered, shots, catalogues[example.domain])
+        here = catalogues[example.domain]
+        task = Task(spec, example.id, example.requirement, offered, shots, here, conditions=conditions)
+        task = fitted(task) if is_model else task
         parts: list[Any] = [system, hashes[example.domain], example.id, example.requirement, _dump(task.suggestions)]
+        parts += [conditions] if is_model else []
         if (held := constraint(task, outline=False)) is not None:
             parts.append(held)
         parts += [[shot.example.id, shot.example.requirement, shot.example.flow.to_json(), _dump(shot.suggestions)]
@@ -126,11 +139,13 @@ def shown_to(
     catalogues: Mapping[str, Catalogue],
     rankers: Mapping[str, Ranker] | None = None,
 ) -> list[Shot]:
-    """Shots of one prompt: the nearest training examples, the nearest last (closest to the question), each with its
-    own suggestions where the prompt asks for an outline."""
+    """Shots of one prompt: the nearest training examples that people wrote, the nearest last (closest to the question),
+    each with its own suggestions where the prompt asks for an outline."""
     if spec.shots == 0:
         return []
-    found = example_index(train).nearest(example.requirement, spec.shots, exclude=example.id)[::-1]
+    found = example_index([e for e in train if e.source != GENERATED]).nearest(
+        example.requirement, spec.shots, exclude=example.id
+    )[::-1]
     if prompts.load_prompt(spec.prompt).reads != "outline":
         return [Shot(shot) for shot in found]
     offers = suggest_all(spec.retriever, found, catalogues, spec.suggestions, spec.seed, rankers=rankers)
@@ -143,9 +158,11 @@ def _dump(suggestions: Iterable[Any]) -> list[list[Any]]:
 
 def _system_state(spec: SystemSpec, train: Sequence[Example]) -> list[Any]:
     """What all predictions of a system depend on; its name, its key and the number of repeats do not matter."""
-    state: list[Any] = [PIPELINE_VERSION, spec.model_dump(exclude={"name", "repeats", "key_env"})]
+    state: list[Any] = [PIPELINE_VERSION, spec.model_dump(exclude={"name", "repeats", "key_env"}, exclude_none=True)]
     if spec.model in BASELINES:
         return [*state, _hash([[e.id, e.requirement, e.flow.to_json()] for e in train])]
+    if is_recorded(spec.model):
+        return [*state, hash_file(Path(spec.model))]
     family = family_of(spec.model)
     base = wire.base_of(family, spec.api_base) if family is not None else spec.api_base
     return [*state, prompts.load_prompt(spec.prompt).hash, base, wire.model_fingerprint(spec.model)]
@@ -171,18 +188,25 @@ def _usual_steps(train: Sequence[Example]) -> float:
     return sum(e.flow.steps for e in train) / len(train) if train else 6.0
 
 
-def _run_baseline(
-    spec: SystemSpec, todo: Sequence[Task], examples: Sequence[Example], train: Sequence[Example], path: Path, dry: bool
+def _answer_here(
+    spec: SystemSpec, todo: Sequence[Task], examples: Mapping[str, Example], train: Sequence[Example], path: Path
 ) -> None:
-    if not todo or dry:
+    """Answers of a baseline, or those that were recorded; what was not recorded gets none."""
+    if not todo:
         return
-    answerer, by_id = baseline(spec.model, train), {example.id: example for example in examples}
+    recorded = read_recorded(spec.model) if is_recorded(spec.model) else {}
+    answerer = None if is_recorded(spec.model) else baseline(spec.model, train)
     with Journal(path) as journal, progress(spec.name, len(todo)) as tick:
         for task in todo:
-            example = by_id[task.example]
-            found = baseline_prediction(spec.name, example, answerer(example), task.repeat, task.key)
-            journal.append(found.model_dump(mode="json", by_alias=True, exclude_none=True))
+            example, given = examples[task.example], recorded.get((task.example, task.repeat))
             tick()
+            if answerer is not None:
+                found = baseline_prediction(spec.name, example, answerer(example), task.repeat, task.key)
+            elif given is not None:
+                found = recorded_prediction(task, given)
+            else:
+                continue
+            journal.append(found.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 def _run_model(
@@ -196,7 +220,8 @@ def _run_model(
         if limit is None and max_cost_usd is not None:
             limit = Budget(max_cost_usd, spent_usd=cache.spent_usd)
         options |= {"cache": cache, "budget": limit}
-        client = Client(spec.model, api_base=spec.api_base, key_env=spec.key_env, seed=spec.seed, **options)
+        options |= {"api_base": spec.api_base, "key_env": spec.key_env, "base_model": spec.base_model}
+        client = Client(spec.model, seed=spec.seed, **options)
         wait_for(_answer_all(client, todo, journal, tick))
 
 

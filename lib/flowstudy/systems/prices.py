@@ -2,48 +2,64 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flowstudy.systems import wire
 from flowstudy.systems.capabilities import family_of
-from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.records import SystemSpec, is_recorded
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PRICES: Final = Path(__file__).parent / "prices.yaml"
+#: How providers name the tier without a surcharge or a discount; None: nothing was said.
+STANDARD: Final = (None, "auto", "default", "standard", "on_demand", "standard_only")
 PRICE_FIX: Final = "add a line with its source to systems/prices.yaml, or set max_cost_usd to null"
 
 
 class Price(BaseModel):
     """US dollars per million tokens; `usd_per_hour` instead for a model that runs on a machine of one's own.
 
-    `context` is the most tokens of prompt and answer together, None when not known.
+    `cache_write` is what prompt tokens cost that the provider stores; `tiers` are factors on all prices of a token
+    (`batch`, `flex`, `priority`). `context` is the most tokens of prompt and answer together, None when not known. From
+    the day `retires` on the model answers no more, or another one does; `replaced_by` is the provider's advice.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     input: float | None = Field(default=None, ge=0)
     cached_input: float | None = Field(default=None, ge=0)
+    cache_write: float | None = Field(default=None, ge=0)
     output: float | None = Field(default=None, ge=0)
+    tiers: dict[Literal["batch", "flex", "priority"], float] = Field(default_factory=dict)
     usd_per_hour: float | None = Field(default=None, ge=0)
     context: int | None = Field(default=None, ge=1)
+    retires: datetime.date | None = None
+    replaced_by: str = ""
     source: str
     date: str
 
-    def tokens_usd(self, prompt: int | None, completion: int | None, cached: int = 0) -> float | None:
-        """Cost of these tokens; None when a count or a price is not known."""
-        if prompt is None or completion is None or self.input is None or self.output is None:
+    def tokens_usd(
+        self, prompt: int | None, completion: int | None, cached: int = 0, stored: int = 0, tier: str | None = None
+    ) -> float | None:
+        """Cost of these tokens, of which `cached` were read from the provider's cache and `stored` written to it, in a
+        service `tier`; None when a count or a price is not known."""
+        factor = 1.0 if tier in STANDARD else self.tiers.get(tier)  # type: ignore[call-overload]
+        if prompt is None or completion is None or self.input is None or self.output is None or factor is None:
             return None
         cached = min(cached, prompt)
-        cheap = self.input if self.cached_input is None else self.cached_input
-        return ((prompt - cached) * self.input + cached * cheap + completion * self.output) / 1e6
+        stored = min(stored, prompt - cached)
+        read_usd = self.input if self.cached_input is None else self.cached_input
+        write_usd = self.input if self.cache_write is None else self.cache_write
+        asked_usd = (prompt - cached - stored) * self.input + cached * read_usd + stored * write_usd
+        return factor * (asked_usd + completion * self.output) / 1e6
 
     def seconds_usd(self, seconds: float | None) -> float | None:
         """Cost of this much machine time; None when the time or the hourly price is not known."""
@@ -74,16 +90,21 @@ def _load(path: Path, _mtime: int) -> dict[str, Price]:
 
 
 def price_table(specs: Iterable[SystemSpec], prices: Mapping[str, Price] | None = None) -> pd.DataFrame:
-    """What the models of these systems cost: model, input and output (US dollars per million tokens), usd_per_hour,
-    source, date; one row per model that is called, `source` says so where the price is not known."""
+    """What the models of these systems cost: model, input, cached_input, cache_write and output (US dollars per million
+    tokens), batch (factor in the provider's batch interface, which is not used here), usd_per_hour, retires, source,
+    date; one row per model that is called, `source` says so where the price is not known."""
     import pandas as pd
 
     known = load_prices() if prices is None else prices
+    columns = ["model", "input", "cached_input", "cache_write", "output", "batch", "usd_per_hour", "retires", "source"]
+    columns.append("date")
     rows = []
-    for model in sorted({spec.model for spec in specs if "/" in spec.model and not spec.model.startswith("hybrid/")}):
+    models = {spec.known_as for spec in specs if "/" in spec.model and not is_recorded(spec.model)}
+    for model in sorted(name for name in models if not name.startswith("hybrid/")):
         price = price_of(model, known) or Price(source="unknown: this model takes no part in cost comparisons", date="")
-        rows.append((model, price.input, price.output, price.usd_per_hour, price.source, price.date))
-    return pd.DataFrame(rows, columns=["model", "input", "output", "usd_per_hour", "source", "date"])
+        shown = price.model_dump(include=set(columns))
+        rows.append({"model": model, **shown, "batch": price.tiers.get("batch")})
+    return pd.DataFrame(rows, columns=columns)
 
 
 def price_of(model: str, prices: Mapping[str, Price] | None = None) -> Price | None:

@@ -22,6 +22,11 @@ RetrieverName = Literal["none", "lexical", "trained", "oracle"]
 _VERSION: Final = r"(-(\d{8}|\d{4}-\d\d-\d\d|\d{3,4}|\d\d-\d{2,4}|latest))?"
 
 
+def is_recorded(model: str) -> bool:
+    """Whether a model is a file of answers that one already has (see `systems.recorded`)."""
+    return model.endswith(".jsonl")
+
+
 def is_same_model(asked: str, answered: str | None) -> bool:
     """Whether the model that answered is the one that was asked, in any dated version; True when it is not known.
 
@@ -136,7 +141,10 @@ class SystemSpec(_Record):
     where the model takes them. `suggestions` is the k of the retriever. `without` names a feature of examples
     (`implicit_step`): training examples that have it are not looked at, which shows what labelling them is worth.
     `decoding` = `grammar` lets a small local model write nothing but an outline over the offered names. `key_env` names
-    the environment variable with the key; a server at `api_base` gets no other one.
+    the environment variable with the key; a server at `api_base` gets no other one. `max_tokens` limits an answer,
+    thinking included; None is what the references of the corpus need (`systems.room`). `service_tier` is asked for
+    where the provider has such tiers, and paid as the provider says it answered. `base_model` is the model behind a
+    deployment or a reseller (`openai/gpt-4o`): its price and its parameters count.
     """
 
     name: str
@@ -147,13 +155,15 @@ class SystemSpec(_Record):
     decoding: Literal["free", "json", "schema", "grammar"] = "free"
     prompt: str = "json"
     temperature: float = 0.0
-    max_tokens: int = Field(default=2048, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
     seed: int = 0
     repeats: int = Field(default=1, ge=1)
     suggestions: int = Field(default=20, ge=0)
     api_base: str | None = None
     key_env: str | None = None
+    base_model: str | None = None
     self_repair: bool = False
+    service_tier: Literal["flex", "priority"] | None = None
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
     logprobs: bool = False
     without: str = ""
@@ -165,3 +175,13 @@ class SystemSpec(_Record):
             for name, value in self
             if name != "name" and value != getattr(other, name)
         }
+
+    @property
+    def known_as(self) -> str:
+        """The model by whose name its price and its parameters are known."""
+        return self.base_model or self.model
+
+    @property
+    def most_tokens(self) -> int:
+        """The limit on an answer; 2,048 tokens where none is set and nothing is known of the corpus."""
+        return self.max_tokens or 2048

@@ -155,6 +155,30 @@ def statuses(predictions: Iterable[Prediction]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["system", "predictions", *names, *facts_of])
 
 
+def shortfalls(predictions: Iterable[Prediction]) -> dict[str, str]:
+    """Systems that answered nothing or less than all, or in whose place another model answered, each with how many
+    requests and the commonest cause; empty when all is as it was asked.
+
+    >>> shortfalls([Prediction(example="a", system="gpt", status="provider_error", error="key refused")])
+    {'gpt': 'no answer to 1 of 1 requests: key refused'}
+    """
+    by_system: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        by_system.setdefault(prediction.system, []).append(prediction)
+    found = {}
+    for system, group in by_system.items():
+        causes = Counter(p.error or p.status for p in group if not p.is_answer)
+        words = (
+            [f"no answer to {causes.total()} of {len(group)} requests: {causes.most_common(1)[0][0]}"] if causes else []
+        )
+        calls = [call for p in group for call in p.calls]
+        if other := exchanged(calls):
+            words.append(f"asked for {', '.join(sorted({c.model for c in calls if c.exchanged}))}, answered by {other}")
+        if words:
+            found[system] = "; ".join(words)
+    return found
+
+
 def exchanged(calls: Iterable[Call]) -> str:
     """Which models answered in the place of the one that was asked, as one line for a table; empty when none did.
 

@@ -5,33 +5,59 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue, InputDef, StepDef
-from flowstudy.flows.schema import FLOW_LOGIC, Component, Trigger
-from flowstudy.systems.prompts.offering import LOGIC_INPUTS, step_definition
+from flowstudy.flows.schema import FLOW_LOGIC, Component, Flow, Trigger
+from flowstudy.systems.prompts import written
+from flowstudy.systems.prompts.offering import LOGIC_INPUTS, step_definition, takes_inputs
 from flowstudy.systems.records import Suggestion
 
 _STRING: Final = {"type": "string"}
 _LIST: Final = {"type": "array", "items": _STRING}
 
 
-def flow_schema(suggestions: Sequence[Suggestion], catalogue: Catalogue, *, outline: bool = False) -> dict[str, Any]:
+def flow_schema(
+    suggestions: Sequence[Suggestion], catalogue: Catalogue, *, outline: bool = False, annotated: bool = False
+) -> dict[str, Any]:
     """A flow of the offered triggers and steps, each with its own inputs, and of flow logic. Any trigger is valid
     where none was offered, any step where no step was.
 
-    With `outline`, components have an annotation, and nothing has inputs.
+    With `outline` nothing has inputs, and components have an annotation where they are `annotated`.
     """
+    extra = {"annotation": {"type": ["string", "null"]}} if annotated else {}
     triggers = {s.name: catalogue.triggers.get(s.name, StepDef()) for s in suggestions if s.kind == "trigger"}
     steps = [
-        _step(category, s.name, shelf.get(s.name, StepDef()), outline)
+        _step(category, s.name, shelf.get(s.name, StepDef()), outline, extra)
         for category, shelf in (("action", catalogue.actions), ("subflow", catalogue.subflows))
         for s in suggestions
         if s.kind == category
     ]
-    anything = [_component(kind, _STRING, _STRING, None, outline) for kind in ("action", "subflow")]
+    anything = [_component(kind, _STRING, _STRING, None, outline, extra) for kind in ("action", "subflow")]
     starts = [_trigger(_one_of(name), step.inputs, outline) for name, step in triggers.items()]
     trigger = {"anyOf": starts or [_trigger(_STRING, None, outline)]}
-    kinds = [*_logic(outline), *(steps or anything)]
+    kinds = [*_logic(outline, extra), *(steps or anything)]
     return _object({"trigger": trigger, "components": {"type": "array", "items": {"anyOf": kinds}}})
+
+
+def rules_out(example: Example, suggestions: Sequence[Suggestion], catalogue: Catalogue) -> bool:
+    """Whether no reference of an example can be written under the schema of these suggestions."""
+    from jsonschema import Draft202012Validator
+
+    valid = Draft202012Validator(flow_schema(suggestions, catalogue)).is_valid
+    kinds = {s.kind for s in suggestions}
+    free = ("trigger" not in kinds, not kinds & {"action", "subflow"})
+    return not any(valid(_complete(flow.without_annotations(), catalogue, *free)) for flow in example.references)
+
+
+def _complete(flow: Flow, catalogue: Catalogue, any_trigger: bool, any_step: bool) -> dict[str, Any]:
+    """A flow as the schema wants it: `inputs` wherever a step takes some, given or not, and where any name is valid."""
+    made = written(flow)
+    parts, steps = [made["trigger"], *made["components"]], (flow.trigger, *flow.components)
+    for part, step in zip(parts, steps, strict=True):
+        free = any_trigger if isinstance(step, Trigger) else any_step and step is not None and not step.is_logic
+        if step is not None and (free or takes_inputs(step, catalogue)):
+            part.setdefault("inputs", [])
+    return made
 
 
 def inputs_schema(step: Component | Trigger, catalogue: Catalogue) -> dict[str, Any] | None:
@@ -76,24 +102,25 @@ def _trigger(name: dict[str, Any], inputs: Mapping[str, InputDef] | None, outlin
     return _with_inputs({"type": name}, inputs, outline)
 
 
-def _logic(outline: bool) -> list[dict[str, Any]]:
+def _logic(outline: bool, extra: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Flow logic that takes inputs, and flow logic that takes none."""
     taken = {name: one for inputs in LOGIC_INPUTS.values() for name, one in inputs.items()}
     bare = sorted(FLOW_LOGIC - LOGIC_INPUTS.keys())
     return [
-        _component("flowlogic", _one_of(*sorted(LOGIC_INPUTS)), _one_of("global"), taken, outline),
-        _component("flowlogic", _one_of(*bare), _one_of("global"), {}, outline),
+        _component("flowlogic", _one_of(*sorted(LOGIC_INPUTS)), _one_of("global"), taken, outline, extra),
+        _component("flowlogic", _one_of(*bare), _one_of("global"), {}, outline, extra),
     ]
 
 
-def _step(category: str, key: str, step: StepDef, outline: bool) -> dict[str, Any]:
+def _step(category: str, key: str, step: StepDef, outline: bool, extra: Mapping[str, Any]) -> dict[str, Any]:
     scope, dot, definition = key.rpartition(".")
-    return _component(category, _one_of(definition), _one_of(scope if dot else "global"), step.inputs, outline)
+    return _component(category, _one_of(definition), _one_of(scope if dot else "global"), step.inputs, outline, extra)
 
 
 def _component(
-    category: str, definition: Any, scope: Any, inputs: Mapping[str, InputDef] | None, outline: bool
-) -> dict[str, Any]:
+    category: str, definition: Any, scope: Any, inputs: Mapping[str, InputDef] | None, outline: bool,
+    extra: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
     parts: dict[str, Any] = {"category": _one_of(category), "definition": definition, "scope": scope}
     parts |= {"order": {"type": "integer"}, "block": {"type": ["integer", "null"]}}
-    return _with_inputs({**parts, **({"annotation": _STRING} if outline else {})}, inputs, outline)
+    return _with_inputs({**parts, **extra}, inputs, outline)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flowstudy.flows.catalogue import Catalogue
-from flowstudy.systems.prompts import Shot
+from flowstudy.systems.prompts import Rendered, Shot, Stage, render
+from flowstudy.systems.prompts.offering import ENCODED, Conditions
 from flowstudy.systems.records import Prediction, Suggestion, SystemSpec
 
 
@@ -23,3 +24,12 @@ class Task(NamedTuple):
     key: str = ""
     #: Another system's answer whose outline is taken: only its inputs are asked for.
     outline: Prediction | None = None
+    conditions: Conditions = ENCODED
+    #: Shots that the prompt had no room for.
+    dropped_shots: int = 0
+
+
+def prompted(task: Task, stage: Stage, **more: Any) -> Rendered:
+    """The messages of one stage of a task; `more` is what `prompts.render` takes for it."""
+    shown = (task.requirement, task.suggestions, task.catalogue, task.shots)
+    return render(task.spec, stage, *shown, conditions=task.conditions, **more)

@@ -31,6 +31,8 @@ class Answer(NamedTuple):
     mean_logprob: float | None
     model: str | None = None
     counted: bool = False
+    stored_tokens: int = 0
+    tier: str | None = None
 
 
 @functools.cache
@@ -206,6 +208,8 @@ def _read(response: Any) -> Answer:
         cached_tokens=getattr(details, "cached_tokens", None) or 0,
         mean_logprob=_mean_logprob(choice),
         model=getattr(response, "model", None),
+        stored_tokens=getattr(details, "cache_creation_tokens", None) or 0,
+        tier=getattr(response, "service_tier", None),
     )
 
 
@@ -227,19 +231,25 @@ def model_fingerprint(model: str) -> str:
 
     Asks the handler registered in `litellm.custom_provider_map` for `fingerprint(name)` when it has one.
     """
-    provider, _, name = model.partition("/")
-    for entry in getattr(loaded(), "custom_provider_map", None) or ():
-        fingerprint = getattr(entry.get("custom_handler"), "fingerprint", None)
-        if entry.get("provider") == provider and callable(fingerprint):
-            return str(fingerprint(name))
-    return ""
+    return str(_told(model, "fingerprint") or "")
+
+
+def context_of(model: str) -> int | None:
+    """Tokens of prompt and answer together that an in-process model reads; None when it does not say."""
+    return _told(model, "context")
 
 
 def is_served(model: str) -> bool:
     """Whether an in-process provider for this model's prefix is registered, and knows the model if it can say."""
+    return bool(_told(model, "serves", unsaid=True))
+
+
+def _told(model: str, question: str, unsaid: Any = None) -> Any:
+    """What the handler registered for a model's prefix answers to `question(name)`; `unsaid` when it has no such
+    method, None when there is no handler."""
     provider, _, name = model.partition("/")
     for entry in getattr(loaded(), "custom_provider_map", None) or ():
         if entry.get("provider") == provider:
-            serves = getattr(entry.get("custom_handler"), "serves", None)
-            return bool(serves(name)) if callable(serves) else True
-    return False
+            method = getattr(entry.get("custom_handler"), question, None)
+            return method(name) if callable(method) else unsaid
+    return None

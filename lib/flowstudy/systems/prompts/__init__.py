@@ -1,10 +1,11 @@
 """Versioned prompt files and how they are filled in.
 
-`<family>/v<number>.md` has a front matter (`reads: json | outline | text`, what the model is asked to write) and
-one section per stage and role, headed `## whole / user`; a section `## rules / text` is text that other sections
-show as `{{ rules }}`. Sections are Jinja2 templates, filled in a sandbox: a requirement is only ever text. The hash of
-the file goes into every call. `json` means the newest version, `json/v1` that one; a name that ends in `.md` is the
-path of a file of your own.
+`<family>/v<number>.md` has a front matter (`reads: json | outline | text`, what the model is asked to write, and
+`changes`, a line on what it changes) and one section per stage and role, headed `## whole / user`; a section
+`## rules / text` is text that other sections show as `{{ rules }}`. A variant `extends` another prompt: it has its
+sections, and those of its own in their place. Sections are Jinja2 templates, filled in a sandbox: a requirement is only
+ever text. The hash of the file, and of what it extends, goes into every call. `json` means the newest version,
+`json/v2` that one; a name that ends in `.md` is the path of a file of your own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.outline import to_outline
 from flowstudy.flows.schema import Component, Flow, Trigger
 from flowstudy.systems.prompts import offering
+from flowstudy.systems.prompts.offering import ENCODED, Conditions
 from flowstudy.systems.records import Suggestion, SystemSpec
 
 Stage = Literal["whole", "outline", "inputs", "repair"]
@@ -46,7 +48,7 @@ class Shot(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """A prompt file: `name` is family and version, `hash` the SHA-256 of the file."""
+    """A prompt file: `name` is family and version, `hash` the SHA-256 of the file (and of what it extends)."""
 
     name: str
     reads: Reads
@@ -67,7 +69,22 @@ class Rendered(NamedTuple):
 
 
 def load_prompt(name: str) -> Prompt:
-    """The prompt file called `json`, `json/v1` or `path/to/file.md`. Raises PromptError naming what is wrong."""
+    """The prompt file called `json`, `json/v2` or `path/to/file.md`. Raises PromptError naming what is wrong."""
+    own, extends = _read(name)
+    if not extends:
+        return own
+    base, further = _read(extends)
+    if further or base.reads != own.reads:
+        raise PromptError(
+            f"prompt {own.name}: expected `extends` to name a prompt that reads {own.reads} and extends none itself, "
+            f"got {extends!r}"
+        )
+    both = hashlib.sha256(f"{base.hash} {own.hash}".encode()).hexdigest()
+    return own._replace(hash=both, sections={**base.sections, **own.sections})
+
+
+def _read(name: str) -> tuple[Prompt, str]:
+    """A prompt file as it stands, and the name of the prompt that it extends."""
     if name.endswith(".md"):
         path = Path(name)
         if not path.is_file():
@@ -91,7 +108,7 @@ def _shipped(name: str, _mtime: int) -> Path:
 
 
 @functools.lru_cache(maxsize=64)
-def _load(path: Path, _mtime: int, _size: int) -> Prompt:
+def _load(path: Path, _mtime: int, _size: int) -> tuple[Prompt, str]:
     raw = path.read_bytes()
     match = re.fullmatch(r"---\n(.*?)\n---\n(.*)", raw.decode("utf-8"), re.DOTALL)
     if match is None:
@@ -104,7 +121,7 @@ def _load(path: Path, _mtime: int, _size: int) -> Prompt:
     if not sections:
         raise PromptError(f"prompt {path}: expected sections headed `## stage / role`, got none")
     name = f"{path.parent.name}/{path.stem}"
-    return Prompt(name, front["reads"], hashlib.sha256(raw).hexdigest(), sections)
+    return Prompt(name, front["reads"], hashlib.sha256(raw).hexdigest(), sections), str(front.get("extends", ""))
 
 
 def render(
@@ -118,11 +135,12 @@ def render(
     flow: Flow | None = None,
     step: Component | Trigger | None = None,
     faults: Sequence[str] = (),
+    conditions: Conditions = ENCODED,
 ) -> Rendered:
     """The messages of one stage.
 
     `flow` (the outline so far) and `step` (whose inputs are asked for) belong to the stage `inputs`, `faults` to
-    `repair`. Raises PromptError when the prompt file has no such stage.
+    `repair`; `conditions` says how the corpus writes them. Raises PromptError when the prompt file has no such stage.
     """
     prompt = load_prompt(spec.prompt)
     if stage not in prompt.stages():
@@ -130,14 +148,13 @@ def render(
     clean = requirement.encode("utf-8", "replace").decode("utf-8")
     values: dict[str, Any] = {
         "requirement": clean, "catalogue": catalogue, "suggestions": suggestions, "flow": flow,
-        "faults": faults, "shots": shown_shots(prompt.reads, stage, shots, catalogue, step),
+        "faults": faults, "shots": shown_shots(prompt.reads, stage, shots, catalogue, step), "conditions": conditions,
+        "annotated": annotated(shots),
         "offers": offering.lines(suggestions, catalogue),
         "offered": offering.outline_lines(suggestions, catalogue),
         "outline": to_outline(flow) if flow is not None else "",
         "numbered_outline": to_outline(flow, numbered=True) if flow is not None else "",
-        "step_line": offering.step_line(step, catalogue) if step is not None else "",
-        "step_place": f"component {step.order}" if isinstance(step, Component) else "the trigger",
-        "annotation": step.annotation if isinstance(step, Component) else None,
+        "annotation": step.annotation if isinstance(step, Component) else None, **_asked(flow, step, catalogue),
     }  # fmt: skip
     return Rendered(fill(prompt, stage, values), prompt.name, prompt.hash, prompt.reads)
 
@@ -157,21 +174,31 @@ def shown_shots(
     reads: Reads, stage: Stage, shots: Sequence[Shot], catalogue: Catalogue, step: Component | Trigger | None = None
 ) -> list[dict[str, Any]]:
     """Each shot as `requirement`, its own `offers` and the `answer` that the stage asks for; for `inputs`, only shots
-    with that step."""
+    with that step, each with the `steps` of its flow that the answer may name."""
     shown = []
     for shot in shots:
-        flow = shot.example.flow
-        answer: str | None
-        if stage == "inputs" and step is not None:
-            answer = offering.same_step_inputs(flow, step)
-        else:
-            answer = stage_answer(reads, stage, shot)
-        if answer is not None:
-            own = shot.catalogue or catalogue
-            offers, offered = offering.lines(shot.suggestions, own), offering.outline_lines(shot.suggestions, own)
-            one = {"requirement": shot.example.requirement, "answer": answer, "offers": offers, "offered": offered}
-            shown.append(one)
+        own, flow = shot.catalogue or catalogue, shot.example.flow
+        same = offering.same_step(flow, step) if stage == "inputs" and step is not None else None
+        if stage == "inputs" and same is None:
+            continue
+        offers, offered = offering.lines(shot.suggestions, own), offering.outline_lines(shot.suggestions, own)
+        one = {"requirement": shot.example.requirement, "offers": offers, "offered": offered}
+        shown.append({**one, "answer": stage_answer(reads, stage, shot, same), **_asked(flow, same, own)})
     return shown
+
+
+def annotated(shots: Sequence[Shot]) -> bool:
+    """Whether an example that is shown says which words its steps cover: only then are models asked for that."""
+    return any(component.annotation for shot in shots for component in shot.example.flow.components)
+
+
+def _asked(flow: Flow | None, step: Component | Trigger | None, catalogue: Catalogue) -> dict[str, str]:
+    """The step whose inputs are asked for, and the steps of its flow with what they return."""
+    return {
+        "steps": offering.numbered_steps(flow, catalogue) if flow is not None and step is not None else "",
+        "step_line": offering.step_line(step, catalogue) if step is not None else "",
+        "step_place": f"component {step.order}" if isinstance(step, Component) else "the trigger",
+    }
 
 
 def stage_answer(reads: Reads, stage: Stage, shot: Shot, step: Component | Trigger | None = None) -> str:
@@ -184,8 +211,16 @@ def stage_answer(reads: Reads, stage: Stage, shot: Shot, step: Component | Trigg
         return to_outline(flow, numbered=True)
     if stage == "inputs" and step is not None:
         return json.dumps({i.name: i.value for i in step.inputs}, ensure_ascii=False)
-    plain = [c.model_copy(update={"annotation": c.annotation if stage == "outline" else None}) for c in flow.components]
-    return flow.model_copy(update={"components": plain}).to_json()
+    return json.dumps(written(flow if stage == "outline" else flow.without_annotations()), ensure_ascii=False)
+
+
+def written(flow: Flow) -> dict[str, Any]:
+    """A flow as a JSON object without empty `inputs`, as models are asked to write it."""
+    made = flow.to_dict()
+    for part in [made["trigger"] or {}, *made["components"]]:
+        if not part.get("inputs"):
+            part.pop("inputs", None)
+    return made
 
 
 def _part(flow: Flow, stage: Stage, step: Component | Trigger | None) -> Flow:

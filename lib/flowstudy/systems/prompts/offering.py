@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from flowstudy.flows.catalogue import Catalogue, ColumnDef, InputDef, StepDef
-from flowstudy.flows.schema import Component, Flow, Trigger
+from flowstudy.flows.outline import to_outline
+from flowstudy.flows.query import OPERATORS, parse_query
+from flowstudy.flows.schema import QUERY_INPUTS, Component, Flow, Trigger
 from flowstudy.systems.records import Suggestion
 
 #: What flow logic takes, as the catalogue says it of steps.
@@ -24,6 +26,39 @@ LOGIC_INPUTS: Final = {
         "condition": InputDef(type="query"),
     },
 }
+
+
+#: The most conditions that a prompt shows of a platform with a form of its own, and the length of one.
+_SAMPLES, _SAMPLE_CHARS = 3, 120
+
+
+class Conditions(NamedTuple):
+    """How a corpus writes conditions: the operators of its encoded queries, commonest first; without any, in a form of
+    the platform's own, of which `samples` may show some."""
+
+    operators: tuple[str, ...] = ()
+    samples: tuple[str, ...] = ()
+
+
+ENCODED: Final = Conditions(tuple(OPERATORS))
+
+
+def conditions_of(train: Iterable[Flow], others: Iterable[Flow] = ()) -> Conditions:
+    """How these flows write conditions; `ENCODED` where none does. Samples are of `train` only, in its order."""
+    learnt = list(_conditions(train))
+    said = [*learnt, *_conditions(others)]
+    queries = [parse_query(text) for text in said]
+    if 2 * sum(query is None for query in queries) > len(queries):
+        return Conditions(samples=tuple(text for text in learnt if len(text) <= _SAMPLE_CHARS)[:_SAMPLES])
+    counts = Counter(clause.operator for query in queries for clause in query or ())
+    return Conditions(tuple(name for name, _ in counts.most_common())) if counts else ENCODED
+
+
+def _conditions(flows: Iterable[Flow]) -> dict[str, None]:
+    """The different conditions of flows, as the keys of a dictionary, in order; a bare reference is none."""
+    parts = (part for flow in flows for part in (flow.trigger, *flow.components) if part is not None)
+    said = (i.value for part in parts for i in part.inputs if i.name in QUERY_INPUTS and isinstance(i.value, str))
+    return {text: None for text in said if text and not (text.startswith("{{") and text.find("}}") == len(text) - 2)}
 
 
 def lines(suggestions: Sequence[Suggestion], catalogue: Catalogue) -> dict[str, list[str]]:
@@ -88,15 +123,37 @@ def step_line(step: Component | Trigger, catalogue: Catalogue) -> str:
     return _step(step_name(step), definition) if definition else step_name(step)
 
 
-def same_step_inputs(flow: Flow, step: Component | Trigger) -> str | None:
-    """The inputs, as a JSON object, of the first step of `flow` with the same name; None when there is none."""
-    candidates: list[Component | Trigger] = list(flow.components) if isinstance(step, Component) else []
-    if isinstance(step, Trigger) and flow.trigger is not None:
-        candidates = [flow.trigger]
-    for candidate in candidates:
-        if step_name(candidate) == step_name(step):
-            return json.dumps({i.name: i.value for i in candidate.inputs}, ensure_ascii=False)
-    return None
+def takes_inputs(step: Component | Trigger, catalogue: Catalogue) -> bool:
+    """Whether a step may have inputs; an unknown one may."""
+    definition = step_definition(step, catalogue)
+    if definition is None:
+        return not (isinstance(step, Component) and step.is_logic)
+    return bool(definition.inputs)
+
+
+def same_step(flow: Flow, step: Component | Trigger) -> Component | Trigger | None:
+    """The first step of `flow` with the same name; None when there is none."""
+    candidates = [flow.trigger] if isinstance(step, Trigger) else flow.components
+    return next((c for c in candidates if c is not None and step_name(c) == step_name(step)), None)
+
+
+def numbered_steps(flow: Flow, catalogue: Catalogue) -> str:
+    """The trigger and the numbered steps of a flow without inputs, each with what it returns, as later steps name it.
+
+    trigger record_create -> {{trigger.record}}
+    1 FOREACH -> {{step.1.item}}
+    """
+    bare = flow.skeleton().model_copy(update={"inputs": None, "outputs": None})
+    steps = [step for step in (flow.trigger, *flow.components) if step is not None]
+    pairs = zip(to_outline(bare, numbered=True).split("\n"), steps, strict=True) if steps else ()
+    return "\n".join(f"{line}{_returns(step, catalogue)}" for line, step in pairs)
+
+
+def _returns(step: Component | Trigger, catalogue: Catalogue) -> str:
+    definition = step_definition(step, catalogue)
+    names = ["item"] if step_name(step) == "FOREACH" else definition.outputs if definition is not None else []
+    place = "trigger" if isinstance(step, Trigger) else f"step.{step.order}"
+    return f" -> {', '.join(f'{{{{{place}.{name}}}}}' for name in names)}" if names else ""
 
 
 def outline_lines(suggestions: Sequence[Suggestion], catalogue: Catalogue) -> str:

@@ -18,6 +18,7 @@ from flowstudy.corpus.environments import CORE, shipped_catalogue
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.prompts import Shot, render, stage_answer
+from flowstudy.systems.prompts.offering import Conditions, conditions_of
 from flowstudy.systems.records import Strategy, Suggestion, SystemSpec
 from flowstudy.systems.retrieval import LexicalRanker, Ranker, entries, top, with_missing
 from flowstudy.systems.uses import catalogue_uses, exists
@@ -66,30 +67,33 @@ def pairs(
     domains = {example.domain for example in examples}
     drawers = {domain: _Drawer(catalogues[domain], (rankers or {}).get(domain)) for domain in domains}
     turn = number if teaching.redraw else 0
+    conditions = conditions_of(example.flow for example in examples)
     found = []
     for example in examples:
         rng = random.Random(f"{seed}|{turn}|{example.id}")
         unseen, renamed = rng.random() < teaching.unseen, rng.random() < teaching.rename
         offered = drawers[example.domain].draw(example, teaching.k, rng, unseen) if teaching.offered else []
-        made = _pairs_of(example, catalogues[example.domain], offered, teaching)
+        made = _pairs_of(example, catalogues[example.domain], offered, teaching, conditions)
         found += [exchanged(one, rng) for one in made] if unseen and renamed else made
     return found
 
 
 def _pairs_of(
-    example: Example, catalogue: Catalogue, offered: Sequence[Suggestion], teaching: Teaching
+    example: Example, catalogue: Catalogue, offered: Sequence[Suggestion], teaching: Teaching, conditions: Conditions
 ) -> list[Pair]:  # fmt: skip
     spec = SystemSpec(name="slm", model="slm/train", prompt=teaching.prompt, strategy=teaching.strategy)
     shot = Shot(example, offered)
     if teaching.strategy == "whole":
-        asked = render(spec, "whole", example.requirement, offered, catalogue)
+        asked = render(spec, "whole", example.requirement, offered, catalogue, conditions=conditions)
         return [Pair(example.id, asked.messages, stage_answer(asked.reads, "whole", shot))]
     outline = example.flow.without_inputs()
-    asked = render(spec, "outline", example.requirement, offered, catalogue)
+    asked = render(spec, "outline", example.requirement, offered, catalogue, conditions=conditions)
     found = [Pair(example.id, asked.messages, stage_answer(asked.reads, "outline", shot))]
     for step in (example.flow.trigger, *example.flow.components):
         if step is not None and step.inputs:
-            asked = render(spec, "inputs", example.requirement, offered, catalogue, flow=outline, step=step)
+            asked = render(
+                spec, "inputs", example.requirement, offered, catalogue, flow=outline, step=step, conditions=conditions
+            )
             answer = stage_answer(asked.reads, "inputs", shot, step)
             found.append(Pair(example.id, asked.messages, answer))
     return found

@@ -5,6 +5,7 @@ Both take jobs with `start` and give finished ones back from `step`; one thread 
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -146,7 +147,7 @@ class OpenVinoEngine:
             self.pipe = openvino_genai.ContinuousBatchingPipeline(str(kept / "model.gguf"), scheduler, "CPU")
         except RuntimeError as error:
             raise ModelError(f"model {folder}: expected OpenVINO to load it, got: {str(error)[:300]}") from None
-        self.context = _context(folder)
+        self.context = context_of(folder)
         self.running: dict[int, tuple[Job, Any, int]] = {}
         self.count = 0
 
@@ -208,7 +209,9 @@ def _to_gguf(folder: Path, origin: str, out: Path) -> None:
     write_gguf(model, origin, out)
 
 
-def _context(folder: Path) -> int:
+@functools.cache
+def context_of(folder: Path) -> int:
+    """Tokens of prompt and answer together that the model in a folder, or the base of its adapter, reads."""
     from transformers import AutoConfig
 
     has_config = (folder / "config.json").exists()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowstudy.systems import wire
-from flowstudy.systems.slm.engine import Engine, Job, open_engine
+from flowstudy.systems.slm.engine import Engine, Job, context_of, open_engine
 from flowstudy.systems.slm.generate import Completion
 from flowstudy.systems.slm.grammar import GrammarError, form_of
 from flowstudy.systems.slm.loading import ModelError, fingerprint
@@ -121,6 +121,9 @@ def _handler(litellm: Any) -> Any:
 
         def fingerprint(self, name: str) -> str:
             return _SERVED[name].fingerprint if name in _SERVED else ""
+
+        def context(self, name: str) -> int | None:
+            return context_of(_SERVED[name].folder) if name in _SERVED else None
 
         def serves(self, name: str) -> bool:
             return name in _SERVED
