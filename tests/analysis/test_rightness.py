@@ -128,7 +128,7 @@ def test_shares_add_up_and_have_intervals_also_at_nothing():
     wider = verdict_shares(table, sources={f"e{n}": n % 4 for n in range(20)}).set_index("verdict")
     assert wider.loc["right", "high"] > of.loc["right", "high"], "examples of one workflow count as one"
     (line,) = shares_in_words(shares)
-    assert line.startswith("s, dev: of 100 requests 0 (0 to 16) right as it is, 12 (") and VALID_BUT_WRONG not in line
+    assert line.startswith("s, dev: of 100 requests 0 (0 to 16) right, 12 (") and VALID_BUT_WRONG not in line
     assert shares_in_words(verdict_shares(table.iloc[:0])) == []
 
 

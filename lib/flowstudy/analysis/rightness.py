@@ -25,7 +25,7 @@ from flowstudy.metrics import Behaviour, FlowTooLarge, behaviour, explain
 
 #: The verdicts from good to bad, as people read them; with "unknown" they add up to all answers.
 VERDICTS: Final = {
-    "right": "right as it is",
+    "right": "right",
     "nearly": "nearly right (at most two corrections)",
     "rework": "to be reworked",
     "no flow": "no flow",
