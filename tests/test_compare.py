@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from flowstudy.__main__ import main
-from flowstudy.analysis.measures import PRIMARY
+from flowstudy.analysis.measures import PRIMARY, RIGHT
 from flowstudy.analysis.scores import COLUMNS, TableError, save_scores
 from flowstudy.compare import compare_runs
 from flowstudy.corpus import Example, write_corpus
@@ -69,6 +69,18 @@ def test_every_kind_of_change_is_found(base, tmp_path):
     assert "2.00 -> 4.00" in page and "10.00 -> 20.00" in page
     assert page.count("  better") == 1 and "60 up, 0 down" in page and "1 ok -> truncated" in page
     assert page == compare_runs(base, other)
+
+
+def test_right_answers_are_compared_where_both_runs_have_verdicts(base, tmp_path):
+    def right(wins):
+        scores = make_scores(MEANS)
+        rows = scores[(scores["measure"] == PRIMARY) & (scores["system"] == "tuned")]
+        return pd.concat([scores, rows.assign(measure=RIGHT, value=rows["example"].isin(wins).astype(float))])
+
+    one = make_run(tmp_path / "one", right(["e0"]))
+    page = compare_runs(one, make_run(tmp_path / "two", right([f"e{i}" for i in range(1, 31)])))
+    assert "Quality (right as it is)" in page and "tuned: 30 up, 1 down" in page and "e0: 1.000 -> 0.000" in page
+    assert "right as it is" not in compare_runs(base, one)
 
 
 def test_the_other_way_round_is_worse(base, tmp_path):

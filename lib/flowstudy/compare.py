@@ -16,7 +16,7 @@ import pandas as pd
 
 from flowstudy.analysis.comparison import clusters_of, flips, wide
 from flowstudy.analysis.economics import Economics, per_1000_usd, usage_table
-from flowstudy.analysis.measures import ANSWERED, PRIMARY, title
+from flowstudy.analysis.measures import ANSWERED, PRIMARY, RIGHT, title
 from flowstudy.analysis.scores import load_scores
 from flowstudy.analysis.statistics import RESAMPLES, paired_difference
 from flowstudy.corpus import load_corpus
@@ -41,7 +41,8 @@ class _Side(NamedTuple):
 def compare_runs(a: Path, b: Path, *, seed: int = 0, resamples: int = RESAMPLES, least: float = 0.1) -> str:
     """One page about runs `a` and `b`: what changed in parameters, quality, cost, and which answers flipped.
 
-    A flip is an example whose score moved by `least` or more. Raises FileNotFoundError for a folder that is no run,
+    Quality is FlowSim, and the share of right answers where both runs have it. A flip is an example whose score moved
+    by `least` or more. Raises FileNotFoundError for a folder that is no run,
     TableError for one without readable scores. Runs without a common system or example are said to have none.
     """
     left, right = _side(Path(a)), _side(Path(b))
@@ -58,13 +59,13 @@ def compare_runs(a: Path, b: Path, *, seed: int = 0, resamples: int = RESAMPLES,
         lines += [f"Only in {label}: {', '.join(only)}"] if only else []
     if not both or not same:
         return "\n".join([*lines, "", f"Nothing to compare: no common {'example' if both else 'system'}."]) + "\n"
-    lines += [
-        "",
-        f"Quality ({title(PRIMARY)})",
-        *_quality(one, two, both, left.sources or right.sources, seed, resamples),
-    ]
+    verdicts = [RIGHT] if all((table["measure"] == RIGHT).any() for table in (one, two)) else []
+    for measure in (PRIMARY, *verdicts):
+        gaps = _quality(one, two, both, measure, left.sources or right.sources, seed, resamples)
+        lines += ["", f"Quality ({title(measure)})", *gaps]
     lines += ["", "Cost and time per request", *_money(left, right, one, two, both)]
-    lines += ["", f"Flips (moved by {least:g} or more)", *_flips(one, two, both, least)]
+    for measure in (PRIMARY, *verdicts):
+        lines += ["", f"Flips ({title(measure)}, moved by {least:g} or more)", *_flips(one, two, both, measure, least)]
     return "\n".join(lines) + "\n"
 
 
@@ -132,9 +133,10 @@ def _value(value: Any) -> str:
 
 
 def _quality(
-    one: pd.DataFrame, two: pd.DataFrame, systems: list[str], sources: Mapping[str, str], seed: int, resamples: int
-) -> list[str]:
-    a, b = wide(one), wide(two)
+    one: pd.DataFrame, two: pd.DataFrame, systems: list[str], measure: str, sources: Mapping[str, str], seed: int,
+    resamples: int,
+) -> list[str]:  # fmt: skip
+    a, b = wide(one, measure), wide(two, measure)
     lines = [f"  {'system':24} {'n':>5} {'A':>7} {'B':>7} {'B - A':>8}  95 % interval"]
     for system in systems:
         pair = pd.DataFrame({"a": a.get(system, pd.Series(dtype=float)), "b": b.get(system, pd.Series(dtype=float))})
@@ -168,15 +170,15 @@ def _economics(side: _Side) -> Economics:
     return Economics(**{name: found[name] for name in Economics.model_fields if name in found})
 
 
-def _flips(one: pd.DataFrame, two: pd.DataFrame, systems: list[str], least: float) -> list[str]:
+def _flips(one: pd.DataFrame, two: pd.DataFrame, systems: list[str], measure: str, least: float) -> list[str]:
     lines = []
     for system in systems:
         runs = [table[table["system"] == system].assign(system=label) for label, table in (("A", one), ("B", two))]
         both = pd.concat(runs)
-        if not {"A", "B"} <= set(wide(both).columns):
+        if not {"A", "B"} <= set(wide(both, measure).columns):
             lines.append(f"  {system}: no score in common")
             continue
-        moved, states = flips(both, "B", "A", least=least), _states(runs)
+        moved, states = flips(both, "B", "A", measure, least=least), _states(runs)
         up = int((moved["difference"] > 0).sum())
         lines.append(f"  {system}: {up} up, {len(moved) - up} down" + (f"; {states}" if states else ""))
         for row in moved.head(_SHOWN).itertuples():

@@ -89,6 +89,58 @@ def test_lost_logic_does_not_blame_its_steps():
     assert set(tags_of("\n".join([lines[0], lines[2].strip(), *lines[3:]]))) == {"missing_logic"}
 
 
+def inputs_wrong(want: str, have: str, name: str = "text") -> list[str]:
+    flows = [from_outline(f"trigger daily\naction log | {name} = {value}") for value in (want, have)]
+    example = Example(id="e", requirement="r", references=[flows[0]])
+    return [t.category for t in propose_tags(example, Prediction(example="e", system="s", status="ok", flow=flows[1]))]
+
+
+REFERENCES = [
+    ("{{trigger.record.caller}}", "{{trigger.record.opened_by}}", ["wrong_reference"]),
+    ("incident", "{{trigger.record}}", ["literal_or_reference"]),
+    ("{{trigger.record.manager}}", "manager", ["literal_or_reference"]),
+    ("Dear {{trigger.record.caller}}", "Hello {{trigger.record.caller}}", ["wrong_value"]),
+    ("Dear {{trigger.record.caller}}", "Dear {{trigger.record.manager}}", ["wrong_reference"]),
+    ("2 days", "two days", []),
+    ("1 week", "a week", []),
+    ("2 days", "three days", ["wrong_value"]),
+    ("15 min", "15 minutes", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("want", "have", "wrong"), REFERENCES)
+def test_a_reference_is_wrong_only_beside_a_reference(want, have, wrong):
+    assert inputs_wrong(want, have) == wrong
+
+
+def test_a_table_that_is_a_reference_is_no_wrong_reference():
+    assert inputs_wrong("incident", "{{trigger.record}}", "table") == ["literal_or_reference"]
+
+
+def test_a_clause_gets_one_tag_also_when_operator_and_value_differ():
+    assert inputs_wrong("state=1^active=true", "state!=2^active=true", "conditions") == ["wrong_operator"]
+
+
+IN_TRY = """trigger daily
+TRY
+  IF | condition = {{trigger.record.vip}}=true
+    action notify | to = a
+    action close | record = b
+CATCH
+  action log | text = c"""
+WITHOUT_TRY = """trigger daily
+IF | condition = {{trigger.record.vip}}=true
+  action notify | to = a
+  action close | record = b"""
+
+
+@pytest.mark.parametrize("got", [WITHOUT_TRY, "trigger daily\naction notify | to = a\naction close | record = b"])
+def test_steps_that_lost_all_their_parents_are_not_nested_wrongly(got):
+    example = Example(id="e", requirement="r", references=[from_outline(IN_TRY)])
+    tags = propose_tags(example, Prediction(example="e", system="s", status="ok", flow=from_outline(got)))
+    assert {tag.category for tag in tags} == {"missing_logic", "missing_step"}
+
+
 def test_source_is_the_retriever_only_when_the_step_was_not_shown():
     got = REFERENCE.replace("action close", "action open")
     other = Suggestion(kind="action", name="open")

@@ -8,7 +8,15 @@ import pytest
 from flowstudy.analysis.economics import Assumptions
 from flowstudy.analysis.faults import fault_cases
 from flowstudy.analysis.measures import PRIMARY
-from flowstudy.analysis.policies import POLICY_COLUMNS, apply_all, beside_parts, policy_scores, policy_table, quality_of
+from flowstudy.analysis.policies import (
+    POLICY_COLUMNS,
+    apply_all,
+    beside_parts,
+    policy_scores,
+    policy_table,
+    quality_of,
+    worth_of,
+)
 from flowstudy.analysis.scores import score_predictions
 from flowstudy.corpus import catalogues_for, shipped_corpus
 from flowstudy.systems.mixed import POLICIES
@@ -83,6 +91,14 @@ def test_quality_leaves_out_what_has_no_score(scores_of):
     scores = scores_of({"a": 0.7}, n=4)
     scores.loc[(scores["example"] == "e1") & (scores["measure"] == PRIMARY), "value"] = math.nan
     assert set(quality_of(scores)) == {("a", "e0", 0), ("a", "e2", 0), ("a", "e3", 0)}
+
+
+def test_a_right_answer_is_worth_one_however_it_is_written(scores_of):
+    scores = scores_of({"a": 0.7}, n=3)
+    rows = scores[scores["measure"] == PRIMARY]
+    right = rows.assign(measure="right", value=[1.0, 0.0, math.nan])
+    worth, plain = worth_of(pd.concat([scores, right])), quality_of(scores)
+    assert worth == plain | {("a", "e0", 0): 1.0} and plain["a", "e0", 0] < 1
 
 
 def test_the_hybrids_of_a_study_stand_beside_each_of_their_parts(scores_of):

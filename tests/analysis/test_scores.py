@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 
-from flowstudy.analysis.measures import ANSWERED, MEASURES, QUALITY
+from flowstudy.analysis.measures import ANSWERED, CLOSEST, MEASURES, QUALITY
 from flowstudy.analysis.scores import (
     COLUMNS,
     ScoreError,
@@ -67,8 +67,8 @@ def test_what_is_no_answer_is_counted_and_never_scored(status):
 def test_rows_have_the_contract_and_every_gap_a_reason():
     table = score_predictions([prediction(), prediction(repeat=1, status="repaired", flow=OTHER)], [EXAMPLE])
     assert list(table.columns) == list(COLUMNS)
-    assert set(table["measure"]) == {*MEASURES, ANSWERED}
-    assert (table["value"].isna() == (table["reason"] != "")).all()
+    assert set(table["measure"]) == {*MEASURES, ANSWERED, CLOSEST}
+    assert (table["reason"] != "")[table["value"].isna()].all()
     assert set(table["split"]) == {"ood"} and set(table["domain"]) == {"it"}
 
 

@@ -15,6 +15,8 @@ from flowstudy.analysis.statistics import (
     paired_difference,
     permutation_p,
     resampled,
+    seeded,
+    share_interval,
 )
 
 
@@ -164,3 +166,13 @@ def test_clusters_count_in_what_can_be_detected():
     assert detectable_difference(copies, clusters=sources) == pytest.approx(detectable_difference(values))
     assert examples_needed(copies, 0.5, clusters=sources) == pytest.approx(5 * examples_needed(values, 0.5), abs=5)
     assert math.isnan(detectable_difference(copies, clusters=["one"] * 100))
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 20])
+def test_an_interval_of_a_share_is_wilsons(count):
+    from scipy.stats import binomtest
+
+    theirs = binomtest(count, 20).proportion_ci(0.95, method="wilson")
+    ours = share_interval([1.0] * count + [0.0] * (20 - count) + [math.nan])
+    assert ours[:4] == pytest.approx((count / 20, theirs.low, theirs.high, 20))
+    assert math.isnan(share_interval([]).value) and share_interval([]).reason

@@ -184,6 +184,11 @@ def test_a_step_of_the_reference_that_is_never_reached_leaves_it_open():
     assert found.verdict == "unknown" and "reached in no situation" in found.unknown
 
 
+def test_too_few_steps_to_take_leave_it_open():
+    found = behaviour(outline(APPROVAL), outline(APPROVAL), IT, most_steps=1)
+    assert found.verdict == "unknown" and "no difference" in found.unknown
+
+
 def test_the_best_of_several_references():
     right, wrong = outline(APPROVAL), outline("action log_message | message = a")
     found = behaviour(right, [wrong, right, right], IT)

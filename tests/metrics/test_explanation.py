@@ -121,3 +121,33 @@ def test_diffs_of_anything(a, b, options):
     found = explain(a, b, **options)
     assert len(diff_text(found).splitlines()) >= 1 + len(found.changes)
     assert diff_html(found).count("<tr>") == 1 + len(found.edits)
+
+
+IF = step("IF", 1, category="flowlogic", condition="state=1^active=true")
+CORRECTIONS = {
+    "nothing": (flow(step("a", 1, x="1", y="2")), 0),
+    "an input changed, one added": (flow(step("a", 1, x="9", y="2", z="3")), 2),
+    "all inputs of a step, and the step": (flow(step("b", 1, p="1", q="2")), 1),
+    "a step with its inputs put in": (flow(step("a", 1, x="1", y="2"), step("b", 2, p="1", q="2")), 1),
+    "a step exchanged, another put in": (flow(step("b", 1, p="1"), step("c", 2)), 2),
+    "everything taken out": (flow(), 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CORRECTIONS)
+def test_corrections_are_counted_as_people_count_them(name):
+    candidate, count = CORRECTIONS[name]
+    assert explain(candidate, flow(step("a", 1, x="1", y="2"))).corrections == count
+
+
+def test_a_moved_step_and_a_condition_are_one_correction_each():
+    one = flow(step("a", 1, x="1"), step("b", 2, q="1"), step("c", 3))
+    assert explain(one, flow(step("b", 1, q="1"), step("c", 2), step("a", 3, x="1"))).corrections == 1
+    assert explain(flow(IF), flow(step("IF", 1, category="flowlogic", condition="state=2^urgency=1"))).corrections == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(flows(), flows())
+def test_corrections_are_no_more_than_edits_and_none_only_for_equal_flows(a, b):
+    found = explain(a, b)
+    assert found.corrections <= len(found.changes) and (found.corrections == 0) == (found.distance == 0)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from flowstudy.analysis.measures import OUTLINE, PRIMARY
+from flowstudy.analysis.rightness import VERDICTS
 from flowstudy.review import decision_figures, figures, question_figures
 from flowstudy.review.drawing import NothingToDraw
 
@@ -50,6 +51,17 @@ def test_policies_escape_names_and_leave_out_unknown_prices():
     names = [trace.y[0] for trace in figure.data]
     assert "&lt;small&gt;" in names[0] and "$" not in names[0] and "2.50 $" in names[2]
     assert [trace.marker.symbol for trace in figure.data][-1] == "circle-open"
+
+
+def test_every_verdict_that_somebody_got_is_a_dot_with_its_interval():
+    rows = [("<s>", "dev", verdict, title, 20, share, share / 2, 0.5, False)
+            for (verdict, title), share in zip(VERDICTS.items(), (0.0, 0.25, 0.75, 0.0, 0.0), strict=True)]  # fmt: skip
+    shares = pd.DataFrame(rows, columns=["system", "split", "verdict", "title", "n", "share", "low", "high", "few"])
+    figure = figures.verdicts(shares)
+    assert {trace.name: list(trace.x) for trace in figure.data} == {VERDICTS["nearly"]: [25], VERDICTS["rework"]: [75]}
+    assert all(trace.error_x.array for trace in figure.data) and "&lt;s&gt;" in figure.data[0].y[0]
+    with pytest.raises(NothingToDraw, match="no answer yet"):
+        figures.verdicts(shares.iloc[:0])
 
 
 def test_ranking_draws_one_line_per_system():

@@ -125,6 +125,15 @@ def test_everything_from_outside_is_escaped(session, items, xss):
     assert "fs-bar" in bar and "<img" not in bar
 
 
+def test_the_first_difference_stands_above_the_flows_and_is_escaped(items, xss):
+    item = items[0]._replace(verdict="nearly", difference=f"when {xss}: expected nothing")
+    page = item_html(item, load_taxonomy(), [])
+    assert xss not in page and "nearly right" in page
+    assert page.index("It does something else") < page.index("fs-pair")
+    unknown = item_html(item._replace(verdict="unknown", difference="too long"), load_taxonomy(), [])
+    assert "Whether it does the same" in unknown and "fs-difference" not in item_html(items[0], load_taxonomy(), [])
+
+
 def test_blind_hides_the_system(session, items):
     tagger = shown(session, blind=True)
     assert items[0].prediction.system not in tagger.view.value and "system hidden" in tagger.view.value
@@ -153,7 +162,8 @@ def test_300_steps_are_shown_whole_and_confirmed(tmp_path):
 def test_queue_plans(items):
     predictions, examples = [i.prediction for i in items], [i.example for i in items]
     scores = pd.DataFrame(
-        [(*i.place, PRIMARY, i.score) for i in items], columns=["system", "example", "repeat", "measure", "value"]
+        [(*i.place, "dev", "it", "ok", PRIMARY, i.score, "") for i in items],
+        columns=["system", "example", "repeat", "split", "domain", "status", "measure", "value", "reason"],
     )
     worst = sample_items(predictions, examples, scores=scores, sampling="worst", items=4)
     assert [i.score for i in worst] == sorted(i.score for i in items)[:4]

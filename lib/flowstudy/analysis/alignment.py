@@ -104,19 +104,17 @@ class _Aligner:
         return self.to_right.get(a.block) == b.block
 
     def _nesting(self, a: Component, b: Component) -> Relation:
-        """A step whose parent is only missing, or only new, did not move: it follows its parent."""
-        lost = a.block is not None and a.block not in self.to_right and self._outer(a.block) == self._left_of(b.block)
-        gained = b.block is not None and b.block not in self.to_left and self._outer_right(b.block) == a.block
-        return "same" if lost or gained else "renested"
+        """A step whose parents are only missing, or only new, did not move: it follows them."""
+        outer, inner = self._joined(self.left, a.block, self.to_right), self._joined(self.right, b.block, self.to_left)
+        follows = inner is None if outer is None else self.to_right[outer] == inner
+        return "same" if follows and (outer, inner) != (a.block, b.block) else "renested"
 
-    def _outer(self, order: int) -> int | None:
-        return self.left[order].block
-
-    def _outer_right(self, order: int) -> int | None:
-        return self._left_of(self.right[order].block)
-
-    def _left_of(self, order: int | None) -> int | None:
-        return None if order is None else self.to_left.get(order, -1)
+    @staticmethod
+    def _joined(flow: dict[int, Component], order: int | None, joined: dict[int, int]) -> int | None:
+        """The nearest parent, from `order` upwards, that has a partner; None for none."""
+        while order is not None and order not in joined:
+            order = flow[order].block
+        return order
 
     def _adjacent(self, a: Component, b: Component) -> bool:
         """The same place: parents stand for each other, and the nearest joined neighbours before them do too."""

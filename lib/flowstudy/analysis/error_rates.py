@@ -9,7 +9,7 @@ from typing import Literal
 
 import pandas as pd
 
-from flowstudy.analysis.statistics import LEVEL
+from flowstudy.analysis.statistics import share_interval
 from flowstudy.analysis.taxonomy import Taxonomy
 
 
@@ -26,17 +26,13 @@ def error_rates(
     `depth` counts single categories or their groups. The interval is Wilson's. Every kind seen anywhere has a row per
     system and slice.
     """
-    from scipy.stats import binomtest
-
     names = answers["categories"].map(lambda categories: _named(categories, taxonomy, depth))
     seen = sorted({name for some in names for name in some})
     rows: list[tuple[object, ...]] = []
     for key, group in answers.assign(names=names).groupby([*by, "system"], sort=True):
-        counts, n = Counter(name for some in group["names"] for name in some), len(group)
         for name in seen:
-            interval = binomtest(counts[name], n).proportion_ci(LEVEL, method="wilson")
-            found = (counts[name], counts[name] / n, interval.low, interval.high)
-            rows.append((*key, name, _title(name, taxonomy, depth), n, *found))
+            marks = [name in some for some in group["names"]]
+            rows.append((*key, name, _title(name, taxonomy, depth), len(marks), sum(marks), *share_interval(marks)[:3]))
     columns = [*by, "system", "category", "title", "answers", "errors", "rate", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -161,6 +161,10 @@ class _Faults:
         order, given = place
         return replace_input(self._flow, order, given.name, given.value.replace("{{", "{{step.99.", 1))
 
+    def literal_or_reference(self) -> Flow | None:
+        place = self._input(lambda given: str(given.value).startswith("{{") and given.name not in QUERY_INPUTS)
+        return replace_input(self._flow, place[0], place[1].name, "somebody") if place else None
+
     def missing_input(self) -> Flow | None:
         place = self._input(lambda given: given.value not in ("", None, []))
         return replace_input(self._flow, place[0], place[1].name, None) if place else None

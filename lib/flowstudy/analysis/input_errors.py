@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -11,6 +12,13 @@ from flowstudy.flows.query import Clause, parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
 
 TABLE_INPUTS: Final = ("table", "table_name")
+_REFERENCE: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
+_NUMBERS: Final = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
+_DURATION: Final = re.compile(
+    rf"(?P<number>\d{{1,6}}|an?|{'|'.join(_NUMBERS)}) ?(?P<unit>second|sec|minute|min|hour|hr|h|day|week|month|year)s?"
+)
 
 
 class InputError(NamedTuple):
@@ -43,8 +51,8 @@ def input_errors(
             if not _is_empty(value):
                 yield InputError("missing_input", name, f"expected {name} = {_show(value)}")
             continue
-        want, have = _as_text(value, moved), _as_text(theirs[name], None)
-        if want == have:
+        want, have = as_text(value, moved), as_text(theirs[name], None)
+        if want == have or (_duration(want) is not None and _duration(want) == _duration(have)):
             continue
         if name in TABLE_INPUTS or kind == "table":
             yield _wrong_table(name, want, have, catalogue)
@@ -74,8 +82,8 @@ def table_of(inputs: list[Input]) -> str | None:
 
 
 def _wrong_table(name: str, want: str, have: str, catalogue: Catalogue | None) -> InputError:
-    if "{{" in want or "{{" in have:
-        return InputError("wrong_reference", name, _versus(name, want, have))
+    if category := _reference_category(want, have):
+        return InputError(category, name, _versus(name, want, have))
     invented = catalogue is not None and have not in catalogue.tables
     return InputError("invented_table" if invented else "wrong_table", name, _versus(name, want, have))
 
@@ -123,17 +131,17 @@ def _left_over(expected: list[Clause], got: list[Clause]) -> tuple[list[Clause],
 def _clause_errors(
     name: str, a: Clause, b: Clause, table: str | None, catalogue: Catalogue | None
 ) -> Iterator[InputError]:
-    evidence = f"expected {_clause(a)}, got {_clause(b)}"
-    if a.operator != b.operator:
-        yield InputError("wrong_operator", name, evidence)
-    if a.value != b.value:
-        yield InputError(_value_category(a.value, b.value, _has_choices(a, table, catalogue), ""), name, evidence)
+    """At most one error: where operator and value both differ, the clause is compared in the wrong way."""
+    category = "wrong_operator" if a.operator != b.operator else ""
+    if not category and a.value != b.value:
+        category = _value_category(a.value, b.value, _has_choices(a, table, catalogue), "")
+    if category:
+        yield InputError(category, name, f"expected {_clause(a)}, got {_clause(b)}")
 
 
 def _wrong_column(name: str, a: Clause, b: Clause, theirs: str | None, catalogue: Catalogue | None) -> InputError:
     category = "invented_column" if _is_invented(b, theirs, catalogue) else "wrong_column"
-    if "{{" in a.field or "{{" in b.field:
-        category = "wrong_reference"
+    category = _reference_category(a.field, b.field) or category
     return InputError(category, name, f"expected {_clause(a)}, got {_clause(b)}")
 
 
@@ -151,14 +159,34 @@ def _has_choices(clause: Clause, table: str | None, catalogue: Catalogue | None)
 
 
 def _value_category(want: str, have: str, choices: bool, kind: str) -> str:
-    if "{{" in want or "{{" in have:
-        return "wrong_reference"
+    if category := _reference_category(want, have):
+        return category
     if choices or kind in ("choice", "boolean"):
         return "wrong_choice"
     return "wrong_column" if kind == "column" else "wrong_value"
 
 
-def _as_text(value: Any, moved: Mapping[str, str] | None) -> str:
+def _reference_category(want: str, have: str) -> str:
+    """What is wrong where references are involved: another one, or a fixed value on one side only; "" for neither, and
+    for the same references in other words."""
+    theirs, ours = _REFERENCE.findall(want), _REFERENCE.findall(have)
+    if theirs == ours:
+        return ""
+    return "wrong_reference" if theirs and ours else "literal_or_reference"
+
+
+def _duration(text: str) -> tuple[int, str] | None:
+    """A plain duration as number and unit, however it is written: "two days" is "2 days"; None for anything else."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None:
+        return None
+    number, unit = match["number"], match["unit"]
+    count = int(number) if number.isdigit() else 1 if number in ("a", "an") else _NUMBERS.index(number) + 1
+    return count, {"min": "minute", "h": "hour", "hr": "hour", "sec": "second"}.get(unit, unit)
+
+
+def as_text(value: Any, moved: Mapping[str, str] | None) -> str:
+    """The text of a value as it is compared; its references to steps are renamed by `moved` (`step.3` to `step.2`)."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if not moved or "{{" not in text:
         return text

@@ -18,10 +18,24 @@ class Measure(NamedTuple):
         return f"{self.title} ({self.unit or '0 to 1'})"
 
 
-#: FlowSim as published (StarFlow, arXiv 2503.21889; first reference only) and our strict reading of it (best of
-#: all references); TreeBLEU, trigger and component match as published there; then faults against the catalogue,
-#: validity, cost and time.
+class Value(NamedTuple):
+    """A measured value, with its reason where there is one; NaN always has one."""
+
+    value: float
+    reason: str = ""
+
+
+#: Whether an answer is right (`analysis.rightness`); FlowSim as published (StarFlow, arXiv 2503.21889; first reference
+#: only) and our strict reading of it (best of all references); TreeBLEU, trigger and component match as published
+#: there; then faults against the catalogue, validity, cost and time.
 MEASURES: Final[dict[str, Measure]] = {
+    "right": Measure("right as it is"),
+    "right_or_nearly": Measure("right, or nearly: at most two corrections"),
+    "valid_but_wrong": Measure("valid but wrong", "lower"),
+    "behaviour_same": Measure("does the same as a reference"),
+    "behaviour_agree": Measure("situations in which it does the same"),
+    "dangling": Measure("references to nothing", "lower", "references per answer"),
+    "corrections": Measure("corrections to the closest reference", "lower", "corrections per answer"),
     "flow_sim_no_inputs": Measure("FlowSim without inputs"),
     "flow_sim_with_inputs": Measure("FlowSim with inputs"),
     "strict_no_inputs": Measure("strict FlowSim without inputs"),
@@ -48,11 +62,15 @@ MEASURES: Final[dict[str, Measure]] = {
 ANSWERED: Final = "answered"
 #: Decisions rest on the strict convention; the published one stands beside it in every table.
 PRIMARY: Final = "strict_with_inputs"
+RIGHT: Final = "right"
 OUTLINE: Final = "strict_no_inputs"
+#: Which reference an answer is closest to in what it does (0 the first): stored with the scores, never averaged.
+CLOSEST: Final = "closest_reference"
 #: What an answer without a flow gets: 0 for these, undefined for the faults.
 QUALITY: Final = (
-    "flow_sim_no_inputs", "flow_sim_with_inputs", "strict_no_inputs", "strict_with_inputs", "strict_first_reference",
-    "similar_with_inputs", "tree_bleu", "trigger_match", "component_match",
+    "right", "right_or_nearly", "behaviour_same", "behaviour_agree", "flow_sim_no_inputs", "flow_sim_with_inputs",
+    "strict_no_inputs", "strict_with_inputs", "strict_first_reference", "similar_with_inputs", "tree_bleu",
+    "trigger_match", "component_match",
 )  # fmt: skip
 
 

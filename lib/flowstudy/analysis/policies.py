@@ -15,8 +15,8 @@ import pandas as pd
 
 from flowstudy.analysis.comparison import Sources, clusters_of, compare, wide
 from flowstudy.analysis.economics import Assumptions, economics_table
-from flowstudy.analysis.measures import PRIMARY
-from flowstudy.analysis.scores import COLUMNS, USAGE, Value, usage
+from flowstudy.analysis.measures import PRIMARY, Value
+from flowstudy.analysis.scores import COLUMNS, USAGE, usage
 from flowstudy.analysis.statistics import RESAMPLES, holm, mean_interval
 from flowstudy.corpus.example import JUDGED, Example
 from flowstudy.flows.catalogue import Catalogue
@@ -35,10 +35,17 @@ POLICY_COLUMNS: Final = (
 
 
 def quality_of(scores: pd.DataFrame, measure: str = PRIMARY) -> dict[tuple[str, str, int], float]:
-    """(system, example, repeat) to score: what `systems.hybrid` chooses a threshold with. NaN scores are left out."""
+    """(system, example, repeat) to score; NaN scores are left out."""
     rows = scores[(scores["measure"] == measure) & scores["value"].notna()]
     places = zip(rows["system"].astype(str), rows["example"].astype(str), rows["repeat"].astype(int), strict=True)
     return dict(zip(places, rows["value"].astype(float), strict=True))
+
+
+def worth_of(scores: pd.DataFrame) -> dict[tuple[str, str, int], float]:
+    """What an answer is worth to a hybrid: its score, and 1 where it is right, whatever edits are between it and the
+    reference."""
+    right = {place: 1.0 for place, value in quality_of(scores, "right").items() if value == 1}
+    return quality_of(scores) | right
 
 
 def apply_all(
@@ -46,7 +53,7 @@ def apply_all(
     catalogues: Mapping[str, Catalogue], scores: pd.DataFrame, *, seed: int = 0,
 ) -> list[Hybrid]:  # fmt: skip
     """Every policy of two systems, in the order of `POLICIES`; `scores` must hold the validation split."""
-    pairing, quality = pair_up(first, second, examples, catalogues), quality_of(scores)
+    pairing, quality = pair_up(first, second, examples, catalogues), worth_of(scores)
     return [apply_policy(policy, pairing, quality, name=policy, seed=seed) for policy in POLICIES]
 
 

@@ -6,15 +6,16 @@ import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import pandas as pd
 
 from flowstudy.analysis.input_errors import inputs_of, table_of
-from flowstudy.analysis.measures import ANSWERED, QUALITY
+from flowstudy.analysis.measures import ANSWERED, QUALITY, Value
+from flowstudy.analysis.rightness import rightness
 from flowstudy.corpus.example import Example
 from flowstudy.files import write_bytes
-from flowstudy.flows.catalogue import Catalogue
+from flowstudy.flows.catalogue import Catalogue, Fault
 from flowstudy.flows.query import parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
 from flowstudy.metrics import FlowTooLarge, explain, flow_similarity, published_scores
@@ -44,13 +45,6 @@ class TableError(ValueError):
     """A table file that is missing, damaged or of another schema; the message names the file and what to do."""
 
 
-class Value(NamedTuple):
-    """A measured value; NaN carries its reason."""
-
-    value: float
-    reason: str = ""
-
-
 def score_predictions(
     predictions: Sequence[Prediction],
     examples: Iterable[Example],
@@ -60,33 +54,43 @@ def score_predictions(
 
     An answer without a flow scores 0 on every quality measure and keeps its status. A prediction that is not an
     answer (provider error, budget) gets the single measure `answered` = 0 and no score. `catalogues` maps a domain
-    to its catalogue; without one the invented shares are NaN. `value` is NaN only together with a `reason`.
+    to its catalogue; without one the invented shares are NaN. `value` is NaN only together with a `reason`; `right`,
+    `behaviour_same` and `dangling` have one too where something is wrong. What two answers to an example have in
+    common is computed once.
     Raises ScoreError naming predictions whose example is not in `examples`, or two for the same place.
     """
     corpus = {example.id: example for example in examples}
     ordered = sorted(predictions, key=lambda p: (p.system, p.example, p.repeat))
     _refuse_strangers(ordered, corpus)
     rows: list[tuple[object, ...]] = []
+    known: dict[tuple[str, str], dict[str, Value]] = {}
     with progress("scoring", len(ordered)) as tick:
         for prediction in ordered:
             example = corpus[prediction.example]
             head = (prediction.system, example.id, prediction.repeat, example.split, example.domain, prediction.status)
             catalogue = (catalogues or {}).get(example.domain)
-            rows += [(*head, name, *value) for name, value in score_one(prediction, example, catalogue).items()]
+            rows += [(*head, name, *value) for name, value in score_one(prediction, example, catalogue, known).items()]
             tick(note=prediction.system)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": float, "repeat": int, "reason": str})
 
 
-def score_one(prediction: Prediction, example: Example, catalogue: Catalogue | None = None) -> dict[str, Value]:
-    """Every measure of one prediction; only `answered` when it is not an answer."""
+def score_one(
+    prediction: Prediction, example: Example, catalogue: Catalogue | None = None,
+    known: dict[tuple[str, str], dict[str, Value]] | None = None,
+) -> dict[str, Value]:  # fmt: skip
+    """Every measure of one prediction; only `answered` when it is not an answer.
+
+    `known` remembers what is computed of each flow, by example and content.
+    """
     if not prediction.is_answer:
         return {ANSWERED: Value(0.0, prediction.error or prediction.status)}
-    scores = {ANSWERED: Value(1.0)}
-    scores |= _quality(prediction, example)
-    scores["valid_raw"] = Value(float(prediction.status == "ok"))
-    scores["valid_repaired"] = Value(float(prediction.status in ("ok", "repaired")))
-    scores |= invented_shares(prediction.flow, catalogue)
-    return scores | usage(prediction)
+    valid = {"valid_raw": Value(float(prediction.status == "ok"))}
+    valid["valid_repaired"] = Value(float(prediction.status in ("ok", "repaired")))
+    known, flow = {} if known is None else known, prediction.flow
+    place = (example.id, "" if flow is None else flow.model_dump_json())
+    if place not in known:
+        known[place] = _of_flow(flow, example, catalogue, f"example {example.id}")
+    return {ANSWERED: Value(1.0), **known[place], **valid, **usage(prediction)}
 
 
 def usage(prediction: Prediction) -> dict[str, Value]:
@@ -115,14 +119,18 @@ def _costs(prediction: Prediction) -> dict[str, Value]:
     }
 
 
-def _quality(prediction: Prediction, example: Example) -> dict[str, Value]:
-    flow, record = prediction.flow, f"{prediction.system}, example {example.id}"
+def _of_flow(flow: Flow | None, example: Example, catalogue: Catalogue | None, record: str) -> dict[str, Value]:
+    """What depends on the flow alone: whether it is right, how close it comes, its faults against the catalogue."""
     if flow is None:
-        return {name: Value(0.0) for name in QUALITY}
+        nothing = {name: Value(math.nan, "no flow") for name in ("dangling", "corrections", *_INVENTED)}
+        return {name: Value(0.0) for name in (*QUALITY, "valid_but_wrong")} | nothing
+    faults = catalogue.check(flow, example.id) if catalogue else []
+    scores = rightness(flow, example.references, catalogue, faults, record=record)
     try:
-        return _similarities(flow, list(example.references), record)
+        scores |= _similarities(flow, list(example.references), record)
     except FlowTooLarge as error:
-        return {name: Value(math.nan, str(error)) for name in QUALITY}
+        scores |= {name: Value(math.nan, str(error)) for name in QUALITY if name not in scores}
+    return scores | (_invented_shares(flow, catalogue, faults) if catalogue else _NOT_KNOWN)
 
 
 def _similarities(flow: Flow, references: list[Flow], record: str) -> dict[str, Value]:
@@ -145,13 +153,13 @@ def _similarities(flow: Flow, references: list[Flow], record: str) -> dict[str, 
     }
 
 
-def invented_shares(flow: Flow | None, catalogue: Catalogue | None) -> dict[str, Value]:
+_INVENTED: Final = ("invented_steps", "invented_tables", "invented_columns")
+_NOT_KNOWN: Final = dict.fromkeys(_INVENTED, Value(math.nan, "no catalogue for this domain"))
+
+
+def _invented_shares(flow: Flow, catalogue: Catalogue, faults: Sequence[Fault]) -> dict[str, Value]:
     """Share of the steps, tables and columns that `flow` uses and that are not in `catalogue` (0 none, 1 all)."""
-    names = ("invented_steps", "invented_tables", "invented_columns")
-    if flow is None or catalogue is None:
-        reason = "no flow" if flow is None else "no catalogue for this domain"
-        return {name: Value(math.nan, reason) for name in names}
-    kinds = [fault.kind for fault in catalogue.check(flow)]
+    kinds = [fault.kind for fault in faults]
     bad = {
         "invented_steps": kinds.count("unknown_action") + kinds.count("unknown_subflow"),
         "invented_tables": kinds.count("unknown_table"),
@@ -162,7 +170,7 @@ def invented_shares(flow: Flow | None, catalogue: Catalogue | None) -> dict[str,
         "invented_tables": sum(table_of(inputs) is not None for _, inputs in inputs_of(flow)),
         "invented_columns": sum(_clauses(inputs, catalogue) for _, inputs in inputs_of(flow)),
     }
-    return {n: Value(bad[n] / used[n]) if used[n] else Value(math.nan, "the flow uses none") for n in names}
+    return {n: Value(bad[n] / used[n]) if used[n] else Value(math.nan, "the flow uses none") for n in _INVENTED}
 
 
 def _clauses(inputs: list[Input], catalogue: Catalogue) -> int:

@@ -92,6 +92,24 @@ def _interval(values: Values, clusters: Sequence[Hashable] | None, seed: int, re
     return Interval(mean, float(low), float(high), kept.size, f"studentised bootstrap, {resamples} resamples")
 
 
+def share_interval(values: Values, *, clusters: Sequence[Hashable] | None = None) -> Interval:
+    """The mean of `values` between 0 and 1 (one per example, NaN left out) with Wilson's interval, also at 0 and 1.
+
+    Examples of one cluster count as one for the interval, so that it is never too short. No value: all NaN. Source:
+    E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
+    """
+    from scipy.special import ndtri
+
+    kept, groups = _clean(values, clusters)
+    if kept.size == 0:
+        return Interval(math.nan, math.nan, math.nan, 0, reason="no example has this score")
+    share, n, z = float(kept.mean()), cluster_codes(kept.size, groups)[1], float(ndtri(0.5 + LEVEL / 2))
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2) / (1 + z * z / n)
+    low, high = centre - half if share > 0 else 0.0, centre + half if share < 1 else 1.0
+    return Interval(share, low, high, kept.size, method="Wilson")
+
+
 def paired_difference(
     a: Values,
     b: Values,

@@ -57,6 +57,34 @@ class Explanation:
         """The edits that cost something."""
         return tuple(edit for edit in self.edits if edit.cost)
 
+    @property
+    def corrections(self) -> int:
+        """How many things a person puts right: the edits that cost something, as people count them.
+
+        One correction is a component or trigger that is added, taken away, exchanged or moved, with all its inputs; or
+        one input of a component that stays.
+        """
+        stays, inputs = dict[int | None, int | None](), set[tuple[int | None, str]]()
+        for _, cost, have, want, _ in self.edits:
+            if have and want and have.component is not None and have.input is None and not cost:
+                stays[have.component] = want.component
+        count, gap = 0, [0, 0]  # taken away and added since the last component that is on both sides
+        for number, (_, cost, have, want, moved) in enumerate(self.edits):
+            if have and want and have.input is None and want.input is None:
+                count, gap = count + bool(cost), [0, 0]
+                continue
+            for place, new in ((have, False), (want, True)):  # an input may stand for a component in the script
+                if place and place.input is not None:
+                    step = place.component if new else stays.get(place.component)
+                    if cost and step in stays.values():
+                        inputs.add((step, place.input))
+                elif place and moved is not None:
+                    count += moved > number
+                elif place:
+                    gap[new] += 1
+                    count += gap[new] > gap[not new]
+        return count + len(inputs)
+
 
 def explain(candidate: FlowLike, reference: FlowLike | Sequence[FlowLike], **options: Unpack[Options]) -> Explanation:
     """The optimal edit script behind `flow_similarity`, with the same arguments; of several references, for the best.

@@ -7,6 +7,7 @@ draw raises NothingToDraw with the sentence to print instead of an empty chart.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from flowstudy.analysis.measures import PRIMARY, title
 from flowstudy.corpus.example import SPLIT_TITLES
 from flowstudy.review import drawing
 from flowstudy.review.drawing import NothingToDraw
-from flowstudy.review.theme import INK, PALETTE, STATUS_COLOURS, system_colours
+from flowstudy.review.theme import INK, PALETTE, STATUS_COLOURS, VERDICT_COLOURS, system_colours
 
 _TICKS: Final = (1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300)
 #: The figure of errors shows so many kinds, the most frequent.
@@ -125,25 +126,43 @@ def sizes(table: pd.DataFrame, fits: pd.DataFrame, measure: str = PRIMARY) -> An
 
 def errors(table: pd.DataFrame) -> Any:
     """Share of answers with each kind of error, by system; columns system, category, title, rate, low, high."""
-    import plotly.graph_objects as go
-
     rows = table if table.empty else table[table["rate"] > 0]
     if rows.empty:
         raise NothingToDraw("no figure of errors: no answer has a tag yet")
     common = rows.groupby("title")["rate"].max().sort_values(ascending=False).index[:_KINDS]
-    colours, figure = system_colours(rows["system"]), go.Figure()
-    shown = rows[rows["title"].isin(common)]
-    for system, group in shown.assign(**100 * shown[["rate", "low", "high"]]).groupby("system", sort=True):
+    shown = rows[rows["title"].isin(common)].sort_values("system", kind="stable").rename(columns={"rate": "share"})
+    shown = shown.assign(down=shown["title"].map(drawing.text), apart=shown["system"])
+    colours = system_colours(rows["system"])
+    return _shares(shown, colours, list(map(drawing.text, common)), "What goes wrong", "answers with this error (%)")
+
+
+def verdicts(shares: pd.DataFrame) -> Any:
+    """How many answers are right, nearly right, to be reworked or no flow; `shares` comes from
+    `rightness.verdict_shares(by=("split",))`. Verdicts that nobody got are left out."""
+    rows = shares[shares["verdict"].isin(shares.loc[shares["share"] > 0, "verdict"])]
+    if rows.empty:
+        raise NothingToDraw("no figure of verdicts: there is no answer yet")
+    names = [drawing.label(s, SPLIT_TITLES.get(p, p)) for s, p in zip(rows["system"], rows["split"], strict=True)]
+    shown = rows.assign(down=names, apart=rows["title"])
+    colours = {row.title: VERDICT_COLOURS[str(row.verdict)] for row in rows.itertuples()}
+    return _shares(shown, colours, list(dict.fromkeys(names)), "How many answers are right?", "answers (%)")
+
+
+def _shares(rows: pd.DataFrame, colours: Mapping[Any, str], names: Sequence[str], heading: str, axis: str) -> Any:
+    """Shares with whiskers, `down` the side by `names`, one dot for each of what is told `apart` by colour."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for key, group in rows.assign(**100 * rows[["share", "low", "high"]]).groupby("apart", sort=False):
         figure.add_scatter(
-            x=group["rate"], y=group["title"].map(drawing.text), name=drawing.text(system), mode="markers",
-            orientation="h", offsetgroup=str(system), marker={"size": 10, "color": colours[system]},
-            error_x=drawing.whisker(group, "rate"), hovertemplate="%{y}: %{x:.1f} %",
+            x=group["share"], y=group["down"], name=drawing.text(key), mode="markers", orientation="h",
+            offsetgroup=str(key), marker={"size": 10, "color": colours[key]},
+            error_x=drawing.whisker(group, "share"), hovertemplate="%{y}: %{x:.1f} %",
         )  # fmt: skip
     figure.update_layout(scattermode="group", scattergap=0.45, legend={"traceorder": "reversed"})
-    figure.update_xaxes(title_text="answers with this error (%)", rangemode="tozero")
+    figure.update_xaxes(title_text=axis, rangemode="tozero")
     height = drawing.ROW * max(1.0, 0.45 * len(colours))
-    names = list(map(drawing.text, common))
-    return drawing.finish(figure, "What goes wrong", "share of answers, 95 % interval", names, row=height, top=110)
+    return drawing.finish(figure, heading, "share of answers, 95 % interval", names, row=height, top=110)
 
 
 def grid(table: pd.DataFrame, heading: str, subtitle: str, *, across: str, down: str) -> Any:

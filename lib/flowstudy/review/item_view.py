@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from flowstudy.analysis.alignment import Pair, align
 from flowstudy.analysis.errors import ProposedTag, anchors
+from flowstudy.analysis.rightness import VERDICTS
 from flowstudy.analysis.taxonomy import Taxonomy
 from flowstudy.flows.render import show_value, title
 from flowstudy.flows.schema import Component, Flow, Input, Trigger
@@ -53,7 +54,8 @@ def item_html(
     asked = f'<p class="fs-asked">{escape(item.example.requirement)}</p>'
     body = _flows(item, inputs, script) if item.prediction.flow is not None else _no_flow(item)
     said = _opinions(taxonomy, opinions) if opinions else ""
-    return f'<div class="fs-item">{head}{asked}{body}{said}{_evidence(taxonomy, proposals)}{_suggestions(item)}</div>'
+    below = f"{_evidence(taxonomy, proposals)}{_suggestions(item)}"
+    return f'<div class="fs-item">{head}{asked}{_difference(item)}{body}{said}{below}</div>'
 
 
 def definitions_html(taxonomy: Taxonomy) -> str:
@@ -72,10 +74,19 @@ def definitions_html(taxonomy: Taxonomy) -> str:
 def _head(item: Item, blind: bool) -> str:
     system = "system hidden" if blind else item.prediction.system
     score = "" if item.score is None else f"FlowSim {item.score:.2f}"
-    words = [system, item.prediction.status.replace("_", " "), score, item.example.domain, item.example.split]
+    verdict = VERDICTS.get(item.verdict, "")
+    words = [system, item.prediction.status.replace("_", " "), verdict, score, item.example.domain, item.example.split]
     chips = "".join(f"<span>{escape(word)}</span>" for word in words if word)
     repairs = "".join(f"<span>repaired: {escape(repair)}</span>" for repair in item.prediction.repairs)
     return f'<div class="fs-chips"><b>{escape(item.example.id)}</b>{chips}{repairs}</div>'
+
+
+def _difference(item: Item) -> str:
+    """The first situation in which the answer does something else than the reference."""
+    if not item.difference:
+        return ""
+    told = "Whether it does the same" if item.verdict == "unknown" else "It does something else"
+    return f'<p class="fs-difference"><b>{told}:</b> {escape(item.difference)}</p>'
 
 
 def _opinions(taxonomy: Taxonomy, opinions: Sequence[Tag]) -> str:

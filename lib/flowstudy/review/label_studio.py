@@ -43,7 +43,8 @@ def to_annotate(items: Iterable[Item]) -> list[dict[str, Any]]:
     tasks = []
     for item in items:
         prediction = item.prediction
-        proposed = [tag.category for tag in explain_answer(prediction, item.example, item.catalogue).tags]
+        found = explain_answer(prediction, item.example, item.catalogue, effects=False)
+        proposed = [tag.category for tag in found.tags]
         generated = to_outline(prediction.flow) if prediction.flow is not None else prediction.text
         shown = {"requirement": item.example.requirement, "expected": to_outline(item.example.flow)}
         data = _data(item.place, fingerprint(prediction)) | shown | {"generated": generated}

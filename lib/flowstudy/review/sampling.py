@@ -10,6 +10,7 @@ import pandas as pd
 
 from flowstudy.analysis.agreement import disagreements
 from flowstudy.analysis.measures import PRIMARY
+from flowstudy.analysis.rightness import verdict_table
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.systems.records import Prediction
@@ -19,12 +20,18 @@ PLANS: Final[tuple[str, ...]] = get_args(Sampling)
 
 
 class Item(NamedTuple):
-    """One answer to look at, with what is needed to judge it; `score` is None when it was not scored."""
+    """One answer to look at, with what is needed to judge it; `score` is None when it was not scored.
+
+    `verdict` is a key of `rightness.VERDICTS` ("" when it was not scored), `difference` the first situation in which
+    the answer does something else than a reference, or why that cannot be told.
+    """
 
     example: Example
     prediction: Prediction
     catalogue: Catalogue | None = None
     score: float | None = None
+    verdict: str = ""
+    difference: str = ""
 
     @property
     def place(self) -> tuple[str, str, int]:
@@ -55,12 +62,15 @@ def sample_items(
     if sampling not in PLANS:
         raise ValueError(f"sampling: expected one of {', '.join(PLANS)}, got {sampling!r}; choose one")
     corpus = {example.id: example for example in examples}
-    known = _scores(scores, measure)
+    known, said = _scores(scores, measure), _verdicts(scores)
     pool = [
-        Item(corpus[p.example], p, (catalogues or {}).get(corpus[p.example].domain), known.get(_place(p)))
+        Item(
+            corpus[p.example], p, (catalogues or {}).get(corpus[p.example].domain), known.get(_place(p)),
+            *said.get(_place(p), ()),
+        )
         for p in sorted(predictions, key=_place)
         if p.is_answer and p.example in corpus
-    ]
+    ]  # fmt: skip
     random.Random(seed).shuffle(pool)
     return _ordered(pool, sampling, scores, tags)[:items]
 
@@ -99,6 +109,14 @@ def _scores(scores: pd.DataFrame | None, measure: str) -> dict[tuple[str, str, i
     rows = scores[(scores["measure"] == measure) & scores["value"].notna()]
     places = zip(rows["system"], rows["example"], rows["repeat"], strict=True)
     return {(s, e, int(r)): float(v) for (s, e, r), v in zip(places, rows["value"], strict=True)}
+
+
+def _verdicts(scores: pd.DataFrame | None) -> dict[tuple[str, str, int], tuple[str, str]]:
+    if scores is None:
+        return {}
+    columns = ["system", "example", "repeat", "verdict", "difference"]
+    rows = verdict_table(scores)[columns].itertuples(index=False, name=None)
+    return {(system, example, int(repeat)): (verdict, words) for system, example, repeat, verdict, words in rows}
 
 
 def _place(prediction: Prediction) -> tuple[str, str, int]:

@@ -31,6 +31,12 @@ STATUS_COLOURS: Final = {
 }
 
 
+#: Verdicts on answers (`rightness.VERDICTS`), and apart from them what is valid but wrong.
+VERDICT_COLOURS: Final = {
+    "right": "#009E73", "nearly": "#56B4E9", "rework": "#E69F00", "no flow": "#3C4650", "unknown": GREY,
+    "valid but wrong": "#D55E00",
+}  # fmt: skip
+
 #: The colours of the default study's systems, so that they are the same in every picture of every run.
 _WISHES: Final = {
     "slm-tuned": 0, "slm-untuned-shots": 1, "hybrid": 2, "gpt-4o": 3, "gemini-3.8-flash": 4, "claude-sonnet-5-5": 5,

@@ -66,14 +66,17 @@ def behaviour(
     catalogue: Catalogue | None = None,
     *,
     every_step_counts: bool = False,
+    most_steps: int = MAX_RUN_STEPS,
     record: str = "the pair",
 ) -> Behaviour:
-    """Whether a candidate does what a reference does, or the best of several references (by `same`, then `agree`).
+    """Whether a candidate does what a reference does, or the best of several references: by `same`, then what is
+    `unknown` (a difference from all others decides nothing then), then `agree`.
 
     Each flow is a `Flow`, a parsed JSON object or a text; a candidate that is no flow does nothing right. The
     catalogue says which steps only read, which values columns have, and which outputs steps give; without one, names
-    of steps decide. `every_step_counts=True` counts steps that only read as effects too. Time and memory are bounded;
-    nothing is executed. Raises `UnreadableFlow` for a reference that is no flow, ValueError for no reference.
+    of steps decide. `every_step_counts=True` counts steps that only read as effects too. Time and memory are bounded
+    (`most_steps`: steps interpreted for a reference, about 0.1 ms each); nothing is executed. Raises `UnreadableFlow`
+    for a reference that is no flow, ValueError for no reference.
 
     >>> act = {"category": "action", "definition": "reset", "scope": "global", "order": 1, "block": None, "inputs": []}
     >>> behaviour({"trigger": None, "components": []}, {"trigger": None, "components": [act]}).counterexample
@@ -87,15 +90,15 @@ def behaviour(
             raise UnreadableFlow(f"unreadable reference for {record}: expected a flow, got none; correct the reference")
         if mine is None:
             return Behaviour(False, 0.0, 0.0, 0.0, starts=False, counterexample="the answer is no flow")
-        found.append(replace(_compare(mine, theirs, catalogue, every_step_counts), best=place))
-    return max(found, key=lambda b: (b.same, b.agree, b.f1, b.f1_names, -b.best))
+        found.append(replace(_compare(mine, theirs, catalogue, every_step_counts, most_steps), best=place))
+    return max(found, key=lambda b: (b.same, b.unknown is not None, b.agree, b.f1, b.f1_names, -b.best))
 
 
 def _flow(flow: Any) -> Flow | None:
     return flow if isinstance(flow, Flow) else parse_flow(flow).flow if isinstance(flow, dict | str) else None
 
 
-def _compare(candidate: Flow, reference: Flow, catalogue: Catalogue | None, every: bool) -> Behaviour:
+def _compare(candidate: Flow, reference: Flow, catalogue: Catalogue | None, every: bool, most: int) -> Behaviour:
     for name, flow in (("candidate", candidate), ("reference", reference)):
         if flow.steps > MAX_STEPS:
             return _cannot(f"the {name} has {flow.steps} components, expected at most {MAX_STEPS}")
@@ -104,7 +107,7 @@ def _compare(candidate: Flow, reference: Flow, catalogue: Catalogue | None, ever
             return _cannot(f"the {name} is not well formed: {faults[0]}")
         if depth(flow) > MAX_DEPTH:
             return _cannot(f"the {name} is nested {depth(flow)} deep, expected at most {MAX_DEPTH}")
-    return Comparison(candidate, reference, catalogue, every).result()
+    return Comparison(candidate, reference, catalogue, every, most).result()
 
 
 def _cannot(reason: str) -> Behaviour:
@@ -139,6 +142,7 @@ class Comparison:
     reference: Flow
     catalogue: Catalogue | None
     every: bool = False
+    most_steps: int = MAX_RUN_STEPS
     tallies: dict[Hashable, Tally] = field(default_factory=dict)
     first: tuple[int, str] | None = None
     differs: bool = False
@@ -149,7 +153,7 @@ class Comparison:
 
     def result(self) -> Behaviour:
         """The verdict."""
-        self.terms, self.budget = Terms(), Budget(MAX_RUN_STEPS)
+        self.terms, self.budget = Terms(), Budget(self.most_steps)
         self.world = World(self.terms, constants(self.candidate, self.reference), self.catalogue)
         starts = self._same_trigger()
         complete = self._explore()
