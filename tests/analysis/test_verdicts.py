@@ -8,7 +8,15 @@ from flowstudy.analysis.errors import ProposedTag
 from flowstudy.analysis.explained import Explained, explain_answers, proposals_table
 from flowstudy.analysis.faults import inject
 from flowstudy.analysis.taxonomy import Category, load_taxonomy
-from flowstudy.analysis.verdicts import ALL, fingerprint, match_tags, proposal_quality, verdicts
+from flowstudy.analysis.verdicts import (
+    ALL,
+    disputed_references,
+    fingerprint,
+    match_tags,
+    proposal_quality,
+    verdicts,
+    without_disputed,
+)
 from flowstudy.corpus import catalogues_for, shipped_corpus
 from flowstudy.systems.records import Prediction
 
@@ -67,6 +75,19 @@ def test_adjudicator_then_half_of_the_annotators_then_the_proposals():
     assert found["by"].tolist() == ["adjudicator", "people", "proposed", "people"]
     wanted = [{"missing_step"}, {"wrong_step"}, {"truncated"}, set()]
     assert [set(some) for some in found["categories"]] == wanted
+
+
+def test_disputed_references_are_listed_with_reasons_and_left_out():
+    tags = table(
+        ("ana", "e0", ["reference_disputable"]), ("bo", "e0", ["reference_disputable", "refused"]), ("cy", "e0", []),
+        ("ana", "e1", ["reference_disputable"]), ("bo", "e1", []), ("cy", "e1", []), ("ana", "e2", []),
+    ).assign(note=["the manager is not asked", "", "", "typo", "", "", ""])  # fmt: skip
+    assert disputed_references(tags).to_numpy().tolist() == [
+        ["e0", "ana, bo", "the manager is not asked"], ["e1", "ana", "typo"]
+    ]  # fmt: skip
+    found = verdicts(answers(["refused"], ["refused"], []), tags)
+    assert without_disputed(found)["example"].tolist() == ["e1", "e2"], "of e1 one in three says so: it counts"
+    assert disputed_references(tags[:0]).empty and without_disputed(found[:0]).empty
 
 
 def test_quality_of_proposals_by_hand():

@@ -18,6 +18,7 @@ from flowstudy.analysis.taxonomy import Taxonomy
 from flowstudy.systems.records import Prediction
 
 ALL: Final = "all categories"
+DISPUTED: Final = "reference_disputable"
 
 
 def fingerprint(prediction: Prediction) -> str:
@@ -70,6 +71,29 @@ def verdicts(answers: Iterable[Explained], tags: pd.DataFrame) -> pd.DataFrame:
             categories, by = shared(opinions[one.place]), "people"
         rows.append((*one.place, categories, proposed, by))
     return pd.DataFrame(rows, columns=[*PLACE, "categories", "proposed", "by"])
+
+
+def without_disputed(answers: pd.DataFrame) -> pd.DataFrame:
+    """`answers` (of `verdicts`) without the examples whose reference a verdict calls disputable: what differs from it
+    may be no error. All systems lose the same examples."""
+    return answers[~answers["example"].isin(answers[_disputed(answers)]["example"])]
+
+
+def disputed_references(tags: pd.DataFrame) -> pd.DataFrame:
+    """For the corpus' authors, the references that anybody called disputable: example, people, and their reasons.
+
+    `tags` comes from `match_tags`; one row per example, empty when nobody did.
+    """
+    said = counting(tags)
+    rows = [
+        (example, ", ".join(sorted(set(own["annotator"]))), "; ".join(dict.fromkeys(filter(None, own["note"]))))
+        for example, own in said[_disputed(said)].groupby("example")
+    ]
+    return pd.DataFrame(rows, columns=["example", "people", "reasons"])
+
+
+def _disputed(table: pd.DataFrame) -> pd.Series:
+    return table["categories"].map(lambda categories: DISPUTED in categories).astype(bool)
 
 
 def judged(answers: pd.DataFrame) -> dict[Place, frozenset[str]]:

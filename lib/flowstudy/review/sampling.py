@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Final, Literal, NamedTuple, get_args
 
 import pandas as pd
@@ -50,12 +52,14 @@ def sample_items(
     seed: int = 0,
     tags: pd.DataFrame | None = None,
     measure: str = PRIMARY,
+    aside: Collection[str] = (),
 ) -> list[Item]:
     """The queue: `items` answers (all, if there are fewer), the same for the same arguments.
 
     `worst`: lowest score first (needs `scores`; perfect answers come last). `random`: a seeded draw. `stratified`:
-    in turn from every system and domain, a seeded draw within. `disagreements`: answers on which annotators differ,
-    widest first, then random ones. `adjudicate`: only those on which annotators differ. Both need `tags`, a table of
+    in turn from every domain, and within from every system. In these three, answers without a flow (a machine tells
+    what is wrong with them) and those of the systems `aside` come after all others. `disagreements`: answers on which
+    annotators differ, widest first, then random ones. `adjudicate`: only the former. Both need `tags`, a table of
     `verdicts.match_tags`. Only answers are queued. Raises ValueError for an unknown plan, or one that lacks what it
     needs.
     """
@@ -72,35 +76,43 @@ def sample_items(
         if p.is_answer and p.example in corpus
     ]  # fmt: skip
     random.Random(seed).shuffle(pool)
-    return _ordered(pool, sampling, scores, tags)[:items]
+    if sampling in ("disagreements", "adjudicate"):
+        return _disputed(pool, sampling, tags)[:items]
+    late = [item.prediction.flow is None or item.prediction.system in aside for item in pool]
+    parts = ([item for item, after in zip(pool, late, strict=True) if after is part] for part in (False, True))
+    return [item for part in parts for item in _ordered(part, sampling, scores)][:items]
 
 
-def _ordered(pool: list[Item], sampling: str, scores: pd.DataFrame | None, tags: pd.DataFrame | None) -> list[Item]:
+def _ordered(pool: list[Item], sampling: str, scores: pd.DataFrame | None) -> list[Item]:
     if sampling == "worst":
         if scores is None:
             raise ValueError("sampling worst: expected a score table, got none; pass `scores`")
         return sorted(pool, key=lambda item: 2.0 if item.score is None else item.score)
-    if sampling == "stratified":
-        return _in_turn(pool)
-    if sampling in ("disagreements", "adjudicate"):
-        if tags is None:
-            raise ValueError(f"sampling {sampling}: expected a tag table, got none; pass `tags`")
-        table = disagreements(tags)
-        rank = {tuple(place): n for n, place in enumerate(table[["system", "example", "repeat"]].to_numpy().tolist())}
-        asked = pool if sampling == "disagreements" else [item for item in pool if item.place in rank]
-        return sorted(asked, key=lambda item: rank.get(item.place, len(rank)))
-    return pool
+    return _in_turn(pool) if sampling == "stratified" else pool
+
+
+def _disputed(pool: list[Item], sampling: str, tags: pd.DataFrame | None) -> list[Item]:
+    if tags is None:
+        raise ValueError(f"sampling {sampling}: expected a tag table, got none; pass `tags`")
+    table = disagreements(tags)
+    rank = {tuple(place): n for n, place in enumerate(table[["system", "example", "repeat"]].to_numpy().tolist())}
+    asked = pool if sampling == "disagreements" else [item for item in pool if item.place in rank]
+    return sorted(asked, key=lambda item: rank.get(item.place, len(rank)))
 
 
 def _in_turn(pool: list[Item]) -> list[Item]:
-    """One of each system and domain, then a second of each, and so on."""
-    rounds: dict[tuple[str, str], int] = {}
-    keyed = []
+    """One of each domain, then a second of each, and so on; the first of the next domain is of the next system."""
+    domains = sorted({item.example.domain for item in pool})
+    systems = sorted({item.prediction.system for item in pool})
+    seen: Counter[tuple[str, str]] = Counter()
+    turns: dict[str, list[tuple[int, int, Item]]] = {domain: [] for domain in domains}
     for item in pool:
-        stratum = (item.example.domain, item.prediction.system)
-        rounds[stratum] = rounds.get(stratum, -1) + 1
-        keyed.append(((rounds[stratum], *stratum), item))
-    return [item for _, item in sorted(keyed, key=lambda pair: pair[0])]
+        domain, system = item.example.domain, item.prediction.system
+        turn = (systems.index(system) + domains.index(domain)) % len(systems)
+        turns[domain].append((seen[domain, system], turn, item))
+        seen[domain, system] += 1
+    rows = zip_longest(*(sorted(turns[domain], key=lambda entry: entry[:2]) for domain in domains))
+    return [entry[2] for row in rows for entry in row if entry]
 
 
 def _scores(scores: pd.DataFrame | None, measure: str) -> dict[tuple[str, str, int], float]:
