@@ -172,6 +172,21 @@ def test_the_outputs_of_a_trigger_are_alternatives():
     assert lines(convert(nodes[:1] + nodes[3:], {"t": [["c"], ["c"]]}))[1:] == ["action code"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "parameters", "case"),
+    [
+        ("switch", {**WISH, "rules": {"rules": [{"value2": "a"}]}}, "a"),
+        ("textClassifier", {"categories": {"categories": [{"category": "bug"}, {"category": "wish"}]}}, "bug"),
+        ("sentimentAnalysis", {}, "Positive"),
+        ("compareDatasets", {}, "in A only"),
+    ],
+)
+def test_a_node_that_decides_keeps_its_case_when_only_one_way_is_connected(kind, parameters, case):
+    nodes = [node("t", "cron"), node("s", kind, 1, parameters), node("a", "slack")]
+    record = convert(nodes, {"t": [["s"]], "s": [["a"]]})
+    assert [line.strip() for line in lines(record)[-2:]] == [f"CASE | value = {case}", "action slack"]
+
+
 def test_the_tools_that_a_trigger_offers_are_its_steps_and_helpers_of_helpers_are_named():
     nodes = [node("Server", "mcpTrigger"), node("Find", "postgresTool"), node("Pay", "httpRequestTool")]
     record = convert(nodes, {"Find": [["Server"]], "Pay": [["Server"]]}, sort="ai_tool")

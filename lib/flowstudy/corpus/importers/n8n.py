@@ -26,6 +26,7 @@ from flowstudy.corpus.importers.n8n_nodes import (
     is_note,
     is_trigger,
     node_step,
+    output_names,
     outputs,
     passes_items,
     trigger_of,
@@ -272,11 +273,10 @@ class _Graph:
         return [*cases, Step("DEFAULT", children=default)] if default else cases
 
     def _words(self, name: str, count: int) -> list[str]:
-        """What tells the outputs of a node apart: the tools or the methods of a trigger, else their numbers."""
-        methods = _dict(self._nodes[name].get("parameters")).get("httpMethod")
-        known = methods if isinstance(methods, list) else self._links.tools(name)
-        is_start = name == self._trigger_name and len(known) == count
-        return [str(word) for word in known] if is_start else [f"output {i}" for i in range(count)]
+        """What tells the outputs of a node apart: their names, the tools of a trigger, else their numbers."""
+        tools = self._links.tools(name) if name == self._trigger_name else []
+        known = output_names(self._nodes[name]) or tools
+        return known if len(known) >= count else [f"output {i}" for i in range(count)]
 
     def _feeding(self, targets: Targets, starts: list[str]) -> dict[str, tuple[str, bool]]:
         """For each node what feeds it, nodes that only pass items on left out; True where that is an item of a loop.

@@ -115,7 +115,7 @@ class Links:
         """The nodes behind each output; a node that decides has all its outputs, also the unconnected ones."""
         ways = [list(way) for way in self._ways[name].get("main", [])]
         node = self._nodes[name]
-        least = 1
+        least = max(1, len(output_names(node)))
         if kind(node).lower() == "if" or node.get("onError") == "continueErrorOutput":
             least = 2
         elif kind(node).lower() == "switch":
@@ -127,6 +127,22 @@ class Links:
         named = dict.fromkeys(name for name in links if isinstance(name, str))
         self.dangling += [f"{source} -> {name}" for name in named if name not in self._names]
         return list(dict.fromkeys(self._names[name] for name in named if name in self._names))
+
+
+def output_names(node: Mapping[str, Any]) -> list[str]:
+    """What the outputs of a node that decides without rules are called; empty for other nodes."""
+    low, parameters = kind(node).lower(), _dict(node.get("parameters"))
+    options = _dict(parameters.get("options"))
+    if low == "textclassifier":
+        listed = _dict(parameters.get("categories")).get("categories")
+        names = [str(_dict(one).get("category")) for one in listed] if isinstance(listed, list) else []
+        return [*names, *(["other"] if options.get("fallback") == "other" else [])]
+    if low == "sentimentanalysis":
+        return [word.strip() for word in str(options.get("categories") or "Positive, Neutral, Negative").split(",")]
+    if low == "comparedatasets":
+        return ["in A only", "same", "different", "in B only"]
+    methods = parameters.get("httpMethod") if low == "webhook" and parameters.get("multipleMethods") else []
+    return [str(method) for method in methods] if isinstance(methods, list) else []
 
 
 def node_step(node: Mapping[str, Any], attached: Mapping[str, Any]) -> Step:
