@@ -15,7 +15,6 @@ from flowstudy.analysis.statistics import (
     paired_difference,
     permutation_p,
     resampled,
-    seeded,
     share_interval,
 )
 
