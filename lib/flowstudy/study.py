@@ -72,6 +72,7 @@ class Prompting(_Section):
     max_cost_usd: float | None = Field(default=5.0, ge=0)
     concurrency: int = Field(default=8, ge=1, le=32)
     timeout_s: float = Field(default=120.0, gt=0)
+    load_levels: list[Annotated[int, Field(ge=1, le=512)]] = Field(default=[1, 4, 16, 32])
     dry_run: bool = False
 
 

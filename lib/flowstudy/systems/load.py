@@ -19,6 +19,7 @@ from flowstudy.systems.capabilities import UNTUNED, family_of
 from flowstudy.systems.llm import Client
 from flowstudy.systems.pipeline import answer_async
 from flowstudy.systems.records import SystemSpec
+from flowstudy.systems.slm.variants import asks_variant
 from flowstudy.systems.tasks import Task
 
 #: Requests of a level at the least, however few are in flight.
@@ -29,9 +30,11 @@ COLUMNS: Final = [
 
 
 def is_own_host(spec: SystemSpec) -> bool:
-    """Whether a system asks a model on a machine of one's own, other than the untuned base."""
+    """Whether a system asks a model on a machine of one's own that may be put to work: no untuned base, no model that
+    was trained to answer a question about training."""
     family = family_of(spec.model)
-    return family is not None and (family.local or spec.api_base is not None) and spec.model != UNTUNED
+    own = family is not None and (family.local or spec.api_base is not None)
+    return own and spec.model != UNTUNED and not asks_variant(spec)
 
 
 def load_test(
