@@ -134,7 +134,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_sent(server, corpus, exa
             paraphrase(**{"corpus": corpus, "model": MODEL, "to": to, **given})
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     with pytest.raises(ValueError, match=r"ANTHROPIC_API_KEY is not set; export ANTHROPIC_API_KEY="):
-        paraphrase(corpus, "anthropic/claude-sonnet-4-5", to, max_cost_usd=None)
+        paraphrase(corpus, "anthropic/claude-sonnet-5-5", to, max_cost_usd=None)
     assert not server.hits and not to.exists()
 
 

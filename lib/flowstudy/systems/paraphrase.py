@@ -21,6 +21,7 @@ from flowstudy.systems.capabilities import UNTUNED, family_of
 from flowstudy.systems.estimate import BYTES_PER_TOKEN, Size, priced
 from flowstudy.systems.llm import Client, prompt_bytes
 from flowstudy.systems.prompts import fill, load_prompt
+from flowstudy.systems.records import is_recorded
 from flowstudy.systems.room import THINKING_TOKENS
 
 _WRAPPED: Final = re.compile(r"```\w*\n(.*?)\n?```|\"([^\"]*)\"|“([^”]*)”", re.DOTALL)
@@ -68,7 +69,7 @@ def paraphrase(
     spec = SystemSpec(name="paraphrase", model=model, temperature=0.8, max_tokens=most, seed=seed)
     Budget(max_cost_usd or 0.0)  # refuses a negative one
     state = readiness(spec, max_cost_usd=max_cost_usd)
-    if isinstance(state, NotReady) or model in BASELINES:
+    if isinstance(state, NotReady) or model in BASELINES or is_recorded(model):
         raise ValueError(f"model {model}: {state.reason or 'it writes no text'}; {state.fix or 'name another one'}")
     examples = shipped_corpus() if corpus == "shipped" else load_corpus(corpus)
     catalogues = catalogues_for(examples, None if corpus == "shipped" else corpus)
