@@ -64,8 +64,9 @@ lab: env  ## open the notebooks in JupyterLab
 corpus-check: env  ## check a corpus: CORPUS=file.jsonl, or the shipped one; ALL=1 shows every fault
 	@$(CLI) corpus-check $(CORPUS) $(if $(ALL),--all)
 
-bench: env  ## time FlowSim against zss and apted
+bench: env  ## time FlowSim against zss and apted; simulate how often the statistics are wrong
 	@$(BIN)/python -m tests.benchmarks.flowsim
+	@$(BIN)/python -m tests.benchmarks.verdicts
 
 adapter: env  ## train the shipped adapter again: an hour or two on two cores
 	@$(CLI) adapter

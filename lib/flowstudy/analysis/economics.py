@@ -133,7 +133,8 @@ def usage_table(scores: pd.DataFrame) -> pd.DataFrame:
 def per_1000_usd(usage: pd.DataFrame, assumptions: Economics) -> pd.Series:
     """US dollars per 1,000 requests at the assumed volume, machines included, for each row of `usage_table`."""
     volume = assumptions.requests_per_month
-    return 1000 / volume * monthly_usd(usage["api_usd"], usage["local_s"], volume, assumptions)
+    usd, seconds = (usage[name].to_numpy(dtype=float) for name in ("api_usd", "local_s"))
+    return pd.Series(1000 / volume * monthly_usd(usd, seconds, volume, assumptions), index=usage.index)
 
 
 def economics_table(
@@ -179,8 +180,10 @@ def hosting_table(scores: pd.DataFrame, system: str, assumptions: Assumptions) -
     """
     usage = usage_table(scores)
     seconds = float(usage["local_s"].get(system, math.nan))
-    volumes = assumptions.requests_per_month * np.array([0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]) if seconds > 0 else []
-    table = pd.DataFrame({"requests_per_month": np.asarray(volumes, dtype=float)}).assign(seconds_per_request=seconds)
+    factors = np.array([0.01, 0.1, 1.0, 10.0, 100.0, 1000.0] if seconds > 0 else [], dtype=float)
+    table = pd.DataFrame(
+        {"requests_per_month": assumptions.requests_per_month * factors, "seconds_per_request": seconds}
+    )
     machines, busy = machines_needed(seconds, table["requests_per_month"].to_numpy(), assumptions)
     table = table.assign(machines=machines, utilisation=busy)
     table["usd_per_month"] = monthly_usd(0.0, seconds, table["requests_per_month"].to_numpy(), assumptions)
@@ -249,7 +252,8 @@ def break_even(
     volumes = assumptions.requests_per_month * np.geomspace(1e-3, 1e3, 73)
     year: dict[str, Any] = {}
     for system in (tuned, prompted):
-        spent = monthly_usd(*usage.loc[system, ["api_usd", "local_s"]].astype(float), volumes, assumptions)
+        usd, seconds = (float(usage[name][system]) for name in ("api_usd", "local_s"))
+        spent = monthly_usd(usd, seconds, volumes, assumptions)
         drawn = _drawn_usd(scores, system, assumptions, volumes, seed, resamples)
         year[system] = [standing[system] + _MONTHS * values for values in (spent, drawn)]
     low, high = np.percentile(year[prompted][1] - year[tuned][1], [2.5, 97.5], axis=0)

@@ -26,7 +26,7 @@ RESAMPLES: Final = 2000
 LEVEL: Final = 0.95
 _POWER: Final = 0.8
 #: A resample of nearly equal values has next to no error of its own: this share of the sample's is the least.
-_LEAST_ERROR: Final = 0.6
+_LEAST_ERROR: Final = 0.65
 _NO_ERROR: Final = 1e-12
 
 

@@ -32,8 +32,8 @@ def break_even(table: pd.DataFrame, requests_per_month: float | None = None) -> 
     if rows.empty:
         why = "; ".join(dict.fromkeys(table["reason"].dropna())) or "no table"
         raise NothingToDraw(f"no figure of the break-even volume: {why}")
-    floor = max(1.0, rows[["tuned_usd", "prompted_usd"]].min(axis=None) / 3)
-    top = 3 * rows[["tuned_usd", "prompted_usd"]].max(axis=None)
+    years = rows[["tuned_usd", "prompted_usd"]].to_numpy(dtype=float)
+    floor, top = max(1.0, float(years.min()) / 3), 3 * float(years.max())
     figure, volumes = go.Figure(), rows["requests_per_month"]
     ends = {"low": rows["prompted_usd"] - rows["high"], "high": rows["prompted_usd"] - rows["low"]}
     ends = {name: end.clip(floor, top) for name, end in ends.items()}
