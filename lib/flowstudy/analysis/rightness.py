@@ -13,7 +13,6 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from flowstudy.analysis.comparison import Sources, clusters_of
@@ -103,12 +102,14 @@ def verdict_table(scores: pd.DataFrame) -> pd.DataFrame:
     )
     words = own.pivot(index=_PLACE, columns="measure", values="reason").reindex(columns=["right", "behaviour_same"])
     right, near = values["right"], values["right_or_nearly"]
-    rules = {
-        "no flow": ~values.index.get_level_values("status").isin(_FLOWS), "right": right == 1, "unknown": right.isna(),
-        "nearly": near == 1, "rework": near == 0,
-    }  # fmt: skip
+    verdict = pd.Series("unknown", index=values.index)
+    for name, mark in (
+        ("rework", near == 0), ("nearly", near == 1), ("unknown", right.isna()), ("right", right == 1),
+        ("no flow", ~values.index.get_level_values("status").isin(_FLOWS)),
+    ):  # fmt: skip
+        verdict = verdict.mask(mark, name)
     table = values.rename(columns=_STORED)[list(_STORED.values())]
-    table.insert(0, "verdict", np.select(list(rules.values()), list(rules), default="unknown"))
+    table.insert(0, "verdict", verdict)
     table = table.assign(difference=words["behaviour_same"].fillna(""), why=words["right"].fillna(""))
     return table.reset_index().rename_axis(columns=None)
 
@@ -126,7 +127,7 @@ def verdict_shares(
         marks = {name: group["verdict"] == name for name in VERDICTS} | {VALID_BUT_WRONG: group["valid_but_wrong"] == 1}
         for name, mark in marks.items():
             each = mark.astype(float).groupby(group["example"]).mean()
-            found = share_interval(each.to_numpy(), clusters=clusters_of(each.index, sources))
+            found = share_interval(each.tolist(), clusters=clusters_of(each.index, sources))
             rows.append((*key, name, VERDICTS.get(name, name), found.n, *found[:3], found.n < FEW))
     return pd.DataFrame(rows, columns=["system", *by, "verdict", "title", "n", "share", "low", "high", "few"])
 
