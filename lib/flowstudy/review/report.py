@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flowstudy.analysis.decision import Decision
 from flowstudy.files import write_bytes
+from flowstudy.metrics import signature
 from flowstudy.review.drawing import NothingToDraw
 from flowstudy.review.pictures import narrow, png_bytes, save_figure, table_html
 from flowstudy.review.theme import PALETTE
@@ -29,7 +30,7 @@ _ACCENTS: Final = {"fine-tune": PALETTE[0], "prompt": PALETTE[1], "hybrid": "#00
 
 METHODS: Final = (
     "Quality is FlowSim: one minus the tree edit distance of two workflows over the sum of their sizes; 1 is the "
-    "reference itself. Decisions rest on the strict convention, in which nothing wrong is free; the convention "
+    f"reference itself. Decisions rest on the strict convention ({signature()}); the convention "
     "published with StarFlow (arXiv 2503.21889) stands beside it in notebook 04. Every system saw the same "
     "suggestions and examples and went through the same parser. An answer without a readable workflow scores 0; "
     "a request that got no answer (provider error, budget) is counted and not scored.",
