@@ -139,6 +139,13 @@ def test_odd_names_of_steps():
     assert {explain(each, each).edits[-1].candidate.text for each in odd} == {f"to: {reference(1)}"}
 
 
+def test_inputs_of_one_name_are_a_set():
+    """A query and a text among them."""
+    given = [{"name": "condition", "value": value} for value in ("a=1", "incident", "a=1^b=2", [1])]
+    both = [{**step("log"), "inputs": order} for order in (given, given[::-1])]
+    assert flow_similarity(flow(both[0]), flow(both[1])) == 1
+
+
 def test_blanks_and_empty_inputs():
     tidy = flow(step("a", 1), step("b", 2, to=reference(1), text="Dear {{trigger.record.caller}}"))
     blank = flow(

@@ -353,18 +353,19 @@ def _query_tree(name: str, query: str) -> InputTree | None:
         if any(clause.join not in ("", "^") for clause in clauses):
             return None
         last = {(clause.field, clause.operator): _or([clause]) for clause in clauses}
-        found = [sorted(last.values())]
+        parts = [tuple(sorted(last.values()))]
     elif all(len(groups) == 1 for groups in whole):
-        found = [[_or(clauses)]]
+        parts = [(_or(clauses),)]
     else:
-        found = sorted({tuple(sorted({_or(group) for group in groups})) for groups in whole})
-    labels = [("query", name)]
-    for groups in found:
+        parts = sorted({tuple(sorted({_or(group) for group in groups})) for groups in whole})
+    labels: list[tuple[str, ...]] = [("query", name)]
+    for groups in parts:
         joins = iter(("^NQ" if len(labels) > 1 else "^", *"^" * (len(groups) - 1)))
         for first, *others in groups:
             labels.append(("clause", name, next(joins), *first[1:]))
             labels += [("clause", name, "^OR", *clause[1:]) for clause in others]
-    return InputTree((name, labels), tuple(labels), (-1, *(0 for _ in labels[1:])))
+    found = tuple(labels)
+    return InputTree((name, found), found, (-1, *(0 for _ in found[1:])))
 
 
 def _items(text: str) -> list[str]:
