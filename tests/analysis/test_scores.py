@@ -1,14 +1,17 @@
 """The score table: one row per prediction and measure, failures are statuses, gaps have reasons, files are whole."""
 
+import json
 import math
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from flowstudy.analysis.measures import ANSWERED, CLOSEST, MEASURES, QUALITY
 from flowstudy.analysis.scores import (
     COLUMNS,
+    SIGNATURES,
     ScoreError,
     TableError,
     edits_table,
@@ -126,6 +129,20 @@ def test_files_of_another_kind_are_named(tmp_path):
     save_edits(edits_table([prediction(flow=OTHER)], [EXAMPLE]), path)
     with pytest.raises(TableError, match="expected schema"):
         load_scores(path)
+
+
+def test_scores_of_another_edition_of_flowsim_are_refused(tmp_path):
+    """Scores kept from an older kit are told apart, so that two editions are never compared."""
+    path = save_scores(score_predictions([prediction()], [EXAMPLE]), tmp_path / "scores.parquet")
+    table = pq.read_table(path)
+    stored = table.schema.metadata
+    assert json.loads(stored[b"flowstudy.signatures"]) == SIGNATURES
+    older = json.dumps({name: text.replace("|v2|", "|v1|") for name, text in SIGNATURES.items()}).encode()
+    without = {key: value for key, value in stored.items() if key != b"flowstudy.signatures"}
+    for kept, got in ((without, "an edition before v2"), (without | {b"flowstudy.signatures": older}, r"\|v1\|strict")):
+        pq.write_table(table.replace_schema_metadata(kept), path)
+        with pytest.raises(TableError, match=rf"scores\.parquet: expected \w+ measured as FlowSim\|v2.*got .*{got}"):
+            load_scores(path)
 
 
 def test_readers_see_a_whole_file_while_it_is_written(tmp_path):

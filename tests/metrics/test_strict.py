@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -25,26 +26,41 @@ def flow(*components, trigger=None):
 
 
 def canonical(given):
-    """What equality means, told another way than by the strict tree."""
+    """What equality means for flows of `examples.flows`, told another way than by the strict tree."""
 
-    def value(name, raw):
-        if isinstance(raw, bool):
-            return "bool", raw
-        if isinstance(raw, str) and "condition" in name:
+    def targets(number, text):
+        """References as the category and name of their target and how many such steps stand from it to here."""
+
+        def named(match):
+            there = int(match[1])
+            if there > len(given.components):
+                return match[0]
+            kind = lambda c: (c.category, c.definition, c.scope)  # noqa: E731
+            wanted = kind(given.components[there - 1])
+            same = [c.order for c in given.components if kind(c) == wanted]
+            above = sum(order < number for order in same)
+            return f"<{wanted} {same.index(there) - above}>"
+
+        return re.sub(r"\{\{step\.(\d+)", named, text)
+
+    def value(number, name, raw):
+        if isinstance(raw, bool) or not isinstance(raw, str):
+            return "json", json.dumps(raw).replace("1.0", "1")
+        raw = targets(number, raw)
+        if name in ("condition", "values", "fields"):
             raw = raw.removesuffix("^EQ") if raw != "^EQ" else raw
-            plain = "^OR" not in raw and "^NQ" not in raw
-            return "text", tuple(sorted(raw.split("^"))) if plain and "=" in raw else raw
-        if isinstance(raw, str) and name in ("values", "fields"):
-            raw = raw.removesuffix("^EQ") if raw != "^EQ" else raw
-            plain = "^OR" not in raw and "=" in raw
-            return "text", tuple(sorted(raw.split("^"), key=lambda part: part.split("=")[0])) if plain else raw
-        return ("text", raw) if isinstance(raw, str) else ("json", json.dumps(raw).replace("1.0", "1"))
+            if "condition" in name and re.fullmatch(r"[a-z]=\w+(\^OR[a-z]=\w+)+", raw):
+                return "any", tuple(sorted(raw.split("^OR")))
+            plain = "^OR" not in raw and "^NQ" not in raw and "=" in raw
+            return "text", tuple(sorted(raw.split("^"))) if plain else raw
+        return "text", raw
 
-    def bag(inputs):
-        return sorted(repr((i.name, value(i.name, i.value))) for i in inputs)
+    def bag(number, inputs):
+        kept = [i for i in inputs if i.value is not None and i.value not in ("", [], {})]
+        return sorted(repr((i.name, value(number, i.name, i.value))) for i in kept)
 
-    trigger = given.trigger and (given.trigger.type, bag(given.trigger.inputs))
-    steps = [(c.category, c.definition, c.scope, c.block, bag(c.inputs)) for c in given.components]
+    trigger = given.trigger and (given.trigger.type, bag(0, given.trigger.inputs))
+    steps = [(c.category, c.definition, c.scope, c.block, bag(c.order, c.inputs)) for c in given.components]
     outputs = given.outputs and sorted((i.name, i.type, i.reference or "") for i in given.outputs.items)
     return trigger, steps, outputs
 
@@ -91,6 +107,17 @@ def test_distance_is_a_metric(a, b, c):
     assert tree_distance(x, z) <= tree_distance(x, y) + tree_distance(y, z)
 
 
+def test_assignments():
+    """Order means nothing, but the last one to a column counts; lists are text here."""
+
+    def assign(values):
+        return flow(step("update_record", values=values))
+
+    assert flow_similarity(assign("a=1^b=2"), assign("b=2^a=3^a=1")) == 1
+    assert flow_similarity(assign("a=1^b=2"), assign("a=1^b=2^a=3")) == 1 - 1 / 8
+    assert flow_similarity(assign("a=1^ORb"), assign("a=1^ORc")) < 1
+
+
 def test_nothing_in_common_is_zero():
     a = flow(step("log", message="Hello there my friend"), trigger={"type": "daily"})
     b = flow(step("send_email", subject="Bye"), step("create_task", 2, table="task"), trigger={"type": "email"})
@@ -132,7 +159,23 @@ def test_clauses():
     assert flow_similarity(whole, condition("priority=2^active=true")) == 1 - 1 / 8
     assert flow_similarity(whole, condition("active=true^ORpriority=1")) == 1 - 1 / 8
     assert flow_similarity(whole, condition("priority=1^state=true")) == 1 - 2 / 8
-    assert flow_similarity(condition("a=1^ORb=2"), condition("b=2^ORa=1")) < 1
+    assert flow_similarity(condition("a=1^ORb=2"), condition("b=2^ORa=1")) == 1
+    assert flow_similarity(condition("a=1^ORb=2^c=3"), condition("a=1^b=2^ORc=3")) < 1
+    assert flow_similarity(condition("a=1^ORb=2^c=3"), condition("c=3^b=2^ORa=1")) == 1
+    assert flow_similarity(condition("a=1^b=2^NQc=3"), condition("c=3^NQb=2^a=1^a=1")) == 1
+    assert flow_similarity(condition("a=1^NQb=2"), condition("b=2^ORa=1")) == 1
+    assert (
+        flow_similarity(condition("aIN2, 1"), condition("a=1^ORa=2"))
+        == 1
+        == flow_similarity(condition("aIN1"), condition("a=1"))
+    )
+    assert flow_similarity(condition("aNOT IN2,1"), condition("aNOT IN1,2")) == 1
+    assert flow_similarity(condition("aNOT IN2,1"), condition("aIN1,2")) < 1
+    assert (
+        flow_similarity(condition("a=1,2"), condition("aIN1,2"))
+        < 1
+        > flow_similarity(condition("aBETWEEN1,2"), condition("aBETWEEN2,1"))
+    )
     assert flow_similarity(condition("an odd query"), condition("another odd one")) == 1 - 1 / 4
 
 

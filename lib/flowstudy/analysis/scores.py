@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from flowstudy.files import write_bytes
 from flowstudy.flows.catalogue import Catalogue, Fault
 from flowstudy.flows.query import parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
-from flowstudy.metrics import FlowTooLarge, explain, flow_similarity, published_scores
+from flowstudy.metrics import FlowTooLarge, explain, flow_similarity, published_scores, signature
 from flowstudy.metrics.similarity import Strings
 from flowstudy.progress import progress
 from flowstudy.systems.records import Prediction
@@ -32,6 +33,16 @@ EDIT_COLUMNS: Final = (
     "system", "example", "repeat", "edit", "kind", "cost", "moved", "candidate", "reference", "candidate_step",
     "reference_step", "input",
 )  # fmt: skip
+_SIGNATURES: Final = b"flowstudy.signatures"
+#: How each FlowSim was measured; stored with the scores and printed beside them.
+SIGNATURES: Final = {
+    "strict_with_inputs": signature(),
+    "strict_no_inputs": signature(inputs=False),
+    "strict_first_reference": signature(references="first"),
+    "similar_with_inputs": signature(strings="similar"),
+    "flow_sim_with_inputs": signature(convention="published", references="first"),
+    "flow_sim_no_inputs": signature(convention="published", references="first", inputs=False),
+}
 #: Measures of what an answer took: they add up over everyone who was asked.
 USAGE: Final = ("cost_usd", "api_usd", "local_s", "latency_s", "prompt_tokens", "completion_tokens")
 COLUMNS: Final = ("system", "example", "repeat", "split", "domain", "status", "measure", "value", "reason")
@@ -263,17 +274,18 @@ def save_edits(edits: pd.DataFrame, path: str | Path) -> Path:
 
 
 def _save(table: pd.DataFrame, path: str | Path, schema: str) -> Path:
-    """Parquet with its schema in the metadata of the file."""
+    """Parquet with its schema and the signatures of its scores in the metadata of the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     arrow, data = pa.Table.from_pandas(table, preserve_index=False), io.BytesIO()
-    pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _SCHEMA: schema.encode()}), data)
+    known = {_SCHEMA: schema.encode(), _SIGNATURES: json.dumps(SIGNATURES).encode()}
+    pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **known}), data)
     return write_bytes(path, data.getvalue())
 
 
 def load_scores(path: str | Path) -> pd.DataFrame:
-    """Read `scores.parquet`; TableError when it is missing, damaged or of another schema."""
+    """Read `scores.parquet`; TableError when it is missing, damaged, of another schema or of another FlowSim."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -288,4 +300,12 @@ def load_scores(path: str | Path) -> pd.DataFrame:
         raise TableError(
             f"table {path}: expected schema {SCORES_SCHEMA!r}, got {found!r}; score again with this version"
         )
+    signatures = json.loads((arrow.schema.metadata or {}).get(_SIGNATURES, b"{}"))
+    for measure, expected in SIGNATURES.items():
+        if signatures.get(measure) != expected:
+            got = signatures.get(measure, "none (an edition before v2)")
+            raise TableError(
+                f"scores {path}: expected {measure} measured as {expected}, got {got}; scores of two editions are not "
+                "comparable: run 04_score of that run again"
+            )
     return arrow.to_pandas()

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 from flowstudy.corpus.environments import CORE, shipped_catalogue
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
-from flowstudy.flows.schema import Flow
+from flowstudy.flows.schema import REFERENCE, Flow
 
 #: Largest number of steps in each size bucket.
 SIZES: Final = {3: "1-3", 7: "4-7", 15: "8-15", 30: "16-30"}
 #: Authored labels: the words or places concerned, or True/False.
 LABELS: Final = ("implicit_step", "implicit_condition", "enterprise_step")
-REFERENCE: Final = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 
 
 def compute(example: Example, catalogue: Catalogue) -> dict[str, Any]:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from flowstudy.corpus.features import REFERENCE
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.flows.query import parse_query
-from flowstudy.flows.schema import QUERY_INPUTS, Component, Flow, Input
+from flowstudy.flows.schema import QUERY_INPUTS, REFERENCE, Component, Flow, Input
 
 LOOP_OUTPUTS: Final = ("item", "index")
 _NUMBERS: Final = (
@@ -22,7 +21,7 @@ def reference_faults(flow: Flow, catalogue: Catalogue) -> list[str]:
     """Data references that lead nowhere: to a later or missing step, or to an output that the step does not have."""
     faults: list[str] = []
     for order, inputs, _ in _parts(flow, catalogue):
-        for path in REFERENCE.findall(" ".join(str(i.value) for i in inputs)):
+        for path in map(str.strip, REFERENCE.findall(" ".join(str(i.value) for i in inputs))):
             fault = _reference_fault(path.split("."), order, flow, catalogue)
             if fault:
                 faults.append(f"component {order}: reference {{{{{path}}}}}: {fault}")

@@ -7,6 +7,7 @@ inside a value is not mistaken for one: `state=on^short_descriptionLIKEreset` ha
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 OPERATORS: Final = (
@@ -55,3 +56,16 @@ def parse_query(text: str) -> list[Clause] | None:
             return None
         clauses.append(Clause(join, match["field"], match["operator"], match["value"]))
     return clauses
+
+
+def alternatives(clauses: Iterable[Clause]) -> list[list[list[Clause]]]:
+    """Clauses by their joints: alternatives (`^NQ`) of conjunctions (`^`) of alternatives (`^OR`); [] for none."""
+    found: list[list[list[Clause]]] = []
+    for clause in clauses:
+        if clause.join == "^NQ" or not found:
+            found.append([])
+        if clause.join == "^OR" and found[-1]:
+            found[-1][-1].append(clause)
+        else:
+            found[-1].append([clause])
+    return found

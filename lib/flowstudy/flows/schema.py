@@ -8,6 +8,7 @@ JSON; `Flow.to_json` writes the canonical text.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,6 +32,8 @@ INSIDE: Final = {
 }
 #: Inputs whose value is an encoded query: `field` operator `value`, joined by `^` (and) or `^OR` (or).
 QUERY_INPUTS: Final = frozenset({"condition", "conditions", "email_conditions", "values", "fields", "field_values"})
+#: A data reference in a text, `{{step.3.record}}`: what stands between the braces.
+REFERENCE: Final = re.compile(r"\{\{([^{}]*)\}\}")
 
 Category = Literal["action", "subflow", "flowlogic"]
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowstudy.metrics.limits import MAX_NODES, FlowTooLarge, UnreadableFlow
 from flowstudy.metrics.published import published_scores
-from flowstudy.metrics.similarity import flow_similarity
+from flowstudy.metrics.similarity import flow_similarity, signature
 from flowstudy.metrics.strict import STRICT_DIFFERENCES
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_NODES", "STRICT_DIFFERENCES", "Behaviour", "Edit", "Explanation", "FlowTooLarge", "UnreadableFlow",
     "behaviour", "diff_html", "diff_text", "explain", "flow_similarity", "published_scores", "score_pairs",
+    "signature",
 ]  # fmt: skip
 
 #: Imported when first used: they need pandas, numpy or numba, or are large.

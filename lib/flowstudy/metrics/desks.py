@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 from flowstudy.flows.schema import Flow
+from flowstudy.metrics.canonical import Canon
 from flowstudy.metrics.limits import FlowTooLarge
 from flowstudy.metrics.matches import PrintReader, Prints, prints
 from flowstudy.metrics.plain import PlainFlow, plain_flow
@@ -15,7 +16,7 @@ from flowstudy.metrics.published_costs import published_reader
 from flowstudy.metrics.published_text import published_body, read_published
 from flowstudy.metrics.published_tree import published_tree
 from flowstudy.metrics.reader import Coded
-from flowstudy.metrics.strict import strict_flow, strict_reader, strict_tree
+from flowstudy.metrics.strict import strict_flow, strict_reader, strict_trees
 from flowstudy.metrics.treebleu import EdgeReader, Edges, edges
 from flowstudy.metrics.trees import Tree
 
@@ -111,19 +112,19 @@ class StrictDesk:
     """Reads flows for the strict convention with one codebook; plain flows by the shortcut of `reader`."""
 
     def __init__(self) -> None:
-        self.reader = strict_reader()
+        self.reader, self._canon = strict_reader(), Canon()
 
     def read(self, flow: Any, record: str, *, trees: bool = False) -> StrictFlow:
         """Status and codes of a text, a `Flow` or a JSON object; also its `trees` where asked for. Never raises."""
         plain = None if trees else flow if isinstance(flow, PlainFlow) else plain_flow(flow)
         try:
             if plain is not None:
-                coded = self.reader.read(plain, record)
+                coded = self.reader.read(self._canon.flow(plain), record)
                 return StrictFlow("ok", "", (coded, coded))
             parsed = strict_flow(flow)
             if parsed.flow is None:
                 return StrictFlow("invalid_output", parsed.error or "")
-            bare, full = (strict_tree(parsed.flow, inputs=inputs, record=record) for inputs in (False, True))
+            bare, full = strict_trees(parsed.flow, record)
         except FlowTooLarge as error:
             return StrictFlow("too_large", str(error))
         return StrictFlow(parsed.status, "", (self.reader.encode(bare), self.reader.encode(full)), (bare, full))

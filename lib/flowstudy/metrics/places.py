@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from flowstudy.metrics.canonical import written
 from flowstudy.metrics.trees import Tree
 
 
@@ -25,8 +26,10 @@ def places(tree: Tree) -> list[Place]:
     found: list[Place] = []
     for label, above, (kind, name) in zip(tree.labels, tree.parents, kinds, strict=True):
         owner = found[above] if above >= 0 else Place("", (), None, None)
-        text = label_text(label)
         component = next(numbers) if kind == "component" else 0 if kind == "trigger" else owner.component
+        text = label_text(label)
+        if "{{" in text and tree.names and component is not None:
+            text = written(text, tree.names[component])
         path = (*owner.path, text) if above >= 0 else ()
         found.append(Place(text, path, component, name if name is not None else owner.input))
     return found

@@ -9,6 +9,7 @@ from flowstudy.flows.schema import Flow
 from flowstudy.metrics.desks import StrictDesk, StrictFlow, published_desk, strict_desk
 from flowstudy.metrics.limits import FlowTooLarge, UnreadableFlow
 from flowstudy.metrics.published import normalised, similarity
+from flowstudy.metrics.strict import EDITION
 from flowstudy.metrics.strings import STEPS, TextCost, text_cost
 
 FlowLike: TypeAlias = Flow | dict[str, Any] | str
@@ -37,9 +38,10 @@ def flow_similarity(
     """How alike a candidate is to a reference, or to the best of several: 1.0 is equal.
 
     Each flow is a `Flow`, a parsed JSON object or a text. `inputs=False` leaves out the inputs of the trigger and of
-    components. `convention="strict"` lies in [0, 1], is symmetric in its two flows and 1 only for equal flows; a
-    candidate text that is no flow scores 0.0, and two empty flows 1.0. `convention="published"` is the published
-    number with all its quirks. `strings="similar"` (strict only) grades free text by letters.
+    components. `convention="strict"` lies in [0, 1], is symmetric in its two flows and 1 only for flows that differ in
+    nothing that means something (`STRICT_DIFFERENCES`); a candidate text that is no flow scores 0.0, and two empty
+    flows 1.0. `convention="published"` is the published number with all its quirks. `strings="similar"` (strict only)
+    grades free text by letters.
 
     Raises `UnreadableFlow` for a reference that is no flow, `FlowTooLarge` beyond the limits (both are ValueErrors
     that name `record`), ValueError for an empty list of references or an unknown option.
@@ -56,6 +58,21 @@ def flow_similarity(
     seconds = [strict_reference(desk, each, record, trees=texts is not None) for each in references]
     first = strict_candidate(desk, candidate, record, trees=texts is not None)
     return max(strict_similarity(first, each, inputs, texts, record) for each in seconds)
+
+
+def signature(
+    *, inputs: bool = True, convention: Convention = "strict", strings: Strings = "exact", references: str = "best"
+) -> str:
+    """What makes a score comparable with others, in one word to print beside it; `references`: `best` or `first`.
+
+    Its version is the edition of the convention: scores of two editions are never compared.
+
+    >>> signature(inputs=False)
+    'FlowSim|v2|strict|no_inputs|refs:best|strings:exact'
+    """
+    check_options(convention, strings)
+    version, mode = EDITION if convention == "strict" else 1, "inputs" if inputs else "no_inputs"
+    return f"FlowSim|v{version}|{convention}|{mode}|refs:{references}|strings:{strings}"
 
 
 def published_similarity(candidate: FlowLike, reference: FlowLike, *, inputs: bool = True, record: str) -> float:

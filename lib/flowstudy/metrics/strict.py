@@ -1,33 +1,35 @@
 """The strict convention: FlowSim without the published quirks; recommended for decisions.
 
-Text is read by `parse_flow`; a flow becomes a tree whose node labels say what they are, so that no label is mistaken
-for another kind. Every node except the root weighs 1. Inserting or deleting a node costs 1; relabelling costs 0 for
-equal labels, 1 where the same thing has another value (an input of the same name, a clause on the same field, a
-signature item of the same name) and 2, the price of a deletion and an insertion, for anything else.
+Text is read by `parse_flow` and brought into canonical form (`canonical`); a flow becomes a tree whose node labels say
+what they are, so that no label is mistaken for another kind. Every node except the root weighs 1. Inserting or deleting
+a node costs 1; relabelling costs 0 for equal labels, 1 where the same thing has another value (an input of the same
+name, a clause on the same field, a signature item of the same name) and 2, the price of a deletion and an insertion,
+for anything else.
 The score `1 - distance / (nodes of both trees)` lies in [0, 1], is symmetric, 1 only for equal flows and 0 for flows
-that share nothing; the distance is a metric. `STRICT_DIFFERENCES` lists what differs from the published convention,
-and why. Two flows are equal if they have the same trigger, the same components in the same order and nesting, the
-same signature, and everywhere the same set of inputs; annotations do not count. In queries, a closing `^EQ` (which
-means nothing) does not count, and clauses that are all joined by "and" are a set.
+that share nothing; the distance is a metric on canonical flows. `STRICT_DIFFERENCES` lists what differs from the
+published convention, and why: what counts there, and what means nothing.
+
+What it cannot see: it counts edits, not what they do. A negated condition, a guard left out or `delete_record` for
+`update_record` is one small edit, and IF and ELSE exchanged together with their condition, independent steps in another
+order or an early END instead of an ELSE are many although nothing changes. `flowstudy.metrics.behaviour` tells.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Hashable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Hashable, Iterable
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from flowstudy.flows.parse import ParsedFlow, parse_flow
-from flowstudy.flows.query import Clause, parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input, Signature, structure_faults
-from flowstudy.metrics.limits import MAX_NODES, FlowTooLarge, too_many_nodes
-from flowstudy.metrics.reader import InputTree, Labels, Reader
+from flowstudy.metrics.canonical import Canon, input_tree, step_label
+from flowstudy.metrics.limits import MAX_NODES, too_many_nodes
+from flowstudy.metrics.plain import PlainFlow, PlainInputs
+from flowstudy.metrics.reader import Labels, Reader
 from flowstudy.metrics.trees import Codebook, Tree
 
-#: Longer queries are decomposed each time instead of being remembered.
-_REMEMBERED_CHARS: Final = 500
+#: Edition of the strict convention; scores of two editions are not comparable.
+EDITION: Final = 2
 _KEY: Final = itemgetter(0)
 
 
@@ -80,9 +82,52 @@ STRICT_DIFFERENCES: Final = (
     Difference(
         "clauses",
         "field, operator, value and join are up to four nodes; joins are sorted apart from their clauses",
-        "one node for a clause with its join; clauses all joined by `and` are a set, others keep their order",
-        "an `=` that two unrelated clauses share is no likeness, and `or` belongs to its clause",
+        "one node for a clause with its join; `^NQ`, `^` and `^OR` join sets, one within another",
+        "an `=` that two unrelated clauses share is no likeness, `or` belongs to its clause, and order means nothing",
         "E7, E8, E10",
+    ),
+    Difference(
+        "lists",
+        "items in another order are another value, and `stateIN1,2` is not `state=1^ORstate=2`",
+        "items of IN and NOT IN are a set, and equalities of one field joined by `^OR` are an IN",
+        "both test the same",
+        "new in edition 2",
+    ),
+    Difference(
+        "assignments",
+        "all assignments count, sorted by field",
+        "the last one to a field counts",
+        "the ones before it leave nothing behind",
+        "new in edition 2",
+    ),
+    Difference(
+        "references",
+        "text: a step put in first changes every later number, and numbers that were left wrong cost nothing",
+        "by what they point at: the nearest step of that name above, the second nearest and so on; what has not run "
+        "there and what does not exist are something else",
+        "right references must not cost more than wrong ones, and one error is charged in one place",
+        "new in edition 2",
+    ),
+    Difference(
+        "blanks",
+        "blanks inside `{{ }}` and around a value are another value",
+        "they mean nothing",
+        "spelling",
+        "new in edition 2",
+    ),
+    Difference(
+        "empty inputs",
+        "an input given as empty text, null, [] or {} is a node",
+        "it is absent; `false` and 0 are values",
+        "nothing is handed over in either case",
+        "new in edition 2",
+    ),
+    Difference(
+        "arms",
+        "the branches of PARALLEL and the CASEs of SWITCH are compared in the order written",
+        "branches are sorted, and so are CASEs with distinct constant values; CASEs that may overlap keep their order",
+        "branches run at once, and of cases that exclude each other one is taken",
+        "new in edition 2",
     ),
     Difference(
         "values",
@@ -132,33 +177,40 @@ def strict_flow(value: Any) -> ParsedFlow:
 
 
 def strict_tree(flow: Flow, *, inputs: bool, record: str = "the flow") -> Tree:
-    """The strict tree of a flow read by `strict_flow`; more than `MAX_NODES` nodes raise `FlowTooLarge`."""
-    tree = Tree([("flow",)], [-1], [])
-    if flow.trigger is not None:
-        node = _add(tree, _trigger_label(flow.trigger.type), 0)
-        if inputs:
-            _add_inputs(tree, flow.trigger.inputs, node, record)
-    _add_signature(tree, "inputs", flow.inputs)
-    _add_signature(tree, "outputs", flow.outputs)
-    owners: dict[int | None, int] = {None: 0}
-    for place, step in enumerate(flow.components, start=1):
-        owners[step.order] = node = _add(
-            tree, _step_label(step.category, step.definition, step.scope), owners[step.block]
-        )
-        tree.steps.append(place)
-        if inputs:
-            _add_inputs(tree, step.inputs, node, record)
-    if len(tree.labels) > MAX_NODES:
-        raise too_many_nodes(record)
-    return tree
+    """The strict tree of a flow read by `strict_flow`; more than `MAX_NODES` nodes raise `FlowTooLarge`.
+
+    It is in canonical order with and without `inputs`; its `steps` are the numbers that people see.
+    """
+    return strict_trees(flow, record)[inputs]
+
+
+def strict_trees(flow: Flow, record: str = "the flow") -> tuple[Tree, Tree]:
+    """The strict trees of a flow without and with inputs."""
+    trigger = flow.trigger and (flow.trigger.type, _given(flow.trigger.inputs))
+    steps = [((c.category, c.definition, c.scope), c.block or 0, _given(c.inputs)) for c in flow.components]
+    canonical, order, names = Canon().read(PlainFlow(trigger, steps))
+    bare, full = (Tree([("flow",)], [-1], [*order], names) for _ in range(2))
+    for tree in (bare, full):
+        if canonical.trigger is not None:
+            node = _add(tree, _trigger_label(canonical.trigger[0]), 0)
+            _add_inputs(tree, canonical.trigger[1] if tree is full else None, node, record)
+        _add_signature(tree, "inputs", flow.inputs)
+        _add_signature(tree, "outputs", flow.outputs)
+        owners = [0]
+        for name, block, given in canonical.steps:
+            owners.append(_add(tree, step_label(*name), owners[block]))
+            _add_inputs(tree, given if tree is full else None, owners[-1], record)
+        if len(tree.labels) > MAX_NODES:
+            raise too_many_nodes(record)
+    return bare, full
+
+
+def _given(inputs: Iterable[Input]) -> PlainInputs:
+    return PlainInputs([{"name": each.name, "value": each.value} for each in inputs])
 
 
 def _trigger_label(kind: str) -> tuple[str, ...]:
     return "trigger", kind
-
-
-def _step_label(category: str, definition: str, scope: str) -> tuple[str, ...]:
-    return "component", category, definition.upper() if category == "flowlogic" else definition, scope
 
 
 def _add(tree: Tree, label: tuple[str, ...], parent: int) -> int:
@@ -175,65 +227,15 @@ def _add_signature(tree: Tree, side: str, signature: Signature | None) -> None:
         _add(tree, ("item", *item), node)
 
 
-def _add_inputs(tree: Tree, inputs: Iterable[Input], parent: int, record: str) -> None:
-    queries = [i.value for i in inputs if i.name in QUERY_INPUTS and isinstance(i.value, str)]
+def _add_inputs(tree: Tree, inputs: PlainInputs | None, parent: int, record: str) -> None:
+    given = inputs.given if inputs else []
+    queries = [each["value"] for each in given if each["name"] in QUERY_INPUTS and isinstance(each["value"], str)]
     if sum(query.count("^") for query in queries) > MAX_NODES:
         raise too_many_nodes(record)
-    for each in sorted((_input_tree(each.name, each.value) for each in inputs), key=_KEY):
+    for each in sorted((input_tree(each["name"], each["value"]) for each in given), key=_KEY):
         base = len(tree.labels)
         tree.labels.extend(each.labels)
         tree.parents.extend(base + above if above >= 0 else parent for above in each.parents)
-
-
-def _input_tree(name: str, value: Any) -> InputTree:
-    """One node, or for a query a node with its clauses below; sorted by name, kind and text."""
-    kind, text = ("text", value) if isinstance(value, str) else ("json", _json(name, value))
-    clauses = _clauses(name, text) if kind == "text" and name in QUERY_INPUTS else None
-    if clauses is None:
-        return InputTree((name, kind, text), (("input", name, kind, text),), (-1,))
-    labels = (("query", name), *(("clause", name, *clause) for clause in clauses))
-    return InputTree((name, kind, text), labels, (-1, *(0 for _ in clauses)))
-
-
-def _json(name: str, value: Any) -> str:
-    try:
-        return json.dumps(_plain_numbers(value), sort_keys=True)
-    except RecursionError:
-        raise FlowTooLarge(
-            f"value too deep for input {name}: expected JSON nested at most a few hundred levels deep, got more; "
-            "flatten the value"
-        ) from None
-
-
-def _plain_numbers(value: Any) -> Any:
-    """Integral floats as integers, so that 1.0 equals 1. Values of a parsed flow are nested at most 100 deep."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_plain_numbers(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _plain_numbers(each) for name, each in value.items()}
-    return value
-
-
-def _clauses(name: str, query: str) -> Sequence[Clause] | None:
-    return _remembered(name, query) if len(query) <= _REMEMBERED_CHARS else _read_clauses(name, query)
-
-
-def _read_clauses(name: str, query: str) -> Sequence[Clause] | None:
-    """The clauses of a query; sorted where all are joined by "and" (assignments only by field: the last one wins)."""
-    clauses = parse_query(query)
-    if clauses is None:
-        return None
-    clauses = [clause._replace(join=clause.join or "^") for clause in clauses]
-    if any(clause.join != "^" for clause in clauses):
-        return clauses
-    if "condition" in name:
-        return sorted(clauses)
-    return sorted(clauses, key=lambda clause: clause.field)
-
-
-_remembered = lru_cache(maxsize=20_000)(_read_clauses)
 
 
 def strict_group(label: tuple[str, ...]) -> Hashable | None:
@@ -253,4 +255,4 @@ def strict_length(label: tuple[str, ...]) -> int:
 
 def strict_reader() -> Reader:
     """A new reader with the strict labels, costs and lengths."""
-    return Reader(Codebook(strict_group, strict_length), Labels(_trigger_label, _step_label, _input_tree))
+    return Reader(Codebook(strict_group, strict_length), Labels(_trigger_label, step_label, input_tree))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 FREE_CODE: Final = -1
@@ -26,11 +26,15 @@ LARGE_TEXT: Final = 50_000_000
 
 
 class Tree(NamedTuple):
-    """Labels and parents in document order; `steps` holds the component's place (from 1) of each component node."""
+    """Labels and parents in document order; `steps` holds the component's place (from 1) of each component node.
+
+    `names`: by that place (0 for the trigger), which steps the names in its inputs stand for; see `canonical`.
+    """
 
     labels: list[Any]
     parents: list[int]
     steps: list[int]
+    names: Sequence[Mapping[str, int]] = ()
 
 
 class Codebook(dict[Any, int]):

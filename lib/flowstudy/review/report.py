@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from flowstudy.analysis.decision import Decision
 from flowstudy.files import write_bytes
+from flowstudy.metrics import signature
 from flowstudy.review.drawing import NothingToDraw
 from flowstudy.review.pictures import narrow, png_bytes, save_figure, table_html
 from flowstudy.review.theme import PALETTE
@@ -29,8 +30,8 @@ _ACCENTS: Final = {"fine-tune": PALETTE[0], "prompt": PALETTE[1], "hybrid": "#00
 
 METHODS: Final = (
     "Quality is FlowSim: one minus the tree edit distance of two workflows over the sum of their sizes; 1 is the "
-    "reference itself. Decisions rest on the strict convention; the one published with StarFlow (arXiv 2503.21889) "
-    "stands beside it in notebook 04. FlowSim counts edits and does not see what they do. An answer is called right "
+    f"reference itself. Decisions rest on the strict convention ({signature()}); the one published with StarFlow (arXiv "
+    "2503.21889) stands beside it in notebook 04. FlowSim counts edits and does not see what they do. An answer is called right "
     "where it does the same as a reference in every situation (both are interpreted over symbolic values), has no "
     "fault against the catalogue and refers to nothing that is not there; nearly right where at most two corrections "
     "are left.",

@@ -9,15 +9,14 @@ nothing), and `clause`, `or`, `and`, `any` (an encoded query) and `values` (colu
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from flowstudy.flows.query import Clause, parse_query
+from flowstudy.flows.query import Clause, alternatives, parse_query
+from flowstudy.flows.schema import REFERENCE
 
 Node: TypeAlias = tuple[str, Any, tuple[int, ...]]
-REFERENCE: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 #: Outputs whose parts never change: they were handed over once.
 FIXED: Final = frozenset({"variables", "body", "headers"})
 _UNORDERED: Final = frozenset({"or", "and", "any"})
@@ -42,7 +41,7 @@ def template(text: str) -> Template:
     ('Dear ', Ref(path=('trigger', 'from')))
     """
     pieces = REFERENCE.split(text.strip())
-    parts = [Ref(tuple(piece.split("."))) if place % 2 else piece for place, piece in enumerate(pieces)]
+    parts = [Ref(tuple(piece.strip().split("."))) if place % 2 else piece for place, piece in enumerate(pieces)]
     return tuple(part for part in parts if part)
 
 
@@ -50,17 +49,7 @@ def template(text: str) -> Template:
 def query(text: str) -> Query | None:
     """An encoded query by its joints (`^` binds weaker than `^OR`); None when it cannot be read."""
     clauses = parse_query(text.strip())
-    if not clauses:
-        return None
-    found: list[list[list[Clause]]] = [[]]
-    for clause in clauses:
-        if clause.join == "^NQ":
-            found.append([])
-        if clause.join == "^OR" and found[-1]:
-            found[-1][-1].append(clause)
-        else:
-            found[-1].append([clause])
-    return tuple(tuple(map(tuple, groups)) for groups in found)
+    return tuple(tuple(map(tuple, groups)) for groups in alternatives(clauses)) if clauses else None
 
 
 @lru_cache(maxsize=20_000)
