@@ -155,7 +155,7 @@ def write_page(
     run, blind, plan = open_run(run_dir), bool(options.pop("blind", False)), options.get("sampling", "worst")
     path = run.path / f"tag-{plan}.ipynb"
     old = nbformat.read(path, 4).metadata.get("page", {}) if path.exists() else {}
-    for taken in {old.get("port"), port} - {None, 0}:
+    for taken in {int(old.get("port", 0)), port} - {0}:
         if not _is_free(host, taken):
             raise OSError(
                 f"page {path.name} of run {run.path.name}: expected port {taken} to be free, got one in use; the page "

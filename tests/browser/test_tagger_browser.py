@@ -157,10 +157,14 @@ def test_script_in_model_output_does_not_run(browser, lab, workplace, items_for_
     shoot(page, "lab-item")
 
 
+def ask_name(page, server):
+    page.goto(f"{server.url}/?token={server.token}", timeout=120_000)  # Voila starts a kernel before it answers
+    page.wait_for_selector('input[name="name"]', timeout=120_000)
+
+
 def sign_in(browser, server, name):
     page = browser.new_context(viewport={"width": 1200, "height": 1000}).new_page()
-    page.goto(f"{server.url}/?token={server.token}")
-    page.wait_for_selector('input[name="name"]', timeout=120_000)
+    ask_name(page, server)
     page.fill('input[name="name"]', name)
     page.keyboard.press("Enter")
     page.wait_for_selector(".fs-tagger .fs-pair, .fs-tagger .fs-raw", timeout=60_000)

@@ -6,7 +6,7 @@ import pytest
 from tests.benchmarks.tagger import large_items
 
 from .conftest import SETUP, TAG, Server, write_notebook
-from .test_tagger_browser import LOOK_MS, at, done, go, open_lab, press, shoot, sign_in, wait_until
+from .test_tagger_browser import LOOK_MS, ask_name, at, done, go, open_lab, press, shoot, sign_in, wait_until
 
 pytestmark = pytest.mark.slow
 IN_VIEW = """selector => [...document.querySelectorAll(selector)].every(e => {
@@ -74,8 +74,8 @@ def test_a_dead_server_is_shown_and_edits_are_refused_until_it_is_back(browser, 
     shoot(page, "dead")
     again = Server(tagging_run, TAG, server.port)
     try:
-        page.goto(f"{again.url}/?token={again.token}")
-        page.wait_for_selector('input[name="name"]', timeout=120_000)
+        assert (again.url, again.token) == (server.url, server.token), "the address survives a restart"
+        ask_name(page, again)
         assert page.input_value('input[name="name"]') == "ana"
         page.click('button:has-text("Start tagging")')
         page.wait_for_selector(".fs-tagger .fs-item", timeout=60_000)
