@@ -83,8 +83,8 @@ compare: env  ## what changed between two runs: A=run B=run
 reference: env  ## rebuild notebooks/rendered and figures from a fresh default run (about 15 minutes)
 	@$(CLI) reference $(if $(SEALED),--sealed)
 
-tag: env  ## a page on which a team tags errors: RUN=name PLAN=worst|random|stratified|adjudicate
-	@$(CLI) tag --run '$(or $(RUN),$(PROFILE))' --sampling '$(PLAN)'
+tag: env  ## a page on which a team tags errors: RUN=name PLAN=worst|random|stratified|adjudicate HOST= PORT= ITEMS= BLIND=1 BY=name (adjudicate)
+	@$(CLI) tag --run '$(or $(RUN),$(PROFILE))' --sampling '$(PLAN)' $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(ITEMS),--items '$(ITEMS)') $(if $(BLIND),--blind) $(if $(BY),--adjudicator '$(BY)')
 
 clean-run: env  ## delete a run: RUN=name
 	@$(CLI) clean-run --run '$(RUN)'

@@ -1,6 +1,7 @@
 """The desk of a run: what the page and the commands for tags do on a real run folder, and what they say without one."""
 
 import json
+import socket
 
 import pandas as pd
 import pytest
@@ -37,16 +38,12 @@ def run_dir(tmp_path):
 
 
 def test_a_page_asks_for_a_name_and_then_is_the_tagger(run_dir):
-    box = sign_in(open_desk(run_dir, items=4))
-    _, row, said = box.children
-    name, start = row.children
+    page = sign_in(open_desk(run_dir, items=4))
     for wrong in ("", " ", "x" * 201):
-        name.value = wrong
-        start.click()
-        assert "name of the annotator" in said.value
-    name.value = "ana <b>"
-    start.click()
-    assert "fs-tagger" in box.children[0]._dom_classes
+        page._handle_custom_msg({"name": wrong}, [])
+        assert "name of the annotator" in page.frame and not page.view
+    page._handle_custom_msg({"name": "ana <b>"}, [])
+    assert page.state["words"]["who"] == "ana <b>" and "fs-item" in page.view
 
 
 def test_the_page_is_a_notebook_that_runs(run_dir):
@@ -54,6 +51,34 @@ def test_the_page_is_a_notebook_that_runs(run_dir):
     source = json.loads(path.read_text())["cells"][0]["source"]
     exec(compile("".join(source), "page", "exec"), {})
     assert "blind=True" in "".join(source)
+
+
+def test_a_page_keeps_its_address_and_a_second_is_refused_before_it_writes(run_dir):
+    path = write_page(run_dir, sampling="random")
+    address = json.loads(path.read_text())["metadata"]["page"]
+    before = write_page(run_dir, sampling="random").read_bytes()
+    assert json.loads(before)["metadata"]["page"] == address and path.stat().st_mode & 0o077 == 0
+    with socket.create_server(("127.0.0.1", address["port"])):
+        for port in (0, address["port"]):
+            with pytest.raises(OSError, match=r"expected port .* to be free"):
+                write_page(run_dir, sampling="random", port=port, items=2)
+        assert path.read_bytes() == before
+        other = write_page(run_dir, sampling="worst")
+        assert other != path and json.loads(other.read_text())["metadata"]["page"]["port"] != address["port"]
+
+
+def test_only_those_named_by_the_owner_have_the_last_word(run_dir):
+    for name in ("ana", "bo"):
+        tagger = open_desk(run_dir).tagger(name)
+        tagger.press("t" if name == "bo" else "m")
+        tagger.press("Enter")
+    with pytest.raises(ValueError, match="expected who has the last word"):
+        write_page(run_dir, sampling="adjudicate")
+    page = sign_in(open_desk(run_dir, sampling="adjudicate"), adjudicators=["Dora"])
+    page._handle_custom_msg({"name": "bo"}, [])
+    assert "expected Dora, got" in page.frame and not page.view
+    page._handle_custom_msg({"name": "dora"}, [])
+    assert page.state["words"]["who"] == "dora (adjudicator)"
 
 
 def test_tags_go_out_and_come_in_by_the_command_line(run_dir, tmp_path, capsys):

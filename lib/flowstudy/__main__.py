@@ -111,9 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     tag.add_argument("--items", type=int, default=20, help="how many answers are queued")
     tag.add_argument("--seed", type=int, default=7, help="the same seed queues the same answers for everybody")
     tag.add_argument("--taxonomy", default="", help="YAML file with categories of your own")
-    tag.add_argument("--blind", action="store_true", help="hide which system gave an answer")
-    tag.add_argument("--host", default="127.0.0.1")
-    tag.add_argument("--port", type=int, default=8866)
+    tag.add_argument("--blind", action="store_true", help="hide system, score and proposals")
+    tag.add_argument("--adjudicator", action="append", default=[], help="who has the last word, for plan adjudicate")
+    tag.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in")
+    tag.add_argument("--port", type=int, default=0, help="0: the one it had before, or a free one")
     tag.set_defaults(call=_tag)
 
     tags = commands.add_parser("tags", help="carry the tags of a run out, or others' tags in")
@@ -298,9 +299,9 @@ def _paraphrase(options: argparse.Namespace) -> int:
 def _tag(options: argparse.Namespace) -> int:
     from flowstudy.desk import serve_page, write_page
 
-    names = ("sampling", "items", "seed", "taxonomy", "blind")
-    page = write_page(_run_path(options.run), **{name: getattr(options, name) for name in names})
-    return serve_page(page, host=options.host, port=options.port)
+    names = ("sampling", "items", "seed", "taxonomy", "blind", "host", "port")
+    given = {name: getattr(options, name) for name in names}
+    return serve_page(write_page(_run_path(options.run), adjudicators=options.adjudicator, **given))
 
 
 def _tags(options: argparse.Namespace) -> int:

@@ -141,7 +141,7 @@ class Study(_Section):
             "02_fine_tune": {**corpus, **training},
             "03_prompt": {**corpus, **self.prompting.model_dump(), **suggested, "systems": systems},
             "04_score": dict(tables),
-            "05_tag_errors": {**corpus, **self.tagging.model_dump()},
+            "05_tag_errors": {**corpus, "annotator": "", **self.tagging.model_dump()},
             "06_decide": {**corpus, **self.statistics.model_dump(), "economics": self.economics.model_dump()},
         }
 

@@ -44,7 +44,7 @@ OPEN = "Tagger(Session(items, TagStore('tags.sqlite'), 'ana'))"
 WATCH = """
 window.times = []; window.pressed = 0;
 new MutationObserver(() => {
-  const bar = document.querySelector('.fs-bar');
+  const bar = document.querySelector('.fs-tagger');
   if (!bar || bar.dataset.position === window.shown || !document.querySelector('.fs-pair')) return;
   window.shown = bar.dataset.position;
   requestAnimationFrame(() => requestAnimationFrame(() => window.times.push(performance.now() - window.pressed)));
@@ -107,10 +107,10 @@ def in_the_browser() -> None:
             page.wait_for_selector(".fs-tagger .fs-pair", timeout=60_000)
             page.wait_for_function("window.times.length >= 1")
             first = page.evaluate("window.times.pop()")
-            page.wait_for_selector(".fs-definitions")
             page.evaluate("window.times = []")
             page.click(".fs-asked")
             for number in range(1, 12):
+                page.wait_for_timeout(450)  # a look: a confirmation sooner is refused
                 page.keyboard.press("Enter")
                 page.wait_for_function(f"window.times.length >= {number}", timeout=20_000)
             rest = sorted(page.evaluate("window.times"))

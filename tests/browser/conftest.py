@@ -21,6 +21,9 @@ from tests.decision_runs import write_run
 from flowstudy.analysis.measures import PRIMARY
 from flowstudy.analysis.scores import COLUMNS
 from flowstudy.review.pictures import chrome
+from flowstudy.review.session import Session
+from flowstudy.review.tagger import Tagger, _asset
+from flowstudy.review.tags import TagStore
 from flowstudy.systems.records import SystemSpec
 
 FLAGS = [
@@ -69,8 +72,8 @@ def free_port() -> int:
 class Server:
     """JupyterLab or Voila on a folder; `stop` kills it as a crash would."""
 
-    def __init__(self, folder, command):
-        token, self.port = secrets.token_hex(8), free_port()
+    def __init__(self, folder, command, port=None):
+        token, self.port = secrets.token_hex(8), port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         home = folder.parent / "home"
         self._configure(home)
@@ -91,7 +94,7 @@ class Server:
         (settings / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false"}))
 
     def _wait(self, token):
-        for _ in range(300):
+        for _ in range(900):
             try:
                 urllib.request.urlopen(f"{self.url}/api/status?token={token}", timeout=5)
                 return
@@ -124,10 +127,14 @@ def workplace(root, request, items_for_browser):
     lines = [json.dumps([i.example.model_dump(by_alias=True), i.prediction.model_dump(by_alias=True)])
              for i in items_for_browser]  # fmt: skip
     (folder / "items.jsonl").write_text("\n".join(lines))
-    cells = [nbformat.v4.new_code_cell(SETUP), nbformat.v4.new_code_cell("'the cell below'")]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "tag.ipynb")
+    write_notebook(folder, SETUP, "'the cell below'")
     return folder
+
+
+def write_notebook(folder, *sources):
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "tag.ipynb")
 
 
 @pytest.fixture
@@ -151,6 +158,49 @@ def items_for_browser():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.make_items(12)
+
+
+#: What anywidget gives to `render`, with this process behind it: `hear` takes a message and returns what changed.
+BRIDGE = """async code => {
+  const {default: tagger} = await import(URL.createObjectURL(new Blob([code], {type: 'text/javascript'})));
+  const told = {}, tell = (name, what) => (told[name] ?? []).forEach(does => does(what));
+  let now = await hear({});
+  const send = async message => {
+    now = await hear(message);
+    if (now.reply) { tell('change:state'); tell('msg:custom', now.reply); }
+  };
+  const on = (names, does) => names.split(' ').forEach(name => (told[name] ??= []).push(does));
+  tagger.render({model: {get: name => now[name], on, off() {}, send}, el: document.getElementById('tagger')});
+}"""
+
+
+@pytest.fixture
+def tagger_page(browser, tmp_path):
+    """Opens a tagger in a bare page, without a notebook: (page, session, answering). While the list `answering` is
+    empty nobody answers, as behind a busy kernel or a dead server."""
+
+    def open_page(items, width=1366, height=700):
+        session, answering = Session(items, TagStore(tmp_path / "tags.sqlite"), "ana"), ["yes"]
+        tagger, replies = Tagger(session), []
+        tagger.refresh()
+        tagger.widget.send = replies.append
+
+        def hear(message):
+            if answering:
+                tagger.hear(message)
+            reply = replies.pop() if replies else None
+            return {name: getattr(tagger.widget, name) for name in ("frame", "view", "state")} | {"reply": reply}
+
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.expose_function("hear", hear)
+        html = f'<!doctype html><meta charset="utf-8"><style>{_asset("tagger.css")}</style><div id="tagger"></div>'
+        page.route("http://tagger.test/", lambda route: route.fulfill(body=html, content_type="text/html"))
+        page.goto("http://tagger.test/")
+        page.evaluate(BRIDGE, _asset("tagger.js"))
+        page.wait_for_selector(".fs-item")
+        return page, session, answering
+
+    return open_page
 
 
 LAB = ["jupyterlab", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1", "--ServerApp.port={port}",

@@ -11,6 +11,7 @@ from flowstudy.review.tags import TagStore
 from .conftest import LAB, TAG, Server
 
 pytestmark = pytest.mark.slow
+LOOK_MS = 450  # a little longer than GUARD_MS of tagger.js
 XSS = "O'Neil \"<img src=x onerror=\"document.title='owned'\">"
 SHOTS = Path(os.environ["FLOWSTUDY_SHOTS"]) if "FLOWSTUDY_SHOTS" in os.environ else None
 
@@ -29,7 +30,6 @@ def open_lab(browser, server, folder, width=1500):
     page.click('.lm-Menu-itemLabel:text-is("Run All Cells")')
     try:
         page.wait_for_selector(".fs-tagger .fs-pair, .fs-tagger .fs-raw", timeout=90_000)
-        page.wait_for_selector(".fs-tagger .fs-definitions", timeout=30_000)  # the keys come with what stands below
     finally:
         shoot(page, "lab-opened")
     return page
@@ -53,10 +53,26 @@ def done(folder):
 
 
 def press(page, key, position):
-    """One key, then wait until the tagger shows the position it should be at."""
+    """One key, then wait until the tagger shows the position it should be at, and as long as a look takes."""
+    page.wait_for_timeout(LOOK_MS)
     page.keyboard.press(key)
+    at(page, position)
+
+
+def at(page, position):
     shown = f"document.querySelector('.fs-bar b').textContent.startsWith('{position} of')"
     page.wait_for_function(shown, timeout=20_000)
+
+
+def go(page, position):
+    page.fill('.fs-tagger input[type="number"]', str(position))
+    page.keyboard.press("Tab")
+    at(page, position)
+
+
+def confirm(page):
+    page.wait_for_timeout(LOOK_MS)
+    page.click('.fs-act:has-text("Confirm")')
 
 
 def test_lab_by_mouse_and_keys_then_a_killed_server_loses_nothing(browser, root, workplace, items_for_browser):
@@ -65,8 +81,8 @@ def test_lab_by_mouse_and_keys_then_a_killed_server_loses_nothing(browser, root,
     shoot(page, "lab-first")
     cells = page.locator(".jp-Cell").count()
     for number in range(3):
-        page.click('.fs-act:has-text("Confirm")')
-        page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{number + 2} of')")
+        confirm(page)
+        at(page, number + 2)
     page.click(".fs-asked")
     for number in range(3, 10):
         page.keyboard.press("x")  # in JupyterLab's command mode this cuts a cell
@@ -114,16 +130,12 @@ def test_inputs_open_on_demand_and_typing_a_note_is_not_a_shortcut(browser, lab,
 def test_two_tabs_keep_each_others_work(browser, lab, workplace):
     one, two = open_lab(browser, lab, workplace), open_lab(browser, lab, workplace)
     for page, jump in ((one, 2), (two, 6)):
-        page.fill('.fs-tagger input[type="number"]', str(jump))
-        page.keyboard.press("Tab")
-        page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{jump} of')")
-        page.click('.fs-act:has-text("Confirm")')
-        page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{jump + 1} of')")
+        go(page, jump)
+        confirm(page)
+        at(page, jump + 1)
     assert wait_until(lambda: len(done(workplace)) == 2)
     for page in (one, two):  # both on the same answer: each sees what the other saved, nothing is lost
-        page.fill('.fs-tagger input[type="number"]', "9")
-        page.keyboard.press("Tab")
-        page.wait_for_function("document.querySelector('.fs-bar b').textContent.startsWith('9 of')")
+        go(page, 9)
         page.click(".fs-asked")
         page.keyboard.press("z" if page is one else "t")
         assert wait_until(lambda: len(TagStore(workplace / "tags.sqlite", read_only=True).history()) >= 3)
@@ -137,9 +149,7 @@ def test_script_in_model_output_does_not_run(browser, lab, workplace, items_for_
     owned = []
     page.on("dialog", lambda dialog: owned.append(dialog.message))
     for number in range(len(items_for_browser), 0, -1):
-        page.fill('.fs-tagger input[type="number"]', str(number))
-        page.keyboard.press("Tab")
-        page.wait_for_function(f"document.querySelector('.fs-bar b').textContent.startsWith('{number} of')")
+        go(page, number)
         assert page.title() != "owned" and not owned
         assert page.locator(".fs-tagger img, .fs-tagger script").count() == 0
         if number == len(items_for_browser) - 1:
@@ -147,14 +157,17 @@ def test_script_in_model_output_does_not_run(browser, lab, workplace, items_for_
     shoot(page, "lab-item")
 
 
+def ask_name(page, server):
+    page.goto(f"{server.url}/?token={server.token}", timeout=120_000)  # Voila starts a kernel before it answers
+    page.wait_for_selector('input[name="name"]', timeout=120_000)
+
+
 def sign_in(browser, server, name):
     page = browser.new_context(viewport={"width": 1200, "height": 1000}).new_page()
-    page.goto(f"{server.url}/?token={server.token}")
-    page.wait_for_selector('input[placeholder="Your name"]', timeout=120_000)
-    page.fill('input[placeholder="Your name"]', name)
-    page.click('button:has-text("Start tagging")')
+    ask_name(page, server)
+    page.fill('input[name="name"]', name)
+    page.keyboard.press("Enter")
     page.wait_for_selector(".fs-tagger .fs-pair, .fs-tagger .fs-raw", timeout=60_000)
-    page.wait_for_selector(".fs-tagger .fs-definitions", timeout=30_000)
     page.click(".fs-asked")
     return page
 
@@ -172,7 +185,7 @@ def test_the_tag_command_serves_two_people_refuses_a_wrong_token_and_survives_a_
         for token in ("", "wrong", server.token[:-1]):
             stranger = browser.new_context().new_page()
             stranger.goto(f"{server.url}/?token={token}")
-            assert stranger.locator('input[placeholder="Your name"]').count() == 0
+            assert stranger.locator('input[name="name"]').count() == 0
             for place in ("api/kernels", "voila/render/tag.ipynb"):
                 page = stranger.request.get(f"{server.url}/{place}?token={token}")
                 assert page.status >= 400 or "Start tagging" not in page.text()

@@ -31,7 +31,8 @@ def stored_tags(where: str | Path, predictions: Iterable[Prediction], taxonomy: 
 
 
 def coverage(tags: pd.DataFrame, items: Sequence[Item]) -> pd.DataFrame:
-    """Per system of the queue: queued, tagged (confirmed by anyone), twice (by two or more), skipped, drafts, open."""
+    """Per system: answers (queued here, or tagged in any queue), tagged (confirmed by anyone), twice (by two or more),
+    skipped, drafts, open."""
     rows = []
     here = tags[(tags["match"] == "same") & (tags["role"] == "annotator")]
     states: dict[tuple[str, str, int], list[str]] = {}
@@ -39,8 +40,9 @@ def coverage(tags: pd.DataFrame, items: Sequence[Item]) -> pd.DataFrame:
         *(here[n] for n in ("system", "example", "repeat", "state")), strict=True
     ):
         states.setdefault((system, example, repeat), []).append(state)
-    for system in sorted({item.prediction.system for item in items}):
-        own = [states.get(item.place, []) for item in items if item.prediction.system == system]
+    places = {item.place for item in items} | set(states)
+    for system in sorted({place[0] for place in places}):
+        own = [states.get(place, []) for place in places if place[0] == system]
         done = [given.count("done") for given in own]
         skipped = sum("skipped" in given and "done" not in given for given in own)
         drafts = sum(set(given) == {"draft"} for given in own)
@@ -48,7 +50,7 @@ def coverage(tags: pd.DataFrame, items: Sequence[Item]) -> pd.DataFrame:
         rows.append(
             (system, len(own), tagged, sum(n > 1 for n in done), skipped, drafts, len(own) - tagged - skipped - drafts)
         )
-    return pd.DataFrame(rows, columns=["system", "queued", "tagged", "twice", "skipped", "drafts", "open"])
+    return pd.DataFrame(rows, columns=["system", "answers", "tagged", "twice", "skipped", "drafts", "open"])
 
 
 def coverage_text(tags: pd.DataFrame, items: Sequence[Item], taxonomy: Taxonomy) -> str:
@@ -56,7 +58,7 @@ def coverage_text(tags: pd.DataFrame, items: Sequence[Item], taxonomy: Taxonomy)
 
     `tags` comes from `stored_tags`.
     """
-    if not items:
+    if not items and tags.empty:
         return "Nothing to tag: no answer is queued."
     people = ", ".join(f"{name} ({count})" for name, count in tags["annotator"].value_counts().sort_index().items())
     lines = [coverage(tags, items).to_string(index=False), "", f"Annotators: {people or 'nobody yet'}."]

@@ -37,25 +37,27 @@ class Row(NamedTuple):
 def item_html(
     item: Item,
     taxonomy: Taxonomy,
-    proposals: Sequence[ProposedTag],
+    proposals: Sequence[ProposedTag] | None,
     *,
     blind: bool = False,
     inputs: bool = False,
     opinions: Sequence[Tag] = (),
     script: Explanation | None = None,
 ) -> str:
-    """The whole view of one answer. `blind` hides the system's name, `inputs` opens all inputs.
+    """The whole view of one answer. `blind` hides the system's name and the score, `inputs` opens all inputs.
+
+    `proposals` is None while they are hidden.
 
     `script` is `metrics.explain` of the answer, if it is at hand.
 
     `opinions` are the annotators' verdicts, for the adjudicator: who ticked what, where they differ, their notes.
     """
     head = _head(item, blind)
-    asked = f'<p class="fs-asked">{escape(item.example.requirement)}</p>'
+    asked = f'<p class="fs-asked" dir="auto" tabindex="0">{escape(item.example.requirement)}</p>'
     body = _flows(item, inputs, script) if item.prediction.flow is not None else _no_flow(item)
     said = _opinions(taxonomy, opinions) if opinions else ""
     below = f"{_evidence(taxonomy, proposals)}{_suggestions(item)}"
-    return f'<div class="fs-item">{head}{asked}{_difference(item)}{body}{said}{below}</div>'
+    return f'<div class="fs-item">{head}{asked}{"" if blind else _difference(item)}{body}{said}{below}</div>'
 
 
 def definitions_html(taxonomy: Taxonomy) -> str:
@@ -73,8 +75,8 @@ def definitions_html(taxonomy: Taxonomy) -> str:
 
 def _head(item: Item, blind: bool) -> str:
     system = "system hidden" if blind else item.prediction.system
-    score = "" if item.score is None else f"FlowSim {item.score:.2f}"
-    verdict = VERDICTS.get(item.verdict, "")
+    score = "" if item.score is None or blind else f"FlowSim {item.score:.2f}"
+    verdict = "" if blind else VERDICTS.get(item.verdict, "")
     words = [system, item.prediction.status.replace("_", " "), verdict, score, item.example.domain, item.example.split]
     chips = "".join(f"<span>{escape(word)}</span>" for word in words if word)
     repairs = "".join(f"<span>repaired: {escape(repair)}</span>" for repair in item.prediction.repairs)
@@ -112,7 +114,7 @@ def _no_flow(item: Item) -> str:
     left = f'<div class="fs-half"><h4>Expected</h4>{_trigger(item.example.flow.trigger, [])}{expected}</div>'
     got = f'<h4>Answer without a flow</h4><p class="fs-why">{why}</p><pre>{escape(shown)}</pre>'
     right = f'<div class="fs-half">{got}</div>'
-    return f'<div class="fs-raw">{left}{right}</div>'
+    return f'<div class="fs-raw" tabindex="0">{left}{right}</div>'
 
 
 def _flows(item: Item, opened: bool, script: Explanation | None) -> str:
@@ -127,7 +129,7 @@ def _flows(item: Item, opened: bool, script: Explanation | None) -> str:
     lines = [_trigger_row(reference.trigger, flow.trigger, opened)]
     lines += [_row_html(row, levels[0], levels[1], opened) for row in rows]
     head = '<div class="fs-head">Expected</div><div class="fs-head">Generated</div>'
-    return f'<div class="fs-pair">{head}{"".join(lines)}</div>'
+    return f'<div class="fs-pair" tabindex="0">{head}{"".join(lines)}</div>'
 
 
 def comparison_rows(reference: Flow, flow: Flow, pairs: Sequence[Pair]) -> list[Row]:
@@ -222,7 +224,7 @@ def _inputs(inputs: list[Input], differs: set[str], opened: bool) -> str:
         for given, mark in zip(inputs, marks, strict=True)
     )
     count = f"{len(inputs)} input{'s' if len(inputs) != 1 else ''}"
-    # keys.js opens it: 600 <details> elements would make a flow of 300 steps three times as slow to show
+    # tagger.js opens it: 600 <details> elements would make a flow of 300 steps three times as slow to show
     more = f'<button type="button" tabindex="-1">{count}</button>'
     return f'<div class="fs-inputs{" fs-open" if opened else ""}">{more}{lines}</div>'
 
@@ -252,7 +254,9 @@ def _trigger(trigger: Trigger | None, differs: Iterable[str], mark: str = "", op
     return f'<div class="fs-cell {mark}"><span class="fs-n">▸</span><span class="fs-logic">{kind}</span>{given}</div>'
 
 
-def _evidence(taxonomy: Taxonomy, proposals: Sequence[ProposedTag]) -> str:
+def _evidence(taxonomy: Taxonomy, proposals: Sequence[ProposedTag] | None) -> str:
+    if proposals is None:
+        return '<p class="fs-quiet">What is proposed is shown after your first choice.</p>'
     if not proposals:
         return '<p class="fs-quiet">No error is proposed.</p>'
     lines = "".join(

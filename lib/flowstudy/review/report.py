@@ -30,11 +30,11 @@ _ACCENTS: Final = {"fine-tune": PALETTE[0], "prompt": PALETTE[1], "hybrid": "#00
 
 METHODS: Final = (
     "Quality is FlowSim: one minus the tree edit distance of two workflows over the sum of their sizes; 1 is the "
-    f"reference itself. Decisions rest on the strict convention ({signature()}); the one published with StarFlow (arXiv "
-    "2503.21889) stands beside it in notebook 04. FlowSim counts edits and does not see what they do. An answer is called right "
-    "where it does the same as a reference in every situation (both are interpreted over symbolic values), has no "
-    "fault against the catalogue and refers to nothing that is not there; nearly right where at most two corrections "
-    "are left.",
+    f"reference itself. Decisions rest on the strict convention ({signature()}); the one published with StarFlow "
+    "(arXiv 2503.21889) stands beside it in notebook 04. FlowSim counts edits and does not see what they do. An answer "
+    "is called right where it does the same as a reference in every situation (both are interpreted over symbolic "
+    "values), has no fault against the catalogue and refers to nothing that is not there; nearly right where at most "
+    "two corrections are left.",
     "All answers went through the same parser; suggestions, shots and decoding are settings of each system (Who took "
     "part), and what differs between two stands beside their comparison. An answer without a readable workflow scores "
     "0; a request that got no answer (provider error, budget) is counted and not scored.",

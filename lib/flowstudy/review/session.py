@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from flowstudy.analysis.errors import ProposedTag
 from flowstudy.analysis.explained import Explained, explain_answer
 from flowstudy.analysis.taxonomy import Taxonomy, load_taxonomy
 from flowstudy.analysis.verdicts import fingerprint, shared
@@ -21,7 +22,7 @@ class Session:
 
     Every change is in the store before the method returns. If saving fails (TagStoreError), nothing changes: what is
     seen is what is stored. Ticked at first is what this person said of the answer; else, for an annotator, what the
-    analysis proposes, and for an adjudicator what at least half of the annotators gave.
+    analysis proposes (`blind`: nothing), and for an adjudicator what at least half of the annotators gave.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Session:
         taxonomy: Taxonomy | None = None,
         *,
         role: Role = "annotator",
+        blind: bool = False,
     ) -> None:
         if not items:
             raise ValueError(f"tagging by {annotator}: expected answers to look at, got none; run notebook 03 first")
+        self.blind = blind
         self.items, self.store, self.taxonomy = list(items), store, taxonomy or load_taxonomy()
-        self.annotator, self.role = annotator.strip(), role
+        self.annotator, self.role = store.known_as(annotator), role
         if not 0 < len(self.annotator) <= LONGEST_NAME:
             rule = f"a name of the annotator of at most {LONGEST_NAME} letters"
             raise ValueError(f"tagging: expected {rule}, got {self.annotator[:20]!r}; type yours")
@@ -118,7 +121,12 @@ class Session:
         if self.opinions:
             agreed = shared([frozenset(tag.categories) for tag in self.opinions])
             return [name for name in self.taxonomy.categories if name in agreed]
-        return [tag.category for tag in self.explained().tags]
+        return [tag.category for tag in self.proposals or ()]
+
+    @property
+    def proposals(self) -> Sequence[ProposedTag] | None:
+        """What the analysis says of the answer at hand; None while a `blind` annotator has not chosen anything."""
+        return None if self.blind and self.saved is None else self.explained().tags
 
     def _is_same(self, place: tuple[str, str, int], answer: str | None) -> bool:
         """True when a tag was given to the answer of the queue (it has no fingerprint, or the right one)."""

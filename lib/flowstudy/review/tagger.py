@@ -1,298 +1,185 @@
 """The tagger: a thin view of a `Session` in JupyterLab or Voila. When nobody can click, `coverage` prints the same.
 
-Widgets are ipywidgets' own; one small anywidget catches single keys. Everything that comes from a model is escaped.
+One anywidget draws it all (`tagger.js`), so that whatever is on the screen has its keys. Everything that comes from a
+model or a person is escaped here, or set as text there.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from html import escape
 from importlib import resources
-from types import TracebackType
 from typing import Any, Final
 
 from flowstudy.review.item_view import definitions_html, item_html
 from flowstudy.review.session import Session
 
-LEGEND: Final = (
-    ("Enter", "confirm what is ticked"), ("letter, digit", "tick or untick"), ("s", "skip"), ("u", "undo"),
-    ("← →", "look around"), ("f", "all inputs"), ("/", "note"), ("j", "jump"), ("?", "definitions"),
-    ("Esc", "back to the keys"),
+#: Buttons: what each does, its key, its words.
+_ACTIONS: Final = (
+    ("confirm", "Enter", "Confirm ⏎"), ("skip", "s", "Skip s"), ("undo", "u", "Undo u"), ("back", "ArrowLeft", "←"),
+    ("forward", "ArrowRight", "→"), ("all", "f", "All inputs f"),
 )  # fmt: skip
-#: What a browser needs to draw a long answer.
-DRAWING_S: Final = 0.15
+_LABELS: Final = {"back": "previous answer", "forward": "next answer"}
+_LEGEND: Final = (
+    ("Enter", "confirm what is ticked"), ("letter, digit", "tick or untick"), ("← →", "look around"),
+    ("↑ ↓", "scroll the flows"), ("/", "note"), ("j", "jump"), ("?", "definitions"), ("Esc", "back to the keys"),
+)  # fmt: skip
 _STATES: Final = {"open": "not looked at", "draft": "draft saved", "done": "confirmed", "skipped": "skipped"}
-_MOVES: Final = frozenset({"ArrowLeft", "ArrowRight", "f"})
+_STEPS: Final = {"back": -1, "forward": 1}
+#: What is asked of any answer, not of the one on the screen.
+_MOVES: Final = frozenset({*_STEPS, "all"})
 
 
 class Tagger:
-    """`Tagger(session)` shows itself as the last line of a cell. `blind` hides the systems' names.
+    """`Tagger(session)` shows itself as the last line of a cell; a blind one hides the systems' names and scores.
 
-    The browser builds the empty frame while the answer is explained, and draws the answer before it hears of what
-    stands below: `fill` is called when the frame is on its way.
+    `page` is a widget of `new_page` that is on the screen already. The browser builds the frame while the answer is
+    explained; `refresh` sends the answer.
     """
 
-    def __init__(self, session: Session, *, blind: bool = False) -> None:
-        import ipywidgets as w
-        from ipywidgets.widgets.widget_string import HTMLStyle
-
-        self.session, self.blind, self._all_inputs, self._quiet = session, blind, False, False
-        self._plain, self._text = w.Layout(width="auto"), HTMLStyle()  # shared: fewer parts for the browser to build
-        self.bar, self.view, self.error = self._html(), self._html(), self._html()
-        style = self._html(f"<style>{_asset('tagger.css')}</style>")
-        self.widget = w.VBox([style, self.bar, self.error, self.view], layout=self._plain, **_styled("fs-tagger"))
+    def __init__(self, session: Session, page: Any = None) -> None:
+        self.session, self._all_inputs, self.error, self._heard = session, False, "", 0
+        self.widget = page or new_page()
+        self.widget.frame = self._frame()
+        self.widget.on_msg(lambda _widget, message, _buffers: self.hear(message))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
         display(self.widget)
-        self.fill()
-
-    def fill(self) -> None:
-        """Show the answer at hand, and the rest when the browser has had the time to draw it."""
         self.refresh()
-        try:
-            asyncio.get_running_loop().call_later(DRAWING_S, self.filled)
-        except RuntimeError:  # not in a notebook
-            self.filled()
-
-    def filled(self) -> Any:
-        """The widget with the answer at hand and all its parts."""
-        if not self._is_filled():
-            self.refresh()
-            self.widget.children = [*self.widget.children, *self._below()]
-            self.session.look_ahead()
-        return self.widget
-
-    def _is_filled(self) -> bool:
-        return "choices" in vars(self)
-
-    @cached_property
-    def choices(self) -> dict[str, Any]:
-        """The toggle button of each category."""
-        return self._choice_buttons()
-
-    @cached_property
-    def _row(self) -> Any:
-        import ipywidgets as w
-
-        return w.Layout(flex_flow="row wrap", align_items="center")
-
-    @cached_property
-    def note(self) -> Any:
-        """The field for a note."""
-        import ipywidgets as w
-
-        words = "Note (/), kept when you leave the field"
-        note = w.Textarea(self.session.note, placeholder=words, rows=2, continuous_update=False)
-        note.layout = w.Layout(width="100%")
-        note.observe(self._on_note, "value")
-        return note
-
-    @cached_property
-    def jump(self) -> Any:
-        """The field for the number of an answer."""
-        import ipywidgets as w
-
-        place, last = self.session.position + 1, len(self.session.items)
-        jump = w.BoundedIntText(place, min=1, max=last, layout=w.Layout(width="76px"))
-        jump.observe(self._on_jump, "value")
-        return jump
 
     def press(self, key: str) -> None:
         """What a key does: the same as the button it stands for. Unknown keys do nothing."""
-        shortcut = self._shortcuts().get(key)
-        if shortcut:
-            self.session.toggle(shortcut)
-        elif key in _ACTION_KEYS:
-            self._act(_ACTION_KEYS[key])
+        keys = {key: name for name, key, _ in _ACTIONS}
+        keys |= {c.key: f"tag:{name}" for name, c in self.session.taxonomy.categories.items() if c.key}
+        if key in keys:
+            self._act(keys[key])
         self.refresh()
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """What the browser says: `act` (a button), `note`, `jump` (a number from 1), or `ping` alone.
+
+        What was meant for an answer that is no longer on the screen (`position`) does nothing. Whatever goes wrong is
+        shown in the tagger: a notebook swallows the errors of callbacks. The reply tells how far it was `heard`.
+        """
+        if not {"act", "note", "jump", "ping"} & set(message):
+            return
+        number = int(message.get("n", 0))
+        if "ping" not in message:
+            self.error = ""
+            try:
+                self._obey(message)
+            except (OSError, ValueError) as error:
+                self.error = f"Not saved. {type(error).__name__}: {error}"
+            self._heard = number
+            self.refresh()
+        self.widget.send({"heard": self._heard, "upto": number})
+
+    def _obey(self, message: Mapping[str, Any]) -> None:
+        seen = message.get("position") == self.session.position
+        if "jump" in message:
+            self.session.open(int(message["jump"]) - 1)
+        elif "note" in message:
+            if not seen:
+                raise ValueError(f"note {str(message['note'])[:60]!r}: its answer has left the screen; write it there")
+            self.session.write_note(str(message["note"]))
+        elif seen or message["act"] in _MOVES:
+            self._act(str(message["act"]))
+
+    def _act(self, name: str) -> None:
+        """Do what a button is called after; `tag:` and a category ticks or unticks it."""
+        session = self.session
+        if name.startswith("tag:"):
+            session.toggle(name.removeprefix("tag:"))
+        elif name == "all":
+            self._all_inputs = not self._all_inputs
+        elif name in _STEPS:
+            session.open(session.position + _STEPS[name])
+        else:
+            {"confirm": session.confirm, "skip": session.skip, "undo": session.undo}[name]()
 
     def refresh(self) -> None:
         """Show the session as it is."""
         session = self.session
-        self._quiet = True
-        try:
-            found = session.explained()
-            view = item_html(
-                session.item, session.taxonomy, found.tags, blind=self.blind, inputs=self._all_inputs,
-                opinions=session.opinions, script=found.script,
-            )  # fmt: skip
-            if self.view.value != view:
-                self.view.value = view
-            self.bar.value = self._bar_html()
-            if self._is_filled():
-                for name, button in self.choices.items():
-                    button.value = name in session.selected
-                self.note.value, self.jump.value = session.note, session.position + 1
-        finally:
-            self._quiet = False
-        if self._is_filled():
-            session.look_ahead()
+        found = session.explained()
+        view = item_html(
+            session.item, session.taxonomy, session.proposals, blind=session.blind, inputs=self._all_inputs,
+            opinions=session.opinions, script=found.script,
+        )  # fmt: skip
+        with self.widget.hold_sync():
+            self.widget.view, self.widget.state = view, self._state()
+        session.look_ahead()
 
-    def _bar_html(self) -> str:
+    def _state(self) -> dict[str, Any]:
         session, total = self.session, len(self.session.items)
         state = _STATES[session.states.get(session.item.place, "open")]
-        unknown = f" · kept from an older taxonomy: {escape(', '.join(session.unknown))}" if session.unknown else ""
-        who = escape(session.annotator) + (" (adjudicator)" if session.role == "adjudicator" else "")
-        return (
-            f'<div class="fs-bar" data-position="{session.position}"><b>{session.position + 1} of {total}</b>'
-            f'<span class="fs-state">{state}{unknown}</span>'
-            f'<progress max="{total}" value="{session.done}"></progress><span>{self._pace()}</span>'
-            f'<span class="fs-keys">keys on</span><span class="fs-nokeys">click here to use keys</span>'
-            f"<span>{who}</span></div>"
-        )
+        unknown = f" · kept from an older taxonomy: {', '.join(session.unknown)}" if session.unknown else ""
+        words = {
+            "place": f"{session.position + 1} of {total}", "state": state + unknown, "pace": self._pace(),
+            "who": session.annotator + (" (adjudicator)" if session.role == "adjudicator" else ""), "error": self.error,
+        }  # fmt: skip
+        return {
+            "position": session.position, "total": total, "done": session.done, "note": session.note,
+            "selected": session.selected, "words": words,
+        }  # fmt: skip
 
     def _pace(self) -> str:
-        session = self.session
+        session, total = self.session, len(self.session.items)
+        if session.done == total:
+            return f"all {total} done"
         if session.pace_s is None:
             return f"{session.done} done"
-        minutes = session.pace_s * (len(session.items) - session.done) / 60
+        minutes = session.pace_s * (total - session.done) / 60
         left = f"about {minutes:.0f} min left" if minutes >= 1 else "less than a minute left"
         return f"{session.done} done · {session.pace_s:.0f} s each · {left}"
 
-    def _below(self) -> list[Any]:
-        """What stands below the answer."""
-        import ipywidgets as w
-
-        labels = {
-            "confirm": ("Confirm  ⏎", "primary"), "skip": ("Skip  s", ""), "undo": ("Undo  u", ""), "back": ("←", ""),
-            "forward": ("→", ""), "inputs": ("All inputs  f", ""),
-        }  # fmt: skip
-        buttons = [self._action(name, words, look) for name, (words, look) in labels.items()]
-        jump = [w.Label("jump to  j", layout=self._plain), self.jump]
-        acts = w.HBox([*buttons, *jump], layout=self._row, **_styled("fs-acts"))
-        legend = "".join(f"<span><kbd>{escape(key)}</kbd> {escape(words)}</span>" for key, words in LEGEND)
-        help_ = self._html(f'<div class="fs-legend">{legend}</div>{definitions_html(self.session.taxonomy)}')
-        keys = _key_catcher([*self._shortcuts(), *_ACTION_KEYS])
-        keys.on_msg(lambda _widget, message, _buffers: self._on_key(message))
-        return [acts, self._choice_groups(), self.note, help_, keys]
-
-    def _html(self, text: str = "") -> Any:
-        import ipywidgets as w
-
-        return w.HTML(text, layout=self._plain, style=self._text)
-
-    def _choice_groups(self) -> Any:
-        import ipywidgets as w
-
-        groups, taxonomy, look = [], self.session.taxonomy, dict[str, Any](layout=self._plain)
+    def _frame(self) -> str:
+        """What stays while answers come and go; `tagger.js` fills in the rest."""
+        taxonomy, total = self.session.taxonomy, len(self.session.items)
+        acts = "".join(
+            f'<button type="button" class="fs-act fs-{name}" data-act="{name}" data-key="{key}"'
+            f' aria-label="{_LABELS.get(name, words)}">{words}</button>'
+            for name, key, words in _ACTIONS
+        )
+        groups = []
         for key, group in taxonomy.groups.items():
-            buttons = [self.choices[name] for name in taxonomy.of_group(key)]
-            if buttons:
-                label = w.Label(group.title, **look)
-                look["style"] = label.style  # one look for all: the page opens sooner
-                groups.append(w.HBox([label, *buttons], layout=self._row, **_styled("fs-group")))
-        return w.HBox(groups, layout=self._row, **_styled("fs-groups"))
-
-    def _choice_buttons(self) -> dict[str, Any]:
-        import ipywidgets as w
-
-        buttons, look = {}, {"layout": self._plain, **_styled("fs-choice")}
-        for name, category in self.session.taxonomy.categories.items():
-            words = f"{category.key} · {category.title}" if category.key else category.title
-            rule = f"{category.definition} {category.rule}"
-            button = w.ToggleButton(name in self.session.selected, description=words, tooltip=rule, **look)
-            look["style"] = button.style
-            button.observe(self._on_choice(name), "value")
-            buttons[name] = button
-        return buttons
-
-    def _action(self, name: str, words: str, look: str) -> Any:
-        import ipywidgets as w
-
-        button = w.Button(description=words, button_style=look, layout=self._plain, **_styled("fs-act"))
-        button.on_click(lambda _: self._guarded(lambda: self._act(name)))
-        return button
-
-    def _shortcuts(self) -> dict[str, str]:
-        return {c.key: name for name, c in self.session.taxonomy.categories.items() if c.key}
-
-    def _on_key(self, message: Mapping[str, Any]) -> None:
-        """A key from the browser; one that was meant for an answer no longer on the screen does nothing."""
-        key, seen = str(message.get("key", "")), message.get("position")
-        if key in _MOVES or seen in (None, self.session.position):
-            with self._shown():
-                self.press(key)
-
-    def _on_choice(self, name: str) -> Callable[[Any], None]:
-        def changed(_change: Any) -> None:
-            if not self._quiet:
-                self._guarded(lambda: self.session.toggle(name))
-
-        return changed
-
-    def _on_note(self, change: Any) -> None:
-        if not self._quiet:
-            self._guarded(lambda: self.session.write_note(change["new"]))
-
-    def _on_jump(self, change: Any) -> None:
-        if not self._quiet:
-            self._guarded(lambda: self.session.open(change["new"] - 1))
-
-    def _guarded(self, action: Callable[[], object]) -> None:
-        with self._shown():
-            action()
-        with self._shown(keep=True):
-            self.refresh()
-
-    def _shown(self, keep: bool = False) -> _Shown:
-        return _Shown(self.error, keep)
-
-    def _act(self, name: str) -> None:
-        """Do what a button is called after."""
-        if name == "inputs":
-            self._all_inputs = not self._all_inputs
-        elif name in _STEPS:
-            self.session.open(self.session.position + _STEPS[name])
-        else:
-            {"confirm": self.session.confirm, "skip": self.session.skip, "undo": self.session.undo}[name]()
+            chips = "".join(
+                f'<button type="button" class="fs-choice" data-act="tag:{escape(name)}" data-key="{escape(c.key)}"'
+                f' aria-pressed="false" title="{escape(f"{c.definition} {c.rule}")}">'
+                f"<b>{escape(c.key)}</b> {escape(c.title)}</button>"
+                for name, c in taxonomy.of_group(key).items()
+            )
+            title = escape(group.title)
+            groups.append(f'<div class="fs-group" role="group" aria-label="{title}"><h4>{title}</h4>{chips}</div>')
+        legend = "".join(f"<span><kbd>{escape(key)}</kbd> {escape(words)}</span>" for key, words in _LEGEND)
+        return (
+            '<div class="fs-bar"><b class="fs-place"></b><span class="fs-state" role="status"></span>'
+            '<progress aria-label="answers done"></progress><span class="fs-pace"></span>'
+            '<span class="fs-keys">keys on</span><span class="fs-nokeys">click here to use keys</span>'
+            '<span class="fs-who"></span></div>'
+            '<div class="fs-error" role="alert"></div><div class="fs-said" role="status"></div>'
+            f'<div class="fs-body"><div class="fs-view"></div><div class="fs-side"><div class="fs-acts">{acts}'
+            f'<label>jump j <input type="number" min="1" max="{total}"></label></div>'
+            f'<div class="fs-groups">{"".join(groups)}</div><textarea rows="2" aria-label="Note"'
+            ' placeholder="Note (/), kept when you leave the field"></textarea></div></div>'
+            f'<div class="fs-legend">{legend}</div>{definitions_html(taxonomy)}'
+        )
 
 
-_STEPS: Final = {"back": -1, "forward": 1}
-_ACTION_KEYS: Final = {
-    "Enter": "confirm", "s": "skip", "u": "undo", "ArrowLeft": "back", "ArrowRight": "forward", "f": "inputs",
-}  # fmt: skip
-
-
-class _Shown:
-    """Whatever goes wrong inside is shown in the tagger: a notebook swallows the errors of callbacks."""
-
-    def __init__(self, place: Any, keep: bool) -> None:
-        self.place, self.keep = place, keep
-
-    def __enter__(self) -> None:
-        if not self.keep:
-            self.place.value = ""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
-        if error is None or not isinstance(error, Exception):
-            return False
-        words = f"Not saved. {type(error).__name__}: {error}"
-        self.place.value = f'<div class="fs-error" role="alert">{escape(words)}</div>'
-        return True
-
-
-def _styled(*names: str) -> dict[str, Any]:
-    """Classes for CSS, given when a widget is made: `add_class` would send one more message for each."""
-    return {"_dom_classes": names}
-
-
-def _key_catcher(keys: list[str]) -> Any:
-    """An invisible widget that sends the keys named; see keys.js."""
+def new_page() -> Any:
+    """An empty widget for a tagger: `frame` and `view` are HTML, `state` is what `tagger.js` sets as text."""
     import anywidget
     import traitlets
 
-    class Keys(anywidget.AnyWidget):
-        """Sends the keys that the tagger knows; see keys.js."""
+    class Page(anywidget.AnyWidget):
+        """See tagger.js."""
 
-        _esm = _asset("keys.js")
-        known = traitlets.List(traitlets.Unicode()).tag(sync=True)
-        focus = traitlets.Bool(True).tag(sync=True)
+        _esm, _css = _asset("tagger.js"), _asset("tagger.css")
+        frame, view = traitlets.Unicode().tag(sync=True), traitlets.Unicode().tag(sync=True)
+        state = traitlets.Dict().tag(sync=True)
 
-    return Keys(known=keys)
+    return Page()
 
 
 def _asset(name: str) -> str:

@@ -120,6 +120,18 @@ class TagStore:
         """The verdicts that stand: one per person, role and prediction, in the order they were given."""
         return [_tag(row) for row in standing(self._rows())]
 
+    def known_as(self, annotator: str) -> str:
+        """A name as it was written first: names are compared without case and outer space."""
+        import sqlalchemy as sa
+
+        name, columns = annotator.strip(), self._table.c
+        if not self._has_table:
+            return name
+        by_age = sa.select(columns.annotator).group_by(columns.annotator).order_by(sa.func.min(columns.seq))
+        with self._guard(), self._engine.connect() as connection:
+            known = connection.scalars(by_age)
+            return next((other for other in known if other.casefold() == name.casefold()), name)
+
     def states(self, annotator: str, role: Role = "annotator") -> dict[tuple[str, str, int], tuple[State, str | None]]:
         """How far one person is: prediction to the state of what stands, and the fingerprint it was given to."""
         mine = [row for row in standing(self._rows(self._table.c.annotator == annotator)) if row.role == role]
