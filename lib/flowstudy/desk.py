@@ -162,9 +162,12 @@ def carry_tags(action: str, file: str | Path, run_dir: str | Path) -> str:
         return f"{len(history)} tags written to {export_tags(history, file)}"
     if action == "import":
         tags, target = import_tags(file), TagStore(store)
-        before = len(target.history())
+        known = {tag.id: tag for tag in target.history()}
         target.add(*tags)
-        return f"{len(target.history()) - before} of {len(tags)} tags were new"
+        new = f"{len(target.history()) - len(known)} of {len(tags)} tags were new"
+        other = sum(known.get(tag.id, tag) != tag for tag in tags)
+        left = f"; {other} with a known id and other content were left alone: give a correction an id of its own"
+        return new + (left if other else "")
     desk, folder = open_desk(run_dir, items=10**9), Path(file)
     write_json(folder / "tasks.json", to_annotate(desk.queue))
     write_text(folder / "interface.xml", labelling_config(desk.taxonomy))

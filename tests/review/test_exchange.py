@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.analysis.taxonomy import load_taxonomy
+from flowstudy.desk import STORE_VARIABLE, carry_tags
 from flowstudy.review.exchange import ExchangeError, export_tags, import_tags
 from flowstudy.review.label_studio import from_tasks, labelling_config, to_annotate, to_tasks
-from flowstudy.review.tags import Tag, TagStore
+from flowstudy.review.tags import Tag, TagStore, standing
 
 
 def tag(**over) -> Tag:
@@ -91,6 +92,34 @@ def test_a_file_that_a_spreadsheet_or_editor_saved_is_read(tmp_path, name):
     path = export_tags([tag(note="ä; why")], tmp_path / name)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert [read.note for read in import_tags(path)] == ["ä; why"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("head", ["", "sep=;\n"])
+def test_a_table_with_semicolons_and_decimal_commas_is_read(tmp_path, encoding, head):
+    text = 'annotator;system;example;categories;seconds\nann;s;e;"[""missing_step""]";12,5\n'
+    (tmp_path / "tags.csv").write_bytes((head + text).encode(encoding))
+    [read] = import_tags(tmp_path / "tags.csv")
+    assert (read.annotator, read.categories, read.seconds) == ("ann", ["missing_step"], 12.5)
+
+
+def test_a_correction_in_label_studio_stands_and_a_known_id_with_other_content_is_told(tmp_path, monkeypatch):
+    annotation = {"unique_id": "u", "completed_by": 1, "created_at": "2026-03-09T10:00:00Z", "result": []}
+    made = []
+    for updated, choice in (("2026-03-09T10:00:00Z", "missing_step"), ("2026-03-09T12:00:00Z", "wrong_input")):
+        result = [{"type": "choices", "value": {"choices": [choice]}}]
+        tasks = [{"data": {"system": "s", "example": "e"},
+                  "annotations": [annotation | {"updated_at": updated, "result": result}]}]  # fmt: skip
+        made += [Tag.model_validate(fields) for fields in from_tasks(json.dumps(tasks))]
+    assert [t.categories for t in standing(made)] == [["wrong_input"]] and made[0].id != made[1].id
+    assert made[0].id == "u"
+    monkeypatch.setenv(STORE_VARIABLE, str(tmp_path / "tags.sqlite"))
+    for note, words in (
+        ("a", "1 of 1 tags were new"),
+        ("b", "0 of 1 tags were new; 1 with a known id and other content"),
+    ):
+        path = export_tags([tag(note=note).model_copy(update={"id": "same"})], tmp_path / "t.jsonl")
+        assert carry_tags("import", path, tmp_path).startswith(words)
 
 
 def test_tasks_and_interface_for_label_studio(items, xss):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -85,12 +87,20 @@ def _to_csv(tags: Sequence[Tag]) -> str:
 
 
 def _from_csv(path: Path) -> list[tuple[int, Any]]:
+    """The rows of a table, whatever list separator and encoding a spreadsheet saved it with."""
     rows: list[tuple[int, Any]] = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            raw: dict[str, Any] = {name: value for name, value in row.items() if value not in (None, "")}
-            raw |= {name: _list(row.get(name) or "[]") for name in LISTS}
-            rows.append((number, raw))
+    data = path.read_bytes()
+    text = data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    mark = re.match(r"sep=(.)\r?\n", text)
+    text = text[mark.end() :] if mark else text
+    separator = mark[1] if mark else max(",;\t", key=text.partition("\n")[0].count)
+    lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    for number, row in enumerate(lines, start=3 if mark else 2):
+        raw: dict[str, Any] = {name: value for name, value in row.items() if value not in (None, "")}
+        raw |= {name: _list(row.get(name) or "[]") for name in LISTS}
+        if separator != "," and "seconds" in raw:
+            raw["seconds"] = raw["seconds"].replace(",", ".")  # the decimal sign where `;` separates
+        rows.append((number, raw))
     return rows
 
 

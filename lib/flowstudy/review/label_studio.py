@@ -103,7 +103,11 @@ def _fields(data: Mapping[str, Any], annotation: Mapping[str, Any]) -> dict[str,
     values = [result.get("value") or {} for result in annotation.get("result") or [] if isinstance(result, dict)]
     texts = [text if isinstance(text, list) else [text] for value in values if (text := value.get("text"))]
     by = annotation.get("completed_by")
-    known = {"id": annotation.get("unique_id") or _own_id(data, annotation), "created_at": annotation.get("created_at")}
+    id, created_at = annotation.get("unique_id") or _own_id(data, annotation), annotation.get("created_at")
+    corrected = annotation.get("updated_at")
+    if corrected and corrected != created_at:  # a correction keeps the id there; here it is a later tag
+        id, created_at = uuid.uuid5(uuid.NAMESPACE_OID, f"{id} {corrected}").hex, corrected
+    known = {"id": id, "created_at": created_at}
     return {
         "annotator": str(by.get("email") or by.get("id") if isinstance(by, dict) else by),
         "system": data["system"], "example": data["example"], "repeat": data.get("repeat", 0),
