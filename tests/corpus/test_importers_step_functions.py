@@ -115,6 +115,7 @@ def test_other_graphs_are_refused_with_the_states(states, reason):
 def test_a_start_that_is_no_state_is_refused_and_a_state_that_nothing_leads_to_is_told():
     [record] = convert_step_functions({"StartAt": "b", "States": {"a": task()}}, Source("m.json"))
     assert record.status == "refused" and "StartAt: expected the name of a state, got 'b'" in record.reason
+    assert convert({"a": task()}, Version="9").lost == ["version '9' is unknown: read as 1.0"]
     assert convert({"a": task(), "z": task()}).lost == ["states that nothing leads to: z"]
 
 

@@ -114,6 +114,8 @@ def _count(report: CorpusReport, examples: list[Example]) -> None:
     splits = report.counts["split"]
     without = sum("split" not in e.model_fields_set for e in examples)
     if without >= LEAST_TO_SPLIT:
+        splits.subtract(e.split for e in examples if "split" not in e.model_fields_set)
+        report.counts["split"] = +splits + Counter(none=without)
         report.notes.append(f"{without} examples have no split: the study divides them, duplicates kept together")
         return
     if "train" not in splits:
@@ -138,8 +140,8 @@ def _check_catalogues(report: CorpusReport, examples: list[Example], catalogues:
         by_slice.update(features.slices(features.compute(example, catalogue)))
 
 
-#: Flow logic that is there for the steps inside it.
-_BLOCKS: Final = FLOW_LOGIC - {"END", "WAIT", "DEFAULT"}
+#: Flow logic that is there for the steps inside it; a CATCH without one passes over failures.
+_BLOCKS: Final = FLOW_LOGIC - {"END", "WAIT", "DEFAULT", "CATCH"}
 
 
 def _odd(flow: Flow) -> Iterator[str]:

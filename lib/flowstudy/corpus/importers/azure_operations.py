@@ -133,9 +133,7 @@ def _path(path: Any) -> tuple[list[str], dict[str, Any]]:
             continue
         words += [word for word in [_EXPRESSION.sub(" ", segment).strip()] if re.search("[a-z]", word, re.IGNORECASE)]
         name = snake(words[-1] if words else "path") or "path"
-        while name in placed:
-            name += "_2"
-        placed[name] = _unwrapped(segment)
+        placed = _together(placed, {name: _unwrapped(segment)})
     return words, placed
 
 

@@ -22,7 +22,7 @@ from flowstudy.corpus.importers.records import MAX_BYTES, MAX_YAML_BYTES, NoWork
 YAML: Final = frozenset({".yaml", ".yml"})
 LINES: Final = frozenset({".jsonl", ".ndjson"})
 ZIP: Final = ".zip"
-SUFFIXES: Final = frozenset({".json", ZIP}) | YAML | LINES
+SUFFIXES: Final = frozenset({".json", ".asl", ZIP}) | YAML | LINES
 _MAX_ZIP_BYTES: Final = 32 * MAX_BYTES
 _SKIPPED: Final = frozenset({"node_modules", "__pycache__"})
 #: A file that gives the requirement of the definitions around it: lines with `requirement` and `definition`.

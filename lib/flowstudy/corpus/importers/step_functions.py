@@ -96,6 +96,8 @@ def _convert(machine: dict[str, Any], source: Source, id: str) -> Imported:
         flow = to_flow(trigger, steps, reading.writer)
     except Refused as refusal:
         return Imported(id, "refused", reason=reading.redactor.text(str(refusal)))
+    if machine.get("Version", "1.0") != "1.0":
+        reading.lost.append(f"version {str(machine['Version'])[:20]!r} is unknown: read as 1.0")
     comment = machine.get("Comment")
     texts = [(comment, "comment")] if isinstance(comment, str) else []
     return finish(id, source, flow, reading.redactor, reading.lost, texts=texts, notes=reading.notes)
