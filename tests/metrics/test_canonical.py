@@ -133,6 +133,16 @@ def test_names_cannot_be_forged():
     assert any(edit.candidate.text == f"to: {label}" for edit in explain(forged, honest).changes)
 
 
+def test_braces_may_be_escaped_in_json():
+    """The shortcut looks for braces in the bytes of a text."""
+    honest = json.dumps(flow(step("a", 1), step("b", 2, to=reference(1))))
+    assert plain_flow(honest) is not None
+    escaped = honest.replace("{{", r"\u007B\u007b")
+    assert flow_similarity(escaped, honest) == 1
+    moved = shifted(json.loads(honest), step("z"), right=True)
+    assert explain(json.dumps(moved).replace("{{", r"\u007b{"), escaped).distance == 1
+
+
 def test_odd_names_of_steps():
     odd = [flow(step(name, 1), step("b", 2, to=reference(1))) for name in ("a}}", "a]", "a,b", "{{a", "a b", "a%5D")]
     assert all((flow_similarity(x, y) == 1) == (x is y) for x in odd for y in odd)

@@ -41,7 +41,7 @@ _DOT: Final = re.compile(r"\s*\.\s*")
 
 #: Numbers of steps by the names that they have for one step; see `written`.
 Names: TypeAlias = Mapping[str, int]
-#: Inputs, and number, title and place of each step that they refer to, as seen from where they stand.
+#: Inputs, then number, title and place of each step that they refer to, as seen from where they stand.
 _Key: TypeAlias = tuple[Any, ...]
 _CHOICES: Final = frozenset({"flowlogic PARALLEL global", "flowlogic SWITCH global"})
 
@@ -70,7 +70,7 @@ class Canon:
 
     def __init__(self) -> None:
         self._read = Memo(_read)
-        self._named = Memo(lambda key: PlainInputs(_renamed(key[0], {n: f"{t} {place}" for n, t, place in key[1:]})))
+        self._named = Memo(lambda key: PlainInputs(_renamed(key[0], key[1:])))
         self._trees = Memo(lambda given: sorted(input_tree(*each.values()) for each in given.given) if given else [])
 
     def read(self, flow: PlainFlow) -> tuple[PlainFlow, Sequence[int], list[Names]]:
@@ -88,20 +88,21 @@ class Canon:
         keys = {} if keys is None else keys
         scope = None if _CHOICES.isdisjoint(titles) else _Scope(titles, self._trees)
         trigger, steps = flow.trigger, flow.steps
-        if trigger is not None:
+        if trigger is not None and trigger[1] is not None and trigger[1].refers:
             given, numbers = self._read[trigger[1]]
             if numbers:
                 keys[0] = _key(given, numbers, 0, titles, scope)
                 given = self._named[keys[0]]
             trigger = trigger[0], given
         for number, (name, block, inputs) in enumerate(flow.steps, start=1):
-            given, numbers = self._read[inputs]
+            given = inputs
             if scope:
                 scope.enter(number, block)
-            if numbers:
-                keys[number] = key = _key(given, numbers, number, titles, scope)
-                given = self._named[key]
-            if given is not inputs:
+            if inputs is not None and inputs.refers:
+                given, numbers = self._read[inputs]
+                if numbers:
+                    keys[number] = key = _key(given, numbers, number, titles, scope)
+                    given = self._named[key]
                 steps = [*steps] if steps is flow.steps else steps
                 steps[number - 1] = name, block, given
             if scope:
@@ -229,10 +230,8 @@ def _texts(value: Any) -> Iterator[str]:
             waiting += each.values() if isinstance(each, dict) else each
 
 
-def _read(inputs: PlainInputs | None) -> tuple[PlainInputs | None, tuple[int, ...]]:
+def _read(inputs: PlainInputs) -> tuple[PlainInputs, tuple[int, ...]]:
     """Inputs and the numbers of the steps that they refer to; already in canonical form where there are none."""
-    if inputs is None:
-        return None, ()
     numbers: dict[int, None] = {}
     touched = False
     for each in inputs.given:
@@ -245,7 +244,7 @@ def _read(inputs: PlainInputs | None) -> tuple[PlainInputs | None, tuple[int, ..
             touched = True
             for text in _texts(value):
                 numbers |= _template(text)[1]
-    return PlainInputs(_renamed(inputs, {})) if touched and not numbers else inputs, tuple(numbers)
+    return PlainInputs(_renamed(inputs, ())) if touched and not numbers else inputs, tuple(numbers)
 
 
 #: A text taken apart: references to steps as the step's number and the rest of the path; and the numbers.
@@ -272,7 +271,7 @@ def _take_apart(text: str) -> _Template:
 _remembered_template = lru_cache(maxsize=20_000)(_take_apart)
 
 
-def _renamed(inputs: PlainInputs, names: Mapping[int, str]) -> list[dict[Any, Any]]:
+def _renamed(inputs: PlainInputs, names: _Key) -> list[dict[Any, Any]]:
     """Inputs with references by name."""
     found = []
     try:
@@ -289,10 +288,12 @@ def _renamed(inputs: PlainInputs, names: Mapping[int, str]) -> list[dict[Any, An
     return found
 
 
-def _value(value: Any, names: Mapping[int, str]) -> Any:
+def _value(value: Any, names: _Key) -> Any:
     """A value with references by name, and integral floats as integers, so that 1.0 equals 1."""
     if isinstance(value, str):
-        return value if "{{" not in value else "".join([_text(piece, names) for piece in _template(value)[0]])
+        if "{{" not in value:
+            return value
+        return _remembered_text(value, names) if len(value) <= _REMEMBERED_CHARS else _text(value, names)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -302,11 +303,14 @@ def _value(value: Any, names: Mapping[int, str]) -> Any:
     return value
 
 
-def _text(piece: str | tuple[int, str], names: Mapping[int, str]) -> str:
-    if isinstance(piece, str):
-        return piece
-    number, path = piece
-    return f"{{{{[{names[number]}]{path}}}}}" if number in names else f"{{{{step.{number}{path}}}}}"
+def _text(text: str, names: _Key) -> str:
+    known = {number: f"[{title} {place}]" for number, title, place in names}
+    pieces = _template(text)[0]
+    named = [p if isinstance(p, str) else f"{{{{{known.get(p[0], f'step.{p[0]}')}{p[1]}}}}}" for p in pieces]
+    return "".join(named)
+
+
+_remembered_text = lru_cache(maxsize=20_000)(_text)
 
 
 def written(text: str, names: Names) -> str:

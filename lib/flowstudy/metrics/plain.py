@@ -48,12 +48,15 @@ class _Flow(Struct, Generic[_Given], forbid_unknown_fields=True, gc=False):
 
 
 class PlainInputs:
-    """The inputs of a trigger or step, as they are written; the same object for the same JSON."""
+    """The inputs of a trigger or step, as they are written; the same object for the same JSON.
 
-    __slots__ = ("given",)
+    `refers`: there may be data references in them, or nested values.
+    """
 
-    def __init__(self, given: list[dict[Any, Scalar]]) -> None:
-        self.given = given
+    __slots__ = ("given", "refers")
+
+    def __init__(self, given: list[dict[Any, Any]], refers: bool = True) -> None:
+        self.given, self.refers = given, refers
 
 
 #: Category, definition and scope of a step; what is absent is `UNSET`.
@@ -86,7 +89,7 @@ class _KnownInputs(dict[bytes, PlainInputs]):
             self.clear()
             self._bytes = 0
         self._bytes += len(key)
-        return self.setdefault(key, PlainInputs(given))
+        return self.setdefault(key, PlainInputs(given, b"{{" in key or b"\\u" in key))
 
 
 _decode_inputs: Final = Decoder(_Inputs).decode
