@@ -56,8 +56,9 @@ def test_while_the_kernel_is_busy_no_key_reaches_the_notebook(browser, lab, work
     assert page.locator(".jp-Cell").count() == cells and len(done(workplace)) == 1
 
 
-def test_a_dead_server_is_shown_and_edits_are_refused_until_it_is_back(browser, tagging_run):
+def test_a_dead_server_is_shown_and_edits_are_refused_until_it_is_back(browser, tagging_run, request):
     server = Server(tagging_run, TAG)
+    request.addfinalizer(server.stop)
     page = sign_in(browser, server, "ana")
     press(page, "Enter", 2)
     before = pressed(page, "wrong_trigger")

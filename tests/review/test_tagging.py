@@ -179,8 +179,8 @@ def test_queue_plans(items):
     assert drawn == sample_items(predictions[::-1], examples, sampling="random", items=5, seed=3)
     for kind in ("worst", "random", "stratified"):
         queue = sample_items(predictions, examples, scores=scores, sampling=kind, items=99, aside={"system-1"})
-        late = [i.prediction.flow is None or i.prediction.system == "system-1" for i in queue]
-        assert late == sorted(late) and len(queue) == len(items), "main systems' readable answers come first"
+        turn = [2 if i.prediction.flow is None else int(i.prediction.system == "system-1") for i in queue]
+        assert turn == sorted(turn) and len(queue) == len(items), "main systems first, unreadable answers last"
     for kind, message in (("worst", "pass `scores`"), ("disagreements", "pass `tags`"), ("best", "expected one of")):
         with pytest.raises(ValueError, match=message):
             sample_items(predictions, examples, sampling=kind)

@@ -57,10 +57,10 @@ def sample_items(
     """The queue: `items` answers (all, if there are fewer), the same for the same arguments.
 
     `worst`: lowest score first (needs `scores`; perfect answers come last). `random`: a seeded draw. `stratified`:
-    in turn from every domain, and within from every system. In these three, answers without a flow (a machine tells
-    what is wrong with them) and those of the systems `aside` come after all others. `disagreements`: answers on which
-    annotators differ, widest first, then random ones. `adjudicate`: only the former. Both need `tags`, a table of
-    `verdicts.match_tags`. Only answers are queued. Raises ValueError for an unknown plan, or one that lacks what it
+    in turn from every domain, and within from every system. In these three, answers of the systems `aside` come
+    after all others, and those without a flow last: a machine tells what is wrong with them. `disagreements`: answers
+    on which annotators differ, widest first, then random ones. `adjudicate`: only the former. Both need `tags`, a table
+    of `verdicts.match_tags`. Only answers are queued. Raises ValueError for an unknown plan, or one that lacks what it
     needs.
     """
     if sampling not in PLANS:
@@ -78,8 +78,8 @@ def sample_items(
     random.Random(seed).shuffle(pool)
     if sampling in ("disagreements", "adjudicate"):
         return _disputed(pool, sampling, tags)[:items]
-    late = [item.prediction.flow is None or item.prediction.system in aside for item in pool]
-    parts = ([item for item, after in zip(pool, late, strict=True) if after is part] for part in (False, True))
+    turn = [2 if item.prediction.flow is None else int(item.prediction.system in aside) for item in pool]
+    parts = ([item for item, own in zip(pool, turn, strict=True) if own == part] for part in range(3))
     return [item for part in parts for item in _ordered(part, sampling, scores)][:items]
 
 
