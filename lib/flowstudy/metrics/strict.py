@@ -24,7 +24,7 @@ from flowstudy.flows.parse import ParsedFlow, parse_flow
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input, Signature, structure_faults
 from flowstudy.metrics.canonical import Canon, input_tree, step_label
 from flowstudy.metrics.limits import MAX_NODES, too_many_nodes
-from flowstudy.metrics.plain import PlainFlow, PlainInputs
+from flowstudy.metrics.plain import PlainFlow, PlainInputs, StepName
 from flowstudy.metrics.reader import Labels, Reader
 from flowstudy.metrics.trees import Codebook, Tree
 
@@ -186,8 +186,11 @@ def strict_tree(flow: Flow, *, inputs: bool, record: str = "the flow") -> Tree:
 
 def strict_trees(flow: Flow, record: str = "the flow") -> tuple[Tree, Tree]:
     """The strict trees of a flow without and with inputs."""
-    trigger = flow.trigger and (flow.trigger.type, _given(flow.trigger.inputs))
-    steps = [((c.category, c.definition, c.scope), c.block or 0, _given(c.inputs)) for c in flow.components]
+    start = flow.trigger
+    trigger = None if start is None else (start.type, _given(start.inputs))
+    steps: list[tuple[StepName, int, PlainInputs | None]] = [
+        ((c.category, c.definition, c.scope), c.block or 0, _given(c.inputs)) for c in flow.components
+    ]
     canonical, order, names = Canon().read(PlainFlow(trigger, steps))
     bare, full = (Tree([("flow",)], [-1], [*order], names) for _ in range(2))
     for tree in (bare, full):
