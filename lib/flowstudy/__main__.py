@@ -7,6 +7,7 @@ import os
 import sys
 
 from flowstudy.notebook import NotebookError
+from flowstudy.progress import say
 from flowstudy.run_folder import os_problem
 from flowstudy.study import NOTEBOOKS
 
@@ -17,13 +18,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.call(options))
     except OSError as error:
-        print(f"error: {os_problem(error)}", file=sys.stderr)
+        say(f"error: {os_problem(error)}", file=sys.stderr)
         return 2
     except (NotebookError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; run the same command again to resume", file=sys.stderr)
+        say("stopped; run the same command again to resume", file=sys.stderr)
         return 130
 
 
@@ -184,7 +185,7 @@ def _plan(options: argparse.Namespace) -> int:
     from flowstudy.run_folder import project_root
     from flowstudy.study import load_study
 
-    print(describe(load_study(project_root() / "study.yaml", options.profile)))
+    say(describe(load_study(project_root() / "study.yaml", options.profile)))
     return 0
 
 
@@ -194,7 +195,7 @@ def _status(options: argparse.Namespace) -> int:
 
     run = find_run(_run_path(options.run) if options.run else None)
     status = look(run)
-    print(f"{text(status)}\n{write_page(run, status)}")
+    say(f"{text(status)}\n{write_page(run, status)}")
     return 1 if status.count("failed") else 0
 
 
@@ -235,7 +236,7 @@ def _corpus_check(options: argparse.Namespace) -> int:
     from flowstudy.corpus import check_corpus
 
     report = check_corpus(None if options.corpus == "shipped" else options.corpus)
-    print(report.text(every=options.all))
+    say(report.text(every=options.all))
     return 0 if report.ok else 1
 
 
@@ -247,7 +248,7 @@ def _compare(options: argparse.Namespace) -> int:
 
     given = (Path(name) for name in (options.run_a, options.run_b))
     paths = [path if path.is_dir() else project_root() / _run_path(str(path)) for path in given]
-    print(compare_runs(*paths), end="")
+    say(compare_runs(*paths), end="")
     return 0
 
 
@@ -258,7 +259,7 @@ def _reference(options: argparse.Namespace) -> int:
     if not options.check:
         return make_reference(project_root(), options.profile, os.cpu_count() or 1, sealed=options.sealed)
     reasons = stale(project_root())
-    print("\n".join(reasons) or "the reference run is that of this code")
+    say("\n".join(reasons) or "the reference run is that of this code")
     return int(bool(reasons))
 
 
@@ -273,7 +274,7 @@ def _adapter(options: argparse.Namespace) -> int:
     if options.minutes:
         recipe = recipe._replace(max_minutes=options.minutes)
     offers, work = study.retrieval, root / "runs" / "adapter"
-    print(make_adapter(study.fine_tune.base, recipe, variant, offers.suggestions, offers.encoder, work))
+    say(make_adapter(study.fine_tune.base, recipe, variant, offers.suggestions, offers.encoder, work))
     return 0
 
 
@@ -281,7 +282,7 @@ def _import(options: argparse.Namespace) -> int:
     from flowstudy.corpus.importers import import_corpus
 
     report = import_corpus(options.source, options.to, options.format, drop_plumbing=options.drop_plumbing)
-    print(report)
+    say(report)
     return 0 if report.written else 1
 
 
@@ -292,7 +293,7 @@ def _paraphrase(options: argparse.Namespace) -> int:
     voices = [voice for part in options.voices.split(",") if (voice := part.strip())]
     given = {name: getattr(options, name) for name in names}
     found = paraphrase(options.corpus, options.model, options.to, voices=voices, **given)
-    print(found)
+    say(found)
     return 0 if found.written and not found.unanswered else 1
 
 
@@ -307,7 +308,7 @@ def _tag(options: argparse.Namespace) -> int:
 def _tags(options: argparse.Namespace) -> int:
     from flowstudy.desk import carry_tags
 
-    print(carry_tags(options.action, options.file, _run_path(options.run)))
+    say(carry_tags(options.action, options.file, _run_path(options.run)))
     return 0
 
 
@@ -318,7 +319,7 @@ def _ledger(options: argparse.Namespace) -> int:
     path = open_run(_run_path(options.run)).ledger
     if options.spent is not None:
         correct(path, options.spent, options.reason)
-    print(account(path))
+    say(account(path))
     return 0
 
 

@@ -6,12 +6,16 @@ Inside a run the lines go to the run's log (`FLOWSTUDY_LOG`), which the runner s
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, Protocol
+
+#: Control characters other than tab and line feed, and marks that change the writing direction.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Tick(Protocol):
@@ -49,8 +53,23 @@ def progress(title: str, total: int, *, every_s: float = 5.0, quiet_s: float = 2
         _say(line(time.monotonic()), end=True)
 
 
+def say(*values: object, **options: Any) -> None:
+    """`print`, with control codes and marks of writing direction shown instead of obeyed: names and texts come from
+    anywhere."""
+    print(*(_visible(str(value)) for value in values), **options)
+
+
+def _visible(text: str) -> str:
+    """The text with such characters as escapes.
+
+    >>> print(_visible("a" + chr(27) + "[2Jb"))
+    a\\x1b[2Jb
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def _say(text: str, *, end: bool) -> None:
-    log = os.environ.get("FLOWSTUDY_LOG")
+    log, text = os.environ.get("FLOWSTUDY_LOG"), _visible(text)
     if log:
         with Path(log).open("a", encoding="utf-8") as file:
             file.write(f"{time.strftime('%H:%M:%S')}   {text}\n")

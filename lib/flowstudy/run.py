@@ -22,6 +22,7 @@ from typing import Any, Final
 from flowstudy.files import write_json
 from flowstudy.lifeline import descendants, kill, memory_limit_gib, only_one
 from flowstudy.notebook import check_parameters, run_dir
+from flowstudy.progress import say
 from flowstudy.run_folder import Run, hardware, this_machine
 from flowstudy.sharing import Member, forget_all_stale, write_members
 from flowstudy.status import print_summary, write_page
@@ -102,7 +103,7 @@ def _look_at_corpora(home: Run, members: Mapping[str, Member]) -> None:
     if changed:
         forget_all_stale(home, members)
         names = ", ".join(sorted(changed))
-        print(f"corpus {names} changed while the run was at work: what is done is of the corpus as it was")
+        say(f"corpus {names} changed while the run was at work: what is done is of the corpus as it was")
 
 
 def _locally(cores: int, members: Mapping[str, Member]) -> list[str]:
@@ -184,7 +185,7 @@ def _follow(log: Path) -> Iterator[None]:
             while True:
                 last = done.is_set()
                 for line in lines:
-                    print(line, end="", flush=True)
+                    say(line, end="", flush=True)
                 if last:
                     return
                 time.sleep(0.2)

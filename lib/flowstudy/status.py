@@ -16,6 +16,7 @@ from flowstudy.corpus.example import JUDGED
 from flowstudy.files import write_text
 from flowstudy.freshness import record_of
 from flowstudy.lifeline import is_at_work
+from flowstudy.progress import say
 from flowstudy.run_folder import DISK_FULL, Run, now
 from flowstudy.sharing import read_member
 from flowstudy.study import NOTEBOOKS
@@ -186,26 +187,26 @@ def print_summary(home: Run, status: int, spent_s: float) -> int:
     when that is so and answers lack all the same."""
     found = look(home, at_work=False)
     done = found.count("done")
-    print(f"{done} of {len(found.lines)} notebooks done in {spent_s:.0f} s; run folder: {home.path}")
+    say(f"{done} of {len(found.lines)} notebooks done in {spent_s:.0f} s; run folder: {home.path}")
     if found.cells:
         broken = {line.place for line in found.lines if line.state != "done"}
-        print(f"{sum(cell not in broken for cell in found.cells)} of {len(found.cells)} cells done")
+        say(f"{sum(cell not in broken for cell in found.cells)} of {len(found.cells)} cells done")
     for line in found.lines:
         if line.state == "failed":
-            print(f"  {line.place}{line.notebook} failed: {line.reason}")
+            say(f"  {line.place}{line.notebook} failed: {line.reason}")
     for name, reason in found.skipped.items():
-        print(f"  cells/{name} skipped: {reason}")
+        say(f"  cells/{name} skipped: {reason}")
     if status and not found.count("failed"):
-        print(f"  Snakemake stopped with status {status}; why: {home.path / 'snakemake.log'}")
+        say(f"  Snakemake stopped with status {status}; why: {home.path / 'snakemake.log'}")
     if done < len(found.lines) and shutil.disk_usage(home.path).free < FULL_BYTES:
-        print(f"  {home.path}: {DISK_FULL}")
+        say(f"  {home.path}: {DISK_FULL}")
     if done < len(found.lines):
-        print("run the same command again to resume; nothing finished is repeated")
+        say("run the same command again to resume; nothing finished is repeated")
         return status or 1
-    print(f"the report: {home.path / 'status.html' if found.cells else home.report}")
+    say(f"the report: {home.path / 'status.html' if found.cells else home.report}")
     lacking = [line for line in found.lines if line.notebook == "03_prompt" and line.reason]
     for line in lacking:
-        print(f"  {line.place}{line.notebook}: {line.reason}")
+        say(f"  {line.place}{line.notebook}: {line.reason}")
     return status or (LACKING if lacking else 0)
 
 
