@@ -11,8 +11,9 @@ from flowstudy.analysis.measures import PRIMARY, RIGHT
 from flowstudy.analysis.scores import COLUMNS, TableError, save_scores
 from flowstudy.compare import compare_runs
 from flowstudy.corpus import Example, write_corpus
-from flowstudy.flows.schema import Flow, Trigger
+from flowstudy.flows.schema import Component, Flow, Trigger
 
+STEP = Component(category="action", definition="log", order=1)
 MEANS = {"tuned": 0.7, "llm": 0.6}
 HOST = {"host_usd_per_hour": 3.6, "host_billing": "per_second"}
 STUDY = {"seed": 7, "economics": HOST, "systems": {"tuned": {"shots": 0}}}
@@ -38,7 +39,8 @@ def make_run(folder, scores, study=STUDY, text="do {}", workflows=60, **manifest
     parts = {"parameters": {"resolved": study}, "code": {"commit": "abc", "dirty": False}, **manifest}
     (folder / "manifest.json").write_text(json.dumps(parts))
     examples = [
-        Example(id=i, requirement=text.format(i), split="test", references=[Flow(trigger=Trigger(type=i))],
+        Example(id=i, requirement=text.format(i), split="test",
+                references=[Flow(trigger=Trigger(type=i), components=[STEP])],
                 features={"workflow": str(int(i[1:]) % workflows)}) for i in sorted(set(scores["example"]))
     ]  # fmt: skip
     write_corpus(folder / "corpus.jsonl", examples)

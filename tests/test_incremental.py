@@ -41,7 +41,7 @@ EDITS: list[tuple[str, str, str, set[str]]] = [
     ("study.yaml", "items: 20", "items: 21", {"05_tag_errors"}),
     ("study.yaml", "resamples: 999}", "resamples: 998}", {"04_score", "06_decide"}),
     ("study.yaml", "max_minutes: 1.0", "max_minutes: 1.5", {"02_fine_tune"}),
-    ("notebooks/04_score.ipynb", "How close does", "How near does", {"04_score"}),
+    ("notebooks/04_score.ipynb", "how close do", "how near do", {"04_score"}),
     ("notebooks/04_score.ipynb", '"outputs": []', '"outputs":  []', set()),
     ("mine.jsonl", "\n", "\n\n", {"01_explore_data"}),
     ("lib/flowstudy/systems/prompts/json/v2.md", "\n", "\n\n", {"03_prompt"}),

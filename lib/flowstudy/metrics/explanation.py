@@ -83,7 +83,7 @@ class Explanation:
                 elif place:
                     gap[new] += 1
                     count += gap[new] > gap[not new]
-        return count + len(inputs)
+        return min(count + len(inputs), len(self.changes))  # a renamed input is one edit
 
 
 def explain(candidate: FlowLike, reference: FlowLike | Sequence[FlowLike], **options: Unpack[Options]) -> Explanation:

@@ -19,8 +19,7 @@ from flowstudy.flows.outline import to_outline
 from flowstudy.systems.journal import read_lines
 from flowstudy.systems.readers import read_flow
 from flowstudy.systems.records import Call, Prediction
-from flowstudy.systems.room import some
-from flowstudy.systems.tasks import Task
+from flowstudy.systems.tasks import Task, some
 
 
 class Recorded(BaseModel):

@@ -14,13 +14,12 @@ from flowstudy.systems.llm import prompt_texts, tokens_beyond
 from flowstudy.systems.prices import price_of
 from flowstudy.systems.prompts import Reads, Shot, Stage, load_prompt, stage_answer, written
 from flowstudy.systems.records import SystemSpec
-from flowstudy.systems.tasks import Task, prompted
+from flowstudy.systems.tasks import Task, prompted, some
 
 #: Bytes of a flow that no family of models makes more than one token of, in the mean over the flow.
 BYTES_PER_TOKEN: Final = 2.5
 #: Tokens for what a model thinks before its answer, beside the answer.
 THINKING_TOKENS: Final = 8192
-_NAMED: Final = 5
 
 
 def sized(spec: SystemSpec, examples: Iterable[Example]) -> SystemSpec:
@@ -84,15 +83,6 @@ def notices(tasks: Sequence[Task], examples: Mapping[str, Example]) -> list[str]
     }
     named = {what: list(ids) for what, ids in found.items()}
     return [f"{spec.name}: {what} {some(ids)} of {len(first)} requirements" for what, ids in named.items() if ids]
-
-
-def some(ids: Sequence[str]) -> str:
-    """How many ids there are, and the first of them.
-
-    >>> some(["a", "b"])
-    '2 (a, b)'
-    """
-    return f"{len(ids)} ({', '.join(ids[:_NAMED])}{', ...' if len(ids) > _NAMED else ''})"
 
 
 def _cut(spec: SystemSpec, tasks: Sequence[Task], examples: Mapping[str, Example]) -> Iterator[str]:
