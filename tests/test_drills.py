@@ -39,6 +39,7 @@ from tests.tiny_study import (
 SMALL = {
     "examples": {"train": 40, "dev": 4, "dev_ood": 2, "validation": 2},
     "fine_tune": {"epochs": 1.0, "max_minutes": 0.05},
+    "prompting": {"load_levels": [2]},
     "statistics": {"resamples": 99},
 }
 

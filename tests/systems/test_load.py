@@ -37,6 +37,13 @@ def test_each_level_keeps_as_many_in_flight_as_it_says(server, spec, tasks, tmp_
     assert len(server.hits) == 2 + table["requests"].sum() + LEAST, "other levels are another test"
 
 
+def test_a_level_asks_no_more_after_its_time(server, spec, tasks, tmp_path):
+    """A model that seldom ends by itself must not hold a study up."""
+    server.plan = lambda number, hit: Reply(delay_s=0.2)
+    (row,) = load_test(spec, tasks, tmp_path / "load.json", (1,), most_s=0.5).to_dict("records")
+    assert 2 <= row["requests"] <= 3 and row["failed"] == 0 and row["seconds"] < 2
+
+
 def test_what_fails_is_counted_and_has_no_latency(server, spec, tasks, tmp_path, monkeypatch):
     monkeypatch.setattr("flowstudy.systems.llm.Policy", lambda: Policy(attempts=1))
     server.plan = lambda number, hit: Reply() if number == 1 else Reply(status=500, body="{}")

@@ -22,8 +22,9 @@ from flowstudy.systems.records import SystemSpec
 from flowstudy.systems.slm.variants import asks_variant
 from flowstudy.systems.tasks import Task
 
-#: Requests of a level at the least, however few are in flight.
+#: Requests of a level at the least, however few are in flight, and the seconds after which a level asks no more.
 LEAST: Final = 8
+MOST_S: Final = 30.0
 COLUMNS: Final = [
     "system", "in_flight", "requests", "failed", "seconds", "requests_per_s", "tokens_per_s", "p50_s", "p95_s",
 ]  # fmt: skip
@@ -39,12 +40,13 @@ def is_own_host(spec: SystemSpec) -> bool:
 
 def load_test(
     spec: SystemSpec, tasks: Sequence[Task], path: str | Path, levels: Sequence[int] = (1, 4, 16, 32), *,
-    timeout_s: float | None = None,
+    timeout_s: float | None = None, most_s: float = MOST_S,
 ) -> pd.DataFrame:  # fmt: skip
     """Ask the first tasks again, without journal, cache or budget, at each level of requests in flight.
 
     One row per level: system, in_flight (no more than the family of the model takes), requests (as many as the level,
-    at least `LEAST`; each level begins with tasks that the one before did not ask, so that no prefix cache answers),
+    at least `LEAST`, fewer where `most_s` seconds were over before they began; each level begins with tasks that the
+    one before did not ask, so that no prefix cache answers),
     failed (those without an answer, left out of the rest), seconds (of the level), requests_per_s, tokens_per_s (read
     and written), p50_s and p95_s (seconds of one answer, waiting included; NaN where none came). The table is kept at
     `path`: the same test of the same model is not run again. Empty without tasks or levels. Raises ValueError for a
@@ -62,31 +64,39 @@ def load_test(
     rows, begin = [], 0
     levels = levels if tasks else ()
     if levels:
-        _level(spec, tasks[-1:], 1, timeout_s)  # loads the model, warms the connection
+        short = spec.model_copy(update={"max_tokens": 1})
+        _level(short, [tasks[-1]._replace(spec=short)], 1, timeout_s, most_s)  # loads the model, warms the connection
     with progress(f"load test of {spec.name}", sum(max(level, LEAST) for level in levels)) as tick:
         for level in levels:
             count = max(level, LEAST)
             asked = [tasks[(begin + place) % len(tasks)] for place in range(count)]
-            rows.append({"system": spec.name, **_level(spec, asked, level, timeout_s)})
+            rows.append({"system": spec.name, **_level(spec, asked, level, timeout_s, most_s)})
             begin += count
             tick(count)
     write_json(path, {"key": key, "rows": rows})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _level(spec: SystemSpec, tasks: Sequence[Task], level: int, timeout_s: float | None) -> dict[str, float | None]:
+def _level(
+    spec: SystemSpec, tasks: Sequence[Task], level: int, timeout_s: float | None, most_s: float
+) -> dict[str, float | None]:
     client = Client(
         spec.model, api_base=spec.api_base, key_env=spec.key_env, max_in_flight=level, timeout_s=timeout_s,
         seed=spec.seed,
     )  # fmt: skip
     took_s: list[float] = []
     tokens: list[int] = []
+    asked = 0
 
     async def work(task: Task) -> None:
-        started = time.monotonic()
+        nonlocal asked
+        begun = time.monotonic()
+        if begun - started > most_s:
+            return
+        asked += 1
         found = await answer_async(task, client)
         if found.is_answer:
-            took_s.append(time.monotonic() - started)
+            took_s.append(time.monotonic() - begun)
             tokens.append(sum((call.prompt_tokens or 0) + (call.completion_tokens or 0) for call in found.calls))
 
     started = time.monotonic()
@@ -94,7 +104,7 @@ def _level(spec: SystemSpec, tasks: Sequence[Task], level: int, timeout_s: float
     seconds = time.monotonic() - started
     p50_s, p95_s = pd.Series(took_s).quantile([0.5, 0.95]) if took_s else (None, None)
     return {
-        "in_flight": min(level, client.limiter.cap), "requests": len(tasks), "failed": len(tasks) - len(took_s),
+        "in_flight": min(level, client.limiter.cap), "requests": asked, "failed": asked - len(took_s),
         "seconds": round(seconds, 3), "requests_per_s": round(len(took_s) / seconds, 4),
         "tokens_per_s": round(sum(tokens) / seconds, 1),
         "p50_s": p50_s, "p95_s": p95_s,
