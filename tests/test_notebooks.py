@@ -16,6 +16,7 @@ import pytest
 
 from flowstudy.corpus import shipped_corpus, write_corpus
 from flowstudy.run_folder import project_root
+from flowstudy.status import LACKING
 from flowstudy.study import NOTEBOOKS
 
 sys.path.insert(0, str(Path(__file__).parent / "systems"))
@@ -128,7 +129,8 @@ def test_a_corpus_of_your_own_runs_and_no_key_is_written(tmp_path: Path) -> None
     ]
     with Server(echo) as server:
         done = run_study(*words, OPENAI_API_KEY=FAKE_KEY, OPENAI_API_BASE=server.base())
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == LACKING, done.stdout + done.stderr
+    assert "gpt-4o: no answer to 2 of 6 requests" in done.stdout
     assert {hit.headers["Authorization"] for hit in server.hits if "messages" in hit.body} == {f"Bearer {FAKE_KEY}"}
     scores = pd.read_parquet(run / "scores.parquet")
     assert set(scores["system"]) == {"gpt-4o"} and scores["example"].nunique() == 6, "nothing to learn from"
