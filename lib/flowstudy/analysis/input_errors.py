@@ -7,17 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from flowstudy.corpus.references import NUMBER_WORDS
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.flows.query import Clause, parse_query
-from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
+from flowstudy.flows.schema import QUERY_INPUTS, REFERENCE, Flow, Input
 
 TABLE_INPUTS: Final = ("table", "table_name")
-_REFERENCE: Final = re.compile(r"\{\{\s*(.*?)\s*\}\}")
-_NUMBERS: Final = (
-    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-)  # fmt: skip
 _DURATION: Final = re.compile(
-    rf"(?P<number>\d{{1,6}}|an?|{'|'.join(_NUMBERS)}) ?(?P<unit>second|sec|minute|min|hour|hr|h|day|week|month|year)s?"
+    rf"(?P<number>\d{{1,6}}|an?|{'|'.join(NUMBER_WORDS)}) ?"
+    r"(?P<unit>second|sec|minute|min|hour|hr|h|day|week|month|year)s?"
 )
 
 
@@ -169,7 +167,7 @@ def _value_category(want: str, have: str, choices: bool, kind: str) -> str:
 def _reference_category(want: str, have: str) -> str:
     """What is wrong where references are involved: another one, or a fixed value on one side only; "" for neither, and
     for the same references in other words."""
-    theirs, ours = _REFERENCE.findall(want), _REFERENCE.findall(have)
+    theirs, ours = ([path.strip() for path in REFERENCE.findall(text)] for text in (want, have))
     if theirs == ours:
         return ""
     return "wrong_reference" if theirs and ours else "literal_or_reference"
@@ -181,7 +179,7 @@ def _duration(text: str) -> tuple[int, str] | None:
     if match is None:
         return None
     number, unit = match["number"], match["unit"]
-    count = int(number) if number.isdigit() else 1 if number in ("a", "an") else _NUMBERS.index(number) + 1
+    count = int(number) if number.isdigit() else 1 if number in ("a", "an") else NUMBER_WORDS.index(number)
     return count, {"min": "minute", "h": "hour", "hr": "hour", "sec": "second"}.get(unit, unit)
 
 

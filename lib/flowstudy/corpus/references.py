@@ -11,7 +11,8 @@ from flowstudy.flows.query import parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, REFERENCE, Component, Flow, Input
 
 LOOP_OUTPUTS: Final = ("item", "index")
-_NUMBERS: Final = (
+#: Numbers from 0 on as people write them.
+NUMBER_WORDS: Final = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
 )  # fmt: skip
 _FREE: Final = frozenset({"", "true", "false", "null"})
@@ -21,7 +22,7 @@ def reference_faults(flow: Flow, catalogue: Catalogue) -> list[str]:
     """Data references that lead nowhere: to a later or missing step, or to an output that the step does not have."""
     faults: list[str] = []
     for order, inputs, _ in _parts(flow, catalogue):
-        for path in map(str.strip, REFERENCE.findall(" ".join(str(i.value) for i in inputs))):
+        for path in _paths(inputs):
             fault = _reference_fault(path.split("."), order, flow, catalogue)
             if fault:
                 faults.append(f"component {order}: reference {{{{{path}}}}}: {fault}")
@@ -36,7 +37,7 @@ def dangling(flow: Flow) -> list[str]:
     faults: list[str] = []
     names = {component.definition for component in flow.components} - {"step", "trigger", "item", "variable"}
     for order, inputs, _ in _parts(flow, Catalogue(name="none")):
-        for path in REFERENCE.findall(" ".join(str(i.value) for i in inputs)):
+        for path in _paths(inputs):
             head, *rest = path.split(".")
             target = int(rest[0]) if head == "step" and rest and rest[0].isdecimal() else 1
             if head in names:
@@ -45,6 +46,10 @@ def dangling(flow: Flow) -> list[str]:
                 missing = "trigger" if head == "trigger" else f"step {target}"
                 faults.append(f"component {order}: reference {{{{{path}}}}}: the flow has no {missing}")
     return faults
+
+
+def _paths(inputs: Iterable[Input]) -> list[str]:
+    return [path.strip() for path in REFERENCE.findall(" ".join(str(each.value) for each in inputs))]
 
 
 def _parts(flow: Flow, catalogue: Catalogue) -> Iterator[tuple[int, list[Input], StepDef]]:
@@ -180,7 +185,7 @@ def _atoms(item: Input, is_query: bool) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     text = re.sub(r"\s+", " ", text.lower()).replace("’", "'").strip(" .")
-    return re.sub(r"\b(" + "|".join(_NUMBERS) + r")\b", lambda m: str(_NUMBERS.index(m[0])), text)
+    return re.sub(r"\b(" + "|".join(NUMBER_WORDS) + r")\b", lambda m: str(NUMBER_WORDS.index(m[0])), text)
 
 
 def _words(catalogue: Catalogue) -> frozenset[str]:

@@ -19,7 +19,7 @@ from flowstudy.systems.calls import CallCache, Outcome, Reply, Request, call_key
 from flowstudy.systems.capabilities import adapt, family_of
 from flowstudy.systems.limits import Limiter, Meter
 from flowstudy.systems.prices import PRICE_FIX, Price, can_be_limited, price_of
-from flowstudy.systems.records import Call, is_same_model
+from flowstudy.systems.records import Call, SystemSpec, is_same_model
 from flowstudy.systems.retries import Policy, Verdict, classify
 from flowstudy.systems.secrets import redact
 from flowstudy.systems.transport import Traffic
@@ -70,6 +70,12 @@ class Client:
         self._no_access: str | None = None
         self._answered_at = time.monotonic()
         self._is_warm = False
+
+    @classmethod
+    def of(cls, spec: SystemSpec, **options: Any) -> Client:
+        """The client of a system, with the model, server and key that it names; `options` are the others."""
+        own = {name: getattr(spec, name) for name in ("api_base", "key_env", "base_model", "seed")}
+        return cls(spec.model, **own, **options)
 
     async def complete(self, request: Request) -> Reply:
         """Answer one request; never raises for what a provider does, the reply's `outcome` says it."""

@@ -31,10 +31,12 @@ COLUMNS: Final = [
 
 
 def is_own_host(spec: SystemSpec) -> bool:
-    """Whether a system asks a model on a machine of one's own that may be put to work: no untuned base, no model that
-    was trained to answer a question about training."""
+    """Whether a system asks a model on a machine of one's own that may be put to work: served here, by vLLM or Ollama,
+    or at an `api_base` of this machine (another may send a bill). No untuned base, no model that was trained to answer
+    a question about training."""
     family = family_of(spec.model)
-    own = family is not None and (family.local or spec.api_base is not None)
+    here = spec.api_base is not None and wire.is_loopback(spec.api_base)
+    own = family is not None and (family.local or here)
     return own and spec.model != UNTUNED and not asks_variant(spec)
 
 
@@ -46,11 +48,11 @@ def load_test(
 
     One row per level: system, in_flight (no more than the family of the model takes), requests (as many as the level,
     at least `LEAST`, fewer where `most_s` seconds were over before they began; each level begins with tasks that the
-    one before did not ask, so that no prefix cache answers),
-    failed (those without an answer, left out of the rest), seconds (of the level), requests_per_s, tokens_per_s (read
-    and written), p50_s and p95_s (seconds of one answer, waiting included; NaN where none came). The table is kept at
-    `path`: the same test of the same model is not run again. Empty without tasks or levels. Raises ValueError for a
-    level below 1 and a model that is not on a host of one's own.
+    one before did not ask, so that no prefix cache answers), failed (those without an answer, left out of the rest),
+    seconds (of the level), requests_per_s, tokens_per_s (read and written), p50_s and p95_s (seconds of one answer,
+    waiting included; NaN where none came). The table is kept at `path`: the same test of the same model is not run
+    again. Empty without tasks or levels. Raises ValueError for a level below 1 and for a model that is not on a host of
+    one's own (`is_own_host`).
     """
     if any(level < 1 for level in levels):
         raise ValueError(f"load test of {spec.name}: expected levels of at least 1 request in flight, got {levels}")
@@ -80,10 +82,7 @@ def load_test(
 def _level(
     spec: SystemSpec, tasks: Sequence[Task], level: int, timeout_s: float | None, most_s: float
 ) -> dict[str, float | None]:
-    client = Client(
-        spec.model, api_base=spec.api_base, key_env=spec.key_env, max_in_flight=level, timeout_s=timeout_s,
-        seed=spec.seed,
-    )  # fmt: skip
+    client = Client.of(spec, max_in_flight=level, timeout_s=timeout_s)
     took_s: list[float] = []
     tokens: list[int] = []
     asked = 0

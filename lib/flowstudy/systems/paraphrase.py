@@ -80,7 +80,7 @@ def paraphrase(
         raise ValueError(f"corpus {corpus}: expected examples of the split train, got none to paraphrase; add some")
     with CallCache(to.with_name(f"{to.stem}.calls.jsonl")) as cache:
         budget = None if max_cost_usd is None else Budget(max_cost_usd, spent_usd=cache.spent_usd)
-        replies = wait_for(_ask_all(Client(model, cache=cache, budget=budget, seed=seed), spec, asks))
+        replies = wait_for(_ask_all(Client.of(spec, cache=cache, budget=budget), spec, asks))
     found = _sort_out(asks, replies, catalogues)._replace(left_out=[name for name in learnt if not learnt[name]])
     if found.written:
         write_corpus(to, found.written)

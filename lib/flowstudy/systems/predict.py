@@ -220,9 +220,7 @@ def _run_model(
         if limit is None and max_cost_usd is not None:
             limit = Budget(max_cost_usd, spent_usd=cache.spent_usd)
         options |= {"cache": cache, "budget": limit}
-        options |= {"api_base": spec.api_base, "key_env": spec.key_env, "base_model": spec.base_model}
-        client = Client(spec.model, seed=spec.seed, **options)
-        wait_for(_answer_all(client, todo, journal, tick))
+        wait_for(_answer_all(Client.of(spec, **options), todo, journal, tick))
 
 
 async def _answer_all(client: Client, todo: Sequence[Task], journal: Journal, tick: Tick) -> None:
