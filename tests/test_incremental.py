@@ -101,7 +101,7 @@ def test_only_what_changed_runs_again(tmp_path: Path) -> None:
     assert again() == ["04_score"], "its source"
     module.write_text(module.read_text() + "\n")
     assert again() == ["04_score"], "a module that only this notebook imports"
-    settings.write_text(settings.read_text().replace("epochs: 1.25 ", "epochs: 1.5 "))
+    settings.write_text(settings.read_text().replace("epochs: 1.5 ", "epochs: 1.75 "))
     assert again() == ["02_fine_tune", "03_prompt"], "another model, the same answers"
     settings.write_text(settings.read_text().replace("seed: 7 ", "seed: 8 "))
     assert again() == sorted(EVERY)

@@ -55,7 +55,7 @@ class FineTune(_Section):
     method: str = Field(default="lora", pattern="^(full|lora|qlora)$")
     engine: str = Field(default="auto", pattern="^(auto|unsloth|trl)$")
     adapter: str = Field(default="auto", pattern="^(auto|train)$")
-    epochs: float = Field(default=1.25, gt=0)
+    epochs: float = Field(default=1.5, gt=0)
     learning_rate: float | None = Field(default=None, gt=0)
     max_minutes: float = Field(default=90.0, gt=0)
     gpus: int = Field(default=0, ge=0)

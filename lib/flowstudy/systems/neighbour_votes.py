@@ -1,7 +1,8 @@
 """k nearest neighbours: how often the training examples most like a requirement needed each catalogue entry.
 
 An entry that an environment does not have could not be needed there: votes are counted among the examples that could
-have cast them, so that the entries of an environment never seen in training are not held against it.
+have cast them. An entry of an environment never seen in training, which no example could have needed, has a rate of its
+own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from flowstudy.systems.votes import Votes, marks
 
 #: How often an entry is needed about which nobody votes, and what that weighs against the votes, which are 1 together.
 PRIOR, CAUTION = 0.02, 0.02
+#: How often an entry is needed that no training example could have needed; chosen on the validation split, ranked as if
+#: its environments were unseen (`tests/benchmarks/retrieval.md`).
+UNSEEN: Final = 0.1
 #: Added to a rate before its logarithm, so that what nobody needed is unlikely, not ruled out.
 FLOOR: Final = 0.01
 
@@ -46,6 +50,7 @@ class NeighbourVotes:
             need, could = (
                 np.append(votes[voters] @ table[voters], 0.0)[columns] for table in (self._needs, self._could)
             )
-            return np.asarray(np.log((need + CAUTION * PRIOR) / (could + CAUTION) + FLOOR))
+            rates = (need + CAUTION * PRIOR) / (could + CAUTION)
+            return np.asarray(np.log(np.where(columns == len(self._places), UNSEEN, rates) + FLOOR))
 
         return of

@@ -36,7 +36,7 @@ from flowstudy.systems.encoder import (
     load_encoder,
     put_learned,
 )
-from flowstudy.systems.neighbour_votes import FLOOR, PRIOR, NeighbourVotes
+from flowstudy.systems.neighbour_votes import FLOOR, UNSEEN, NeighbourVotes
 from flowstudy.systems.offers import alone
 from flowstudy.systems.retrieval import SHELVES, Entry, LexicalRanker, Ranker, entries, needed
 from flowstudy.systems.uses import exists, makings_hash
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 #: Raise it when the same examples would give another ranker.
-RANKER_VERSION: Final = 4
+RANKER_VERSION: Final = 5
 #: Into how many parts the training examples are dealt; each is left out of one encoder.
 FOLDS: Final = 3
 #: What cosine similarity, log votes and BM25 (0 to 1) count.
@@ -188,10 +188,11 @@ class TrainedRanker:
         return np.stack([cosine, rates(requirement), lexical.scores(requirement)], axis=1)
 
     def scores(self, requirement: str, *, unseen: bool = False) -> list[float]:
-        """Weighted sums of the parts; in an unseen environment only the platform core has votes."""
+        """Weighted sums of the parts; with `unseen` as in an environment without training examples, where only the platform core
+        has votes."""
         parts = self.parts(requirement)
         if unseen:
-            parts[[not core for core in self._of_core], 1] = np.log(PRIOR + FLOOR)
+            parts[[not core for core in self._of_core], 1] = np.log(UNSEEN + FLOOR)
         return [float(score) for score in parts @ np.array(WEIGHTS)]
 
     @cached_property

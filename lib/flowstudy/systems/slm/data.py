@@ -21,6 +21,7 @@ from flowstudy.systems.prompts import Shot, render, stage_answer
 from flowstudy.systems.prompts.offering import Conditions, conditions_of
 from flowstudy.systems.records import Strategy, Suggestion, SystemSpec
 from flowstudy.systems.retrieval import LexicalRanker, Ranker, entries, top, with_missing
+from flowstudy.systems.slm.voices import in_another_voice
 from flowstudy.systems.uses import catalogue_uses, exists
 
 #: Noise on the scores of a ranker, as a share of their standard deviation: enough for another order in each pass.
@@ -40,7 +41,8 @@ class Pair(NamedTuple):
 class Teaching(NamedTuple):
     """How examples become pairs. `k` and `prompt` are as when the model is asked; `redraw` draws suggestions anew in
     each pass, `unseen` is the share of prompts (0..1) that are ranked as in an environment without training examples,
-    `rename` the share of those (0..1) with exchanged names, `offered` False trains without suggestions."""
+    `rename` the share of those (0..1) with exchanged names, `voice` the share (0..1) of requirements in another voice,
+    `offered` False trains without suggestions."""
 
     k: int = 8
     prompt: str = "outline"
@@ -48,6 +50,7 @@ class Teaching(NamedTuple):
     redraw: bool = True
     unseen: float = 0.5
     rename: float = 0.5
+    voice: float = 0.4
     offered: bool = True
 
 
@@ -73,9 +76,17 @@ def pairs(
         rng = random.Random(f"{seed}|{turn}|{example.id}")
         unseen, renamed = rng.random() < teaching.unseen, rng.random() < teaching.rename
         offered = drawers[example.domain].draw(example, teaching.k, rng, unseen) if teaching.offered else []
-        made = _pairs_of(example, catalogues[example.domain], offered, teaching, conditions)
+        voiced = _voiced(example, teaching.voice, turn, seed)
+        made = _pairs_of(voiced, catalogues[example.domain], offered, teaching, conditions)
         found += [exchanged(one, rng) for one in made] if unseen and renamed else made
     return found
+
+
+def _voiced(example: Example, share: float, turn: int, seed: int) -> Example:
+    rng = random.Random(f"{seed}|{turn}|{example.id}|voice")
+    if rng.random() >= share:
+        return example
+    return example.model_copy(update={"requirement": in_another_voice(example.requirement, rng)})
 
 
 def _pairs_of(

@@ -11,7 +11,7 @@ from flowstudy.systems.slm.engines import Engine, Lora, Method
 _FULL: Final = ((5e8, 4e-4), (3e9, 1e-4), (float("inf"), 2e-5))
 #: Adapters want about ten times the rate of all weights ("LoRA Without Regret", Thinking Machines, 2025); large 4-bit
 #: bases are tuned at 2e-4 in Unsloth's and the QLoRA paper's recipes.
-_ADAPTERS: Final = ((5e8, 1.5e-3), (3e9, 1e-3), (float("inf"), 2e-4))
+_ADAPTERS: Final = ((5e8, 3e-3), (3e9, 1e-3), (float("inf"), 2e-4))
 
 
 def usual_rate(method: Method, parameters: int) -> float:
@@ -39,7 +39,7 @@ class Recipe(NamedTuple):
     epochs: float = 2.0
     steps: int | None = None
     rate: float | None = None
-    batch: int = 4
+    batch: int = 2
     context: int | None = None
     max_minutes: float = 5.0
     prompt_weight: float = 0.0

@@ -27,8 +27,9 @@ class Variant(BaseModel):
     """How one model is trained; None stands for what the system that is asked has, or for the study's own value.
 
     `train` is the number of examples (a smaller number is a subset of a larger one), `without` names a feature whose
-    examples are left out (see `SystemSpec`), `retriever` = `none` trains without suggestions. `redraw`, `unseen` and
-    `rename` are those of `Teaching`; `rate`, `epochs`, `prompt_weight`, `neftune` and `average` those of `Recipe`.
+    examples are left out (see `SystemSpec`), `retriever` = `none` trains without suggestions. `redraw`, `unseen`,
+    `rename` and `voice` are those of `Teaching`; `rate`, `epochs`, `prompt_weight`, `neftune` and `average` those of
+    `Recipe`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,6 +46,7 @@ class Variant(BaseModel):
     redraw: bool | None = None
     unseen: float | None = Field(default=None, ge=0, le=1)
     rename: float | None = Field(default=None, ge=0, le=1)
+    voice: float | None = Field(default=None, ge=0, le=1)
     prompt_weight: float | None = Field(default=None, ge=0, le=1)
     neftune: float | None = None
     average: bool | None = None
@@ -60,7 +62,7 @@ class Variant(BaseModel):
     def teaching(self, k: int) -> Teaching:
         """How its examples become pairs, with `k` suggestions each."""
         usual = Teaching(k, self.prompt or "outline", self.strategy or "whole", offered=self.retriever != "none")
-        own = {name: getattr(self, name) for name in ("redraw", "unseen", "rename")}
+        own = {name: getattr(self, name) for name in ("redraw", "unseen", "rename", "voice")}
         return usual._replace(**{name: value for name, value in own.items() if value is not None})
 
     def choose(self, examples: Sequence[Example], seed: int) -> list[Example]:
