@@ -138,14 +138,14 @@ def write_notebook(folder, *sources):
 
 
 @pytest.fixture
-def tagging_run(root, items_for_browser):
+def tagging_run(root, request, items_for_browser):
     """A run with the same answers, as notebooks 01 to 04 leave it."""
     examples = [item.example.model_copy(update={"split": "test"}) for item in items_for_browser]
     answers = [item.prediction for item in items_for_browser]
     specs = [SystemSpec(name=name, model="openai/x") for name in sorted({answer.system for answer in answers})]
     rows = [(*item.place, "test", item.example.domain, item.prediction.status, PRIMARY, item.score, "")
             for item in items_for_browser]  # fmt: skip
-    return write_run(root / "run", specs, examples, answers, pd.DataFrame(rows, columns=list(COLUMNS)))
+    return write_run(root / request.node.name / "run", specs, examples, answers, pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
 @pytest.fixture(scope="session")
