@@ -188,8 +188,8 @@ class TrainedRanker:
         return np.stack([cosine, rates(requirement), lexical.scores(requirement)], axis=1)
 
     def scores(self, requirement: str, *, unseen: bool = False) -> list[float]:
-        """Weighted sums of the parts; with `unseen` as in an environment without training examples, where only the platform core
-        has votes."""
+        """Weighted sums of the parts; with `unseen` as in an environment without training examples, where only the
+        platform core has votes."""
         parts = self.parts(requirement)
         if unseen:
             parts[[not core for core in self._of_core], 1] = np.log(UNSEEN + FLOOR)
