@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.metrics import diff_html, diff_text, explain, flow_similarity
-from flowstudy.metrics.strict import strict_tree
-from tests.metrics.examples import flows
+from tests.metrics.examples import flows, strict_tree
 from tests.metrics.test_published_vectors import VECTORS
 from tests.metrics.test_strict import flow, step
 
@@ -32,7 +31,7 @@ def test_every_node_has_one_edit_in_document_order(a, b):
     edits = explain(a, b).edits
     for side, given_flow in (("candidate", a), ("reference", b)):
         found = [getattr(edit, side) for edit in edits if getattr(edit, side)]
-        assert len(found) == len(strict_tree(given_flow, inputs=True).labels) - 1
+        assert len(found) == len(strict_tree(given_flow).labels) - 1
         steps = [place.component for place in found if place.component]
         assert steps == sorted(steps)
 

@@ -7,13 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.metrics import published_scores
-from flowstudy.metrics.desks import PublishedDesk
-from flowstudy.metrics.matches import prints
-from flowstudy.metrics.plain import plain_flow
-from flowstudy.metrics.published import both_similarities
-from flowstudy.metrics.published_query import query_tree
-from flowstudy.metrics.published_tree import published_tree
-from flowstudy.metrics.treebleu import edges
+from flowstudy.metrics.published_tree import query_tree
 from tests.metrics import oracle
 from tests.metrics.examples import HOSTILE, flows
 
@@ -78,20 +72,3 @@ def test_queries_decompose_as_published(query):
 @pytest.mark.parametrize("text", ["\ud800", '{"trigger": {"type": "\\ud800"}}', "\ufeff{}", "NaN", "1e999"])
 def test_odd_texts(text):
     check(text, text)
-
-
-@settings(max_examples=200, deadline=None)
-@given(HOSTILE | flows().map(lambda flow: flow.to_dict()), flows())
-def test_fast_route_equals_the_complete_one(candidate, reference):
-    desk = PublishedDesk()
-    complete = [
-        tuple(desk.encode(published_tree(value, inputs=inputs)) for inputs in (False, True))
-        for value in (candidate, reference.to_dict())
-    ]
-    scores = published_scores(json.dumps(candidate), reference.to_json())
-    assert (scores["flow_sim_no_inputs"], scores["flow_sim_with_inputs"]) == both_similarities(*complete)
-    if plain_flow(candidate) is not None:
-        found = desk.read(json.dumps(candidate), "r")
-        pairs = (edges(published_tree(candidate, inputs=inputs)) for inputs in (False, True))
-        assert found.edges == tuple(map(desk._edges.number, pairs))
-        assert found.prints == prints(candidate)

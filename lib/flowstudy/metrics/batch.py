@@ -10,12 +10,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from flowstudy.metrics.desks import StrictFlow, published_desk, strict_desk
-from flowstudy.metrics.kernel import fast_kernels
-from flowstudy.metrics.limits import FlowTooLarge, UnreadableFlow
 from flowstudy.metrics.published import SCORES, six_scores
 from flowstudy.metrics.similarity import Strings, check_options, checked, is_flow_like, strict_similarity
-from flowstudy.metrics.strings import TextCost, text_cost
+from flowstudy.metrics.strict import StrictFlow, read_strict, strict_book
+from flowstudy.metrics.trees import FlowTooLarge, UnreadableFlow
 from flowstudy.progress import progress
 
 if TYPE_CHECKING:
@@ -29,9 +27,8 @@ COLUMNS: Final = (
 #: From so many pairs on, several processes are worth their start; each takes so many at a time.
 _MANY: Final = 2_000
 _CHUNK: Final = 100
-_NO_SCORES: Final = (math.nan,) * len(SCORES)
 _Row: TypeAlias = tuple[Any, ...]
-_inherited: tuple[Sequence[Any], TextCost | None] = ((), None)
+_inherited: list[tuple[Sequence[Any], Strings]] = []
 
 
 def score_pairs(
@@ -62,11 +59,10 @@ def score_pairs(
 
     check_options("strict", strings)
     triples = _triples(candidates, references, ids)
-    texts = text_cost if strings == "similar" else None
     several = len(triples) >= _MANY and _can_fork()
     rows: list[_Row] = []
     with progress(title, len(triples)) as tick:
-        for row in _in_processes(triples, texts) if several else (_row(triple, texts) for triple in triples):
+        for row in _in_processes(triples, strings) if several else (_row(triple, strings) for triple in triples):
             rows.append(row)
             tick()
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -78,21 +74,19 @@ def _can_fork() -> bool:
     return only_one_thread and "fork" in multiprocessing.get_all_start_methods() and (os.cpu_count() or 1) > 1
 
 
-def _in_processes(triples: Sequence[Any], texts: TextCost | None) -> Iterator[_Row]:
+def _in_processes(triples: Sequence[Any], strings: Strings) -> Iterator[_Row]:
     """The rows, by a process for each core: each inherits the pairs and sends its rows back."""
-    global _inherited
-    fast_kernels()
-    _inherited = triples, texts
+    _inherited.append((triples, strings))
     try:
         with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
             yield from pool.map(_work, range(len(triples)), chunksize=_CHUNK)
     finally:
-        _inherited = (), None
+        _inherited.pop()
 
 
 def _work(place: int) -> _Row:
-    triples, texts = _inherited
-    return _row(triples[place], texts)
+    triples, strings = _inherited[-1]
+    return _row(triples[place], strings)
 
 
 def _triples(candidates: Any, references: Any, ids: Any) -> list[tuple[Any, Any, Any]]:
@@ -113,33 +107,32 @@ def _triples(candidates: Any, references: Any, ids: Any) -> list[tuple[Any, Any,
     return list(zip(ids, candidates, references, strict=True))
 
 
-def _row(triple: tuple[Any, Any, Any], texts: TextCost | None) -> _Row:
+def _row(triple: tuple[Any, Any, Any], strings: Strings) -> _Row:
     name, candidate, references = triple
     several = [references] if is_flow_like(references) or not isinstance(references, Sequence) else references
-    return (name, *_strict_part(name, candidate, several, texts), *_published_part(name, candidate, several))
+    return (name, *_strict_part(name, candidate, several, strings), *_published_part(name, candidate, several))
 
 
-def _strict_part(name: Any, candidate: Any, references: Sequence[Any], texts: TextCost | None) -> _Row:
+def _strict_part(name: Any, candidate: Any, references: Sequence[Any], strings: Strings) -> _Row:
     """Status, error, number of references, index of the best one, and the strict scores."""
-    desk, count = strict_desk(), len(references)
-    first = desk.read(candidate, "the candidate", trees=texts is not None)
-    others = [desk.read(each, "the reference", trees=texts is not None) for each in references]
+    book, record, count = strict_book(), f"pair {name}", len(references)
+    first = read_strict(candidate, book, "the candidate")
+    others = [read_strict(each, book, "the reference") for each in references]
     status, error = _unscored(name, first, others)
     if status == "invalid_output":
         return (status, error, count, 0, 0.0, 0.0, 0.0, 0.0)
-    scores: list[list[float]] = []
+    bare, full = [math.nan], [math.nan]
     try:
-        for inputs in (False, True) if not status else ():
-            scores.append([strict_similarity(first, each, inputs, texts, f"pair {name}") for each in others])
+        if not status:
+            bare, full = (
+                [strict_similarity(first, each, book, inputs, strings, record) for each in others]
+                for inputs in (False, True)
+            )
     except FlowTooLarge as problem:
         status, error = "too_large", str(problem)
-    if status:
-        return (status, error, count, -1, math.nan, math.nan, math.nan, math.nan)
-    bare, full = scores
-    best = max(full)
-    return (
-        first.status, "", count, full.index(best), max(bare), math.fsum(bare) / count, best, math.fsum(full) / count,
-    )  # fmt: skip
+    best = -1 if status else full.index(max(full))
+    means = (math.fsum(scores) / len(scores) for scores in (bare, full))
+    return (status or first.status, error, count, best, max(bare), next(means), max(full), next(means))
 
 
 def _unscored(name: Any, first: StrictFlow, others: Sequence[StrictFlow]) -> tuple[str, str]:
@@ -159,13 +152,13 @@ def _unscored(name: Any, first: StrictFlow, others: Sequence[StrictFlow]) -> tup
 
 def _published_part(name: Any, candidate: Any, references: Sequence[Any]) -> _Row:
     """The six published scores against the first reference, and the error."""
+    nothing = (math.nan,) * len(SCORES)
     if not references:
-        return (*_NO_SCORES, "")
-    desk, sides = published_desk(), {"candidate": candidate, "reference": references[0]}
+        return (*nothing, "")
+    first, second = candidate, references[0]
     try:
-        first, second = (desk.read(checked(flow, f"the {side} of {name}"), f"the {side} of {name}")
-                         for side, flow in sides.items())  # fmt: skip
-        scores = six_scores(first, second, f"pair {name}")
+        checked(first, f"the candidate of {name}")
+        scores = six_scores(first, checked(second, f"the reference of {name}"), str(name))
     except (FlowTooLarge, UnreadableFlow) as error:
-        return (*_NO_SCORES, str(error))
+        return (*nothing, str(error))
     return (*(math.nan if score is None else score for score in scores), "")

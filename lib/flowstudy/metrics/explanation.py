@@ -6,17 +6,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Unpack
 
-from flowstudy.metrics.comparison import compare
-from flowstudy.metrics.desks import published_desk, published_value, strict_desk
-from flowstudy.metrics.places import Place, places
-from flowstudy.metrics.published_tree import published_tree
-from flowstudy.metrics.similarity import FlowLike, Options, as_references, flow_similarity, strict_reference
-from flowstudy.metrics.strict import strict_flow, strict_tree
-from flowstudy.metrics.strings import STEPS, TextCost, text_cost
+from flowstudy.metrics.canonical import written
+from flowstudy.metrics.comparison import STEPS, TextCost, compare, text_cost
+from flowstudy.metrics.published import encoded
+from flowstudy.metrics.published_tree import published_book, published_trees, read_published
+from flowstudy.metrics.similarity import (
+    FlowLike,
+    Options,
+    as_references,
+    flow_similarity,
+    strict_flow,
+    strict_reference,
+)
+from flowstudy.metrics.strict import strict_book
 from flowstudy.metrics.trees import FREE_CODE, Codebook, Tree
 
 EditKind = Literal["matched", "relabelled", "inserted", "deleted"]
 _EMPTY = Tree([("flow",)], [-1], [])
+
+
+class Place(NamedTuple):
+    """One node: `component` is its number from 1, 0 for the trigger, None elsewhere; `path` ends with `text`."""
+
+    text: str
+    path: tuple[str, ...]
+    component: int | None
+    input: str | None
 
 
 class Edit(NamedTuple):
@@ -105,34 +120,27 @@ def explain(candidate: FlowLike, reference: FlowLike | Sequence[FlowLike], **opt
 
 
 def _strict(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
-    inputs, record = options.get("inputs", True), options["record"]
-    parsed = strict_flow(candidate)
-    first = _EMPTY if parsed.flow is None else strict_tree(parsed.flow, inputs=inputs, record=record)
-    trees = strict_reference(strict_desk(), reference, record, trees=True).trees or (_EMPTY, _EMPTY)
+    inputs, record, book = options.get("inputs", True), options["record"], strict_book()
+    first = strict_flow(candidate, book, f"the candidate of {record}")
+    second = strict_reference(reference, book, record)
+    trees = [found.trees[inputs] if found.trees else _EMPTY for found in (first, second)]
     texts = text_cost if options.get("strings") == "similar" else None
-    edits = _edits(first, trees[inputs], strict_desk().reader.book, texts, record)
-    sizes = (len(first.labels) - 1, len(trees[inputs].labels) - 1)
-    return Explanation(0.0, _total(edits), edits, sizes, parsed.status, repairs=parsed.repairs)
+    sizes = len(trees[0].labels) - 1, len(trees[1].labels) - 1
+    edits = _edits(trees[0], trees[1], book, texts, record)
+    return Explanation(0.0, _total(edits), edits, sizes, first.status, repairs=first.repairs)
 
 
 def _published(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
-    book, trees = published_desk().reader.book, []
+    book, trees = published_book(), []
     for side, flow in (("candidate", candidate), ("reference", reference)):
-        value = published_value(flow, f"the {side} of {options['record']}")
-        trees.append(published_tree(value, inputs=options.get("inputs", True), record=options["record"]))
-    sizes = [_length(tree, book) for tree in trees]
-    first, second = trees
-    if first is None or second is None or sizes[0] is None or sizes[1] is None:
-        return Explanation(0.0, 0.0, (), (sizes[0] or 0, sizes[1] or 0), "undefined")
-    edits = _edits(first, second, book, None, options["record"])
+        value = read_published(flow, f"the {side} of {options['record']}")
+        trees.append(published_trees(value, options["record"])[options.get("inputs", True)])
+    codes = [encoded(tree, book) for tree in trees]
+    sizes = [code.length if code else 0 for code in codes]
+    if trees[0] is None or trees[1] is None or None in codes:
+        return Explanation(0.0, 0.0, (), (sizes[0], sizes[1]), "undefined")
+    edits = _edits(trees[0], trees[1], book, None, options["record"])
     return Explanation(0.0, _total(edits), edits, (sizes[0], sizes[1]))
-
-
-def _length(tree: Tree | None, book: Codebook) -> int | None:
-    """The published length; None where the published code raises, for no tree and for labels that are not text."""
-    if tree is None or not all(isinstance(label, str) for label in tree.labels):
-        return None
-    return book.length(tree)
 
 
 def _total(edits: Sequence[Edit]) -> float:
@@ -140,11 +148,8 @@ def _total(edits: Sequence[Edit]) -> float:
 
 
 def _edits(first: Tree, second: Tree, book: Codebook, texts: TextCost | None, record: str) -> tuple[Edit, ...]:
-    comparison = compare(first, second, book, texts, record)
-    rows = {node: row for row, node in enumerate(comparison.first.nodes)}
-    columns = {node: column for column, node in enumerate(comparison.second.nodes)}
-    paired = {a: (b, int(comparison.costs[rows[a], columns[b]])) for a, b in comparison.pairs()}
-    kept_a, kept_b = ([n for n, label in enumerate(t.labels) if book[label] != FREE_CODE] for t in (first, second))
+    paired = compare(first, second, book, texts, record).pairs()
+    kept_a, kept_b = ([n for n, label in enumerate(t.labels) if book[label][0] != FREE_CODE] for t in (first, second))
     steps = list(_merged(kept_a, kept_b, {a: b for a, (b, _) in paired.items()}))
     places_a, places_b = places(first), places(second)
     moved = _moves(steps, first, second)
@@ -186,3 +191,73 @@ def _moves(steps: Sequence[tuple[int | None, int | None]], first: Tree, second: 
             other = gone[second.labels[b]].pop(0)
             moved[number], moved[other] = other, number
     return moved
+
+
+def places(tree: Tree) -> list[Place]:
+    """The place of every node of a strict or published tree, in document order."""
+    typed = isinstance(tree.labels[0], tuple)
+    kinds = list(_strict_kinds(tree) if typed else _published_kinds(tree))
+    numbers = iter(tree.steps)
+    found: list[Place] = []
+    for label, above, (kind, name) in zip(tree.labels, tree.parents, kinds, strict=True):
+        owner = found[above] if above >= 0 else Place("", (), None, None)
+        component = next(numbers) if kind == "component" else 0 if kind == "trigger" else owner.component
+        text = label_text(label)
+        if "{{" in text and tree.names and component is not None:
+            text = written(text, tree.names[component])
+        path = (*owner.path, text) if above >= 0 else ()
+        found.append(Place(text, path, component, name if name is not None else owner.input))
+    return found
+
+
+def label_text(label: Any) -> str:
+    """A label as people read it.
+
+    >>> label_text(("component", "action", "send_email", "global"))
+    'action send_email'
+    >>> label_text(("clause", "condition", "^OR", "state", "=", "3"))
+    '^OR state = 3'
+    """
+    if not isinstance(label, tuple):
+        return str(label)
+    kind, *rest = label
+    if kind == "component":
+        category, definition, scope = rest
+        name = definition if category == "flowlogic" else f"{category} {definition}"
+        return name if scope == "global" else f"{name} ({scope})"
+    if kind == "input":
+        return f"{rest[0]}: {rest[2]}"
+    if kind == "clause":
+        return " ".join(rest[1:])
+    if kind == "item":
+        return f"{rest[0]}: {' '.join(filter(None, rest[1:]))}"
+    return {"query": rest[-1:], "flow": ["flow"]}.get(kind, [f"{kind} {rest[-1]}" if rest else kind])[0]
+
+
+def _strict_kinds(tree: Tree) -> Iterator[tuple[str, str | None]]:
+    for label in tree.labels:
+        kind = label[0]
+        yield kind, label[1] if kind in ("input", "query", "clause") else None
+
+
+def _published_kinds(tree: Tree) -> Iterator[tuple[str, str | None]]:
+    """Kinds by position: published labels do not say what they are."""
+    above = [tree.parents[parent] if parent >= 0 else -1 for parent in tree.parents]
+    kinds: list[str] = []
+    for node, (label, parent) in enumerate(zip(tree.labels, tree.parents, strict=True)):
+        owner = kinds[parent] if parent >= 0 else ""
+        name: str | None = None
+        if parent == 0:
+            kind = "section " + label
+        elif owner == "section components" or (owner == "component" and label != "inputs"):
+            kind = "component"
+        elif owner == "section trigger" and above[node] == 0:
+            kind = "trigger"
+        elif owner in ("component", "trigger"):
+            kind = "inputs"
+        elif owner == "inputs":
+            kind, name = "input", str(label).split(": ", 1)[0]
+        else:
+            kind = "part"
+        kinds.append(kind)
+        yield kind, name

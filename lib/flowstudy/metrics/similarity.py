@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from flowstudy.flows.schema import Flow
-from flowstudy.metrics.desks import StrictDesk, StrictFlow, published_desk, strict_desk
-from flowstudy.metrics.limits import FlowTooLarge, UnreadableFlow
-from flowstudy.metrics.published import normalised, similarity
-from flowstudy.metrics.strict import EDITION
-from flowstudy.metrics.strings import STEPS, TextCost, text_cost
+from flowstudy.metrics.published import encoded, similarity
+from flowstudy.metrics.published_tree import published_book, published_trees, read_published
+from flowstudy.metrics.strict import EDITION, StrictFlow, read_strict, strict_book
+from flowstudy.metrics.trees import Codebook, FlowTooLarge, UnreadableFlow
 
 FlowLike: TypeAlias = Flow | dict[str, Any] | str
 Convention = Literal["strict", "published"]
@@ -53,11 +52,11 @@ def flow_similarity(
     check_options(convention, strings)
     references = as_references(reference, record)
     if convention == "published":
-        return max(published_similarity(candidate, each, inputs=inputs, record=record) for each in references)
-    texts, desk = text_cost if strings == "similar" else None, strict_desk()
-    seconds = [strict_reference(desk, each, record, trees=texts is not None) for each in references]
-    first = strict_candidate(desk, candidate, record, trees=texts is not None)
-    return max(strict_similarity(first, each, inputs, texts, record) for each in seconds)
+        return max(_published(candidate, each, inputs, record) for each in references)
+    book = strict_book()
+    first = strict_flow(candidate, book, f"the candidate of {record}")
+    others = [strict_reference(each, book, record) for each in references]
+    return max(strict_similarity(first, each, book, inputs, strings, record) for each in others)
 
 
 def signature(
@@ -75,43 +74,41 @@ def signature(
     return f"FlowSim|v{version}|{convention}|{mode}|refs:{references}|strings:{strings}"
 
 
-def published_similarity(candidate: FlowLike, reference: FlowLike, *, inputs: bool = True, record: str) -> float:
+def _published(candidate: FlowLike, reference: FlowLike, inputs: bool, record: str) -> float:
     """Published FlowSim of two flows; 0.0 where the published code raises."""
-    desk, sides = published_desk(), {f"the candidate of {record}": candidate, f"the reference of {record}": reference}
-    first, second = (desk.code(checked(flow, side), inputs, side) for side, flow in sides.items())
-    return similarity(first, second, inputs, record)
+    book, codes = published_book(), []
+    for side, flow in (("candidate", candidate), ("reference", reference)):
+        where = f"the {side} of {record}"
+        codes.append(encoded(published_trees(read_published(checked(flow, where), where), where)[inputs], book))
+    return similarity(codes[0], codes[1], record)
 
 
 def strict_similarity(
-    first: StrictFlow, second: StrictFlow, inputs: bool, texts: TextCost | None = None, record: str = "the pair"
+    first: StrictFlow, second: StrictFlow, book: Codebook, inputs: bool, strings: Strings, record: str
 ) -> float:
-    """Strict FlowSim of two flows, 0.0 if either is none; `texts` grades free text and needs their trees."""
-    if texts is not None and first.trees is not None and second.trees is not None:
-        from flowstudy.metrics.comparison import compare  # numpy and numba are imported when first needed
-
-        a, b = first.trees[inputs], second.trees[inputs]
-        distance = compare(a, b, strict_desk().reader.book, texts, record).distance()
-        return normalised(distance, (len(a.labels) - 1) * STEPS, (len(b.labels) - 1) * STEPS)
-    if first.codes is None or second.codes is None:
+    """Strict FlowSim of two flows that were read with one codebook; 0.0 if either is none."""
+    if first.trees is None or second.trees is None or first.codes is None or second.codes is None:
         return 0.0
-    return similarity(first.codes[inputs], second.codes[inputs], inputs, record)
+    if strings == "exact":
+        return similarity(first.codes[inputs], second.codes[inputs], record)
+    from flowstudy.metrics.comparison import STEPS, compare, text_cost  # numpy and numba, when first needed
+
+    distance = compare(first.trees[inputs], second.trees[inputs], book, text_cost, record).distance()
+    total = (first.codes[inputs].length + second.codes[inputs].length) * STEPS
+    return 1 - distance / total if total else 1.0
 
 
-def strict_candidate(desk: StrictDesk, candidate: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
-    """A candidate as the strict convention reads it; only one that is too large raises (`FlowTooLarge`)."""
-    side = f"the candidate of {record}"
-    found = desk.read(checked(candidate, side), side, trees=trees)
+def strict_flow(flow: FlowLike, book: Codebook, record: str) -> StrictFlow:
+    """A flow as the strict convention reads it; only one that is too large raises (`FlowTooLarge`)."""
+    found = read_strict(checked(flow, record), book, record)
     if found.status == "too_large":
         raise FlowTooLarge(found.error)
     return found
 
 
-def strict_reference(desk: StrictDesk, reference: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
+def strict_reference(reference: FlowLike, book: Codebook, record: str) -> StrictFlow:
     """A reference as the strict convention reads it; `UnreadableFlow` unless it is a flow."""
-    side = f"the reference of {record}"
-    found = desk.read(checked(reference, side), side, trees=trees)
-    if found.status == "too_large":
-        raise FlowTooLarge(found.error)
+    found = strict_flow(reference, book, f"the reference of {record}")
     if found.codes is None:
         raise UnreadableFlow(
             f"unreadable reference for {record}: expected a flow, got {found.error}; correct the reference"

@@ -16,17 +16,15 @@ order or an early END instead of an ELSE are many although nothing changes. `flo
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
+from functools import cache
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from flowstudy.flows.parse import ParsedFlow, parse_flow
-from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input, Signature, structure_faults
-from flowstudy.metrics.canonical import Canon, input_tree, step_label
-from flowstudy.metrics.limits import MAX_NODES, too_many_nodes
-from flowstudy.metrics.plain import PlainFlow, PlainInputs, StepName
-from flowstudy.metrics.reader import Labels, Reader
-from flowstudy.metrics.trees import Codebook, Tree
+from flowstudy.flows.schema import QUERY_INPUTS, Signature
+from flowstudy.metrics.canonical import canonical, input_tree, step_label
+from flowstudy.metrics.reader import Inputs, Outline, read
+from flowstudy.metrics.trees import MAX_NODES, Codebook, Coded, FlowTooLarge, Tree, too_many_nodes
 
 #: Edition of the strict convention; scores of two editions are not comparable.
 EDITION: Final = 2
@@ -167,78 +165,66 @@ STRICT_DIFFERENCES: Final = (
 )
 
 
-def strict_flow(value: Any) -> ParsedFlow:
-    """Read a `Flow`, a parsed JSON object or a text as the strict convention does. Never raises on a text."""
-    if not isinstance(value, Flow):
-        return parse_flow(value)
-    if any("order" in fault or "block" in fault for fault in structure_faults(value)):
-        return parse_flow(value.to_dict())
-    return ParsedFlow("ok", value)
+class StrictFlow(NamedTuple):
+    """What the strict convention found in one flow; `trees` and `codes`, without and with inputs, only where it is one.
 
-
-def strict_tree(flow: Flow, *, inputs: bool, record: str = "the flow") -> Tree:
-    """The strict tree of a flow read by `strict_flow`; more than `MAX_NODES` nodes raise `FlowTooLarge`.
-
-    It is in canonical order with and without `inputs`; its `steps` are the numbers that people see.
+    `status` is `ok`, `repaired`, `invalid_output` or `too_large`; `error` says why. The `steps` of a tree are the
+    numbers that people see.
     """
-    return strict_trees(flow, record)[inputs]
+
+    status: str
+    error: str = ""
+    repairs: tuple[str, ...] = ()
+    trees: tuple[Tree, Tree] | None = None
+    codes: tuple[Coded, Coded] | None = None
 
 
-def strict_trees(flow: Flow, record: str = "the flow") -> tuple[Tree, Tree]:
-    """The strict trees of a flow without and with inputs."""
-    start = flow.trigger
-    trigger = None if start is None else (start.type, _given(start.inputs))
-    steps: list[tuple[StepName, int, PlainInputs | None]] = [
-        ((c.category, c.definition, c.scope), c.block or 0, _given(c.inputs)) for c in flow.components
-    ]
-    canonical, order, names = Canon().read(PlainFlow(trigger, steps))
-    bare, full = (Tree([("flow",)], [-1], [*order], names) for _ in range(2))
-    for tree in (bare, full):
-        if canonical.trigger is not None:
-            node = _add(tree, _trigger_label(canonical.trigger[0]), 0)
-            _add_inputs(tree, canonical.trigger[1] if tree is full else None, node, record)
-        _add_signature(tree, "inputs", flow.inputs)
-        _add_signature(tree, "outputs", flow.outputs)
-        owners = [0]
-        for name, block, given in canonical.steps:
-            owners.append(_add(tree, step_label(*name), owners[block]))
-            _add_inputs(tree, given if tree is full else None, owners[-1], record)
-        if len(tree.labels) > MAX_NODES:
-            raise too_many_nodes(record)
-    return bare, full
+def read_strict(flow: Any, book: Codebook, record: str) -> StrictFlow:
+    """A text, a JSON object or a `Flow` as the strict convention reads it. Never raises on a text."""
+    status, outline, repairs, error = read(flow)
+    if outline is None:
+        return StrictFlow(status, error)
+    try:
+        bare, full = strict_trees(outline, record)
+    except FlowTooLarge as problem:
+        return StrictFlow("too_large", str(problem))
+    return StrictFlow(status, "", repairs, (bare, full), (book.encode(bare), book.encode(full)))
 
 
-def _given(inputs: Iterable[Input]) -> PlainInputs:
-    return PlainInputs([{"name": each.name, "value": each.value} for each in inputs])
+def strict_trees(outline: Outline, record: str = "the flow") -> tuple[Tree, Tree]:
+    """The strict trees of a flow without and with inputs, both in canonical order."""
+    flow, order, names = canonical(outline)
+    trees = bare, full = Tree([("flow",)], [-1], order, names), Tree([("flow",)], [-1], order, names)
+    if flow.trigger is not None:
+        kind, inputs = flow.trigger
+        start = [tree.add(("trigger", kind), 0, record) for tree in trees]
+        _add_inputs(full, inputs, start[1], record)
+    for side, signature in zip(("inputs", "outputs"), flow.signatures, strict=True):
+        for tree in trees:
+            _add_signature(tree, side, signature, record)
+    owners = [(0, 0)]
+    for name, block, inputs in flow.steps:
+        label, owner = step_label(name), owners[block]
+        place = bare.add(label, owner[0], record), full.add(label, owner[1], record)
+        owners.append(place)
+        _add_inputs(full, inputs, place[1], record)
+    return trees
 
 
-def _trigger_label(kind: str) -> tuple[str, ...]:
-    return "trigger", kind
-
-
-def _add(tree: Tree, label: tuple[str, ...], parent: int) -> int:
-    tree.labels.append(label)
-    tree.parents.append(parent)
-    return len(tree.labels) - 1
-
-
-def _add_signature(tree: Tree, side: str, signature: Signature | None) -> None:
+def _add_signature(tree: Tree, side: str, signature: Signature | None, record: str) -> None:
     if signature is None:
         return
-    node = _add(tree, ("signature", side), 0)
+    node = tree.add(("signature", side), 0, record)
     for item in sorted((i.name, i.type, "" if i.reference is None else f"[{i.reference}]") for i in signature.items):
-        _add(tree, ("item", *item), node)
+        tree.add(("item", *item), node, record)
 
 
-def _add_inputs(tree: Tree, inputs: PlainInputs | None, parent: int, record: str) -> None:
-    given = inputs.given if inputs else []
-    queries = [each["value"] for each in given if each["name"] in QUERY_INPUTS and isinstance(each["value"], str)]
-    if sum(query.count("^") for query in queries) > MAX_NODES:
+def _add_inputs(tree: Tree, inputs: Inputs, parent: int, record: str) -> None:
+    queries = [value for name, value in inputs if name in QUERY_INPUTS and isinstance(value, str)]
+    if sum([query.count("^") for query in queries]) > MAX_NODES:
         raise too_many_nodes(record)
-    for each in sorted((input_tree(each["name"], each["value"]) for each in given), key=_KEY):
-        base = len(tree.labels)
-        tree.labels.extend(each.labels)
-        tree.parents.extend(base + above if above >= 0 else parent for above in each.parents)
+    for each in sorted([input_tree(name, value) for name, value in inputs], key=_KEY):
+        tree.graft(each, parent, record)
 
 
 def strict_group(label: tuple[str, ...]) -> Hashable | None:
@@ -251,11 +237,13 @@ def strict_group(label: tuple[str, ...]) -> Hashable | None:
     return None if kind == "flow" else ()
 
 
-def strict_length(label: tuple[str, ...]) -> int:
-    """What a node weighs: 1, and 0 for the root."""
-    return int(label[0] != "flow")
+@cache
+def _book() -> Codebook:
+    return Codebook(strict_group, lambda label: int(label[0] != "flow"))
 
 
-def strict_reader() -> Reader:
-    """A new reader with the strict labels, costs and lengths."""
-    return Reader(Codebook(strict_group, strict_length), Labels(_trigger_label, step_label, input_tree))
+def strict_book() -> Codebook:
+    """The codebook of flows read from now on; a new one when it has grown large."""
+    if _book().is_large:
+        _book.cache_clear()
+    return _book()
