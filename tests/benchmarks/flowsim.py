@@ -82,7 +82,7 @@ def seconds(
 
 def kernel_rows(nodes: int, kind: str, pairs: list[Pair]) -> list[dict[str, Any]]:
     coded = [[published_book().encode(published_trees(flow)[1]) for flow in pair] for pair in pairs]
-    ours = [[kernel.ints(part) for one in pair for part in (one.codes, one.left)] for pair in coded]
+    ours = [[kernel.ints(part) for one in pair for part in (one.codes, one.parents)] for pair in coded]
     theirs = [tuple(oracle.tree(flow, True) for flow in pair) for pair in pairs]
     wanted: list[int] = []
     mean = sum(size(flow) for pair in pairs for flow in pair) / (2 * len(pairs))

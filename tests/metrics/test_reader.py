@@ -13,10 +13,19 @@ from tests.metrics.test_bad_input import TEXTS
 from tests.metrics.test_published_vectors import VECTORS
 
 
+def plainly(outline):
+    """An outline in which inputs are pairs and true is not 1."""
+    if outline is None:
+        return None
+    places = [outline.trigger and (outline.trigger[0], 0, outline.trigger[1]), *outline.steps]
+    parts = [part and (*part[:2], [(each.name, repr(each.value)) for each in part[2]]) for part in places]
+    return parts, outline.signatures
+
+
 def check(given):
     parsed, found = parse_flow(given), read(given)
     assert (found.status, found.repairs) == (parsed.status, parsed.repairs)
-    assert repr(found.outline) == repr(parsed.flow and read(parsed.flow).outline)
+    assert plainly(found.outline) == plainly(parsed.flow and read(parsed.flow).outline)
 
 
 @settings(max_examples=200, deadline=None)
@@ -27,7 +36,6 @@ def test_clean_flows(flow):
     for form in (flow.to_json(), flow.to_dict()):
         check(form)
         assert (_plain(form) is not None) == (not nested and flow.outputs is None)
-    assert read(flow) == read(flow.to_dict())
 
 
 @settings(max_examples=300, deadline=None)
@@ -59,5 +67,5 @@ def test_values_that_need_more_than_one_step(value):
 
 @pytest.mark.parametrize("value", ["18446744073709551616", "-0", "true", "null", '"\\ud83d\\ude00"', '"```json"'])
 def test_values_are_decoded_as_json_does(value):
-    ((_, _, ((_, found),)),) = read(STEP % value).outline.steps
-    assert repr(found) == repr(json.loads(value))
+    ((_, _, (found,)),) = read(STEP % value).outline.steps
+    assert repr(found.value) == repr(json.loads(value))

@@ -1,21 +1,18 @@
 """Zhang-Shasha with any relabelling costs, and the alignment that attains the distance.
 
-Trees come in postorder as arrays of leftmost leaves, costs as whole numbers; nothing recurses. The functions are plain
-loops over numpy arrays: numba compiles them where it is installed, and they run as they are where it is not. All stand
-in this file, because numba's cache on disk notices changes in the file of a function, not in those that it calls.
+Trees come in postorder as arrays of leftmost leaves, costs as whole numbers; nothing recurses. All functions stand in
+this file, because numba's cache on disk notices changes in the file of a function, not in those that it calls.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    import numba
-except ImportError:
-    numba = None  # type: ignore[assignment]
+from flowstudy.metrics.trees import FREE_CODE
 
 _Ints = NDArray[np.int64]
 _Costs = NDArray[np.int32]
@@ -24,8 +21,6 @@ _LOW = 0xFFFFFFFF
 
 def _jit(function: Any) -> Any:
     """`numba.njit` with a cache on disk, or without one where no folder can be written."""
-    if numba is None:
-        return function
     try:
         return numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:
@@ -83,12 +78,33 @@ def tree_table(left_a: _Ints, left_b: _Ints, costs: _Costs, unit: int) -> _Costs
 
 
 @_jit
-def code_distance(codes_a: _Ints, left_a: _Ints, codes_b: _Ints, left_b: _Ints) -> int:
+def _postorder(codes: _Ints, parents: _Ints) -> tuple[_Ints, _Ints]:
+    """Codes and leftmost leaves in postorder, as `kernel.postorder` gives them."""
+    n, count, depth = len(codes), 0, 0
+    rows = np.empty((4, n + 1), np.int64)
+    found, left, starts, path = rows[0], rows[1], rows[2], rows[3]
+    for node in range(n + 1):
+        while depth and (node == n or path[depth - 1] != parents[node]):
+            depth -= 1
+            done = path[depth]
+            if codes[done] != FREE_CODE:
+                found[count], left[count] = codes[done], starts[done]
+                count += 1
+        path[depth], starts[node] = node, count
+        depth += 1
+    found[count], left[count] = 0, 0
+    return found[: count + 1], left[: count + 1]
+
+
+@_jit
+def code_distance(codes_a: _Ints, parents_a: _Ints, codes_b: _Ints, parents_b: _Ints) -> int:
     """The distance of two coded trees: relabelling costs 0 for equal codes, 1 within a group, 2 otherwise."""
-    costs = np.empty((len(codes_a), len(codes_b)), np.int32)
-    for i in range(len(codes_a)):
-        for j in range(len(codes_b)):
-            different = codes_a[i] ^ codes_b[j]
+    post_a, left_a = _postorder(codes_a, parents_a)
+    post_b, left_b = _postorder(codes_b, parents_b)
+    costs = np.empty((len(post_a), len(post_b)), np.int32)
+    for i in range(len(post_a)):
+        for j in range(len(post_b)):
+            different = post_a[i] ^ post_b[j]
             costs[i, j] = 0 if different == 0 else 1 if different & _LOW == 0 else 2
     return tree_table(left_a, left_b, costs, 1)[-1, -1]
 

@@ -29,7 +29,7 @@ from urllib.parse import quote
 
 from flowstudy.flows.query import Clause, alternatives, parse_query
 from flowstudy.flows.schema import FOLLOWS, QUERY_INPUTS, REFERENCE
-from flowstudy.metrics.reader import Inputs, Outline, StepName
+from flowstudy.metrics.reader import Inputs, Outline, PlainInput, StepName
 from flowstudy.metrics.trees import FlowTooLarge, InputTree, Names, remembered
 
 _STEP: Final = re.compile(r"step\.([0-9]{1,9})(?=\.|$)")
@@ -91,7 +91,8 @@ def _named(inputs: Inputs, here: int, titles: list[str], scope: _Scope | None) -
     """The inputs of the step `here` with references by name, and the names; a step that does not exist has none."""
     numbers: dict[int, None] = {}
     touched = False
-    for _, value in inputs:
+    for each in inputs:
+        value: Any = each.value
         if value.__class__ is str:
             if "{{" in value:
                 touched = True
@@ -115,7 +116,7 @@ def _named(inputs: Inputs, here: int, titles: list[str], scope: _Scope | None) -
             names.append((number, title, place))
     known = tuple(names)
     try:
-        return [(name, _value(value, known)) for name, value in inputs], known
+        return [PlainInput(each.name, _value(each.value, known)) for each in inputs], known
     except RecursionError:
         raise FlowTooLarge(
             f"value too deep for an input of step {here}: expected JSON nested at most a few hundred levels deep, got "
@@ -197,7 +198,7 @@ class _Scope:
 
     def _key(self, arm: list[int]) -> Any:
         """By the inputs of a CASE, the outline, and all inputs."""
-        inputs = [sorted([input_tree(*each) for each in self._inputs[number - 1]]) for number in arm]
+        inputs = [sorted([input_tree(each.name, each.value) for each in self._inputs[number - 1]]) for number in arm]
         here = {number: place for place, number in enumerate(arm)}
         outline = [(self._titles[number - 1], here.get(self._blocks[number - 1], -1)) for number in arm]
         return (inputs[0] if self._logic(arm[0]) == "CASE" else []), outline, inputs
@@ -205,7 +206,7 @@ class _Scope:
 
 def _constants(inputs: Inputs) -> frozenset[str]:
     """The values for which a CASE is taken; empty when they are not known before the flow runs."""
-    given = [value for name, value in inputs if name == "value"]
+    given = [each.value for each in inputs if each.name == "value"]
     text = str(given[0]) if len(given) == 1 else ""
     return frozenset() if "{{" in text else frozenset(_items(text))
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Indel
 
 from flowstudy.metrics._kernels import align, tree_table
-from flowstudy.metrics.kernel import check_cells, ints
-from flowstudy.metrics.trees import Codebook, Coded, Tree
+from flowstudy.metrics.kernel import Postorder, checked_cells, postorder
+from flowstudy.metrics.trees import Codebook, Tree
 
 #: Steps in one unit of edit cost; a power of two, so that costs and their sums are exact as floats.
 STEPS: Final = 1 << 14
@@ -40,24 +40,27 @@ TextCost: TypeAlias = Callable[[str, str], int]
 
 
 class Comparison(NamedTuple):
-    """Two coded trees, and the relabelling costs between their nodes in steps of 1 / `STEPS`."""
+    """Two trees in postorder, and the relabelling costs between their nodes in steps of 1 / `STEPS`."""
 
-    first: Coded
-    second: Coded
+    first: Postorder
+    second: Postorder
     costs: NDArray[np.int32]
 
     def distance(self) -> int:
         """The edit distance in steps; exact, symmetric."""
-        return int(tree_table(ints(self.first.left), ints(self.second.left), self.costs, STEPS)[-1, -1])
+        return int(tree_table(*self._lefts(), self.costs, STEPS)[-1, -1])
 
     def pairs(self) -> dict[int, tuple[int, int]]:
         """Matched or relabelled nodes of an optimal script: index into the first tree -> index into the second one,
         and what relabelling costs in steps."""
-        lefts = ints(self.first.left), ints(self.second.left)
-        found = align(*lefts, self.costs, STEPS, tree_table(*lefts, self.costs, STEPS)).tolist()
+        table = tree_table(*self._lefts(), self.costs, STEPS)
+        found = align(*self._lefts(), self.costs, STEPS, table).tolist()
         pairs = {self.first.nodes[a]: (self.second.nodes[b], int(self.costs[a, b])) for a, b in found}
         pairs.pop(-1, None)
         return pairs
+
+    def _lefts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.array(self.first.left), np.array(self.second.left)
 
 
 def compare(
@@ -67,9 +70,9 @@ def compare(
 
     Raises `FlowTooLarge` naming `record` for pairs beyond the limits.
     """
-    a, b = book.encode(first), book.encode(second)
-    check_cells(a, b, record)
-    different = ints(a.codes)[:, None] ^ ints(b.codes)[None, :]
+    a, b = (postorder(book.encode(tree)) for tree in (first, second))
+    checked_cells(a, b, record)
+    different = np.array(a.codes)[:, None] ^ np.array(b.codes)[None, :]
     costs = (((different != 0).astype(np.int32) + (different & 0xFFFFFFFF != 0)) * STEPS).astype(np.int32)
     if texts is not None:
         places: dict[Any, list[tuple[int, str]]] = {}

@@ -10,14 +10,7 @@ from flowstudy.metrics.canonical import written
 from flowstudy.metrics.comparison import STEPS, TextCost, compare, text_cost
 from flowstudy.metrics.published import encoded
 from flowstudy.metrics.published_tree import published_book, published_trees, read_published
-from flowstudy.metrics.similarity import (
-    FlowLike,
-    Options,
-    as_references,
-    flow_similarity,
-    strict_flow,
-    strict_reference,
-)
+from flowstudy.metrics.similarity import FlowLike, Options, as_references, flow_similarity, strict_pair
 from flowstudy.metrics.strict import strict_book
 from flowstudy.metrics.trees import FREE_CODE, Codebook, Tree
 
@@ -121,13 +114,12 @@ def explain(candidate: FlowLike, reference: FlowLike | Sequence[FlowLike], **opt
 
 def _strict(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
     inputs, record, book = options.get("inputs", True), options["record"], strict_book()
-    first = strict_flow(candidate, book, f"the candidate of {record}")
-    second = strict_reference(reference, book, record)
+    first, (second,) = strict_pair(candidate, [reference], book, record)
     trees = [found.trees[inputs] if found.trees else _EMPTY for found in (first, second)]
     texts = text_cost if options.get("strings") == "similar" else None
-    sizes = len(trees[0].labels) - 1, len(trees[1].labels) - 1
     edits = _edits(trees[0], trees[1], book, texts, record)
-    return Explanation(0.0, _total(edits), edits, sizes, first.status, repairs=first.repairs)
+    sizes = len(trees[0].labels) - 1, len(trees[1].labels) - 1
+    return Explanation(0.0, sum(edit.cost for edit in edits), edits, sizes, first.status, repairs=first.repairs)
 
 
 def _published(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
@@ -136,15 +128,11 @@ def _published(candidate: FlowLike, reference: FlowLike, options: Options) -> Ex
         value = read_published(flow, f"the {side} of {options['record']}")
         trees.append(published_trees(value, options["record"])[options.get("inputs", True)])
     codes = [encoded(tree, book) for tree in trees]
-    sizes = [code.length if code else 0 for code in codes]
+    sizes = codes[0].length if codes[0] else 0, codes[1].length if codes[1] else 0
     if trees[0] is None or trees[1] is None or None in codes:
-        return Explanation(0.0, 0.0, (), (sizes[0], sizes[1]), "undefined")
+        return Explanation(0.0, 0.0, (), sizes, "undefined")
     edits = _edits(trees[0], trees[1], book, None, options["record"])
-    return Explanation(0.0, _total(edits), edits, (sizes[0], sizes[1]))
-
-
-def _total(edits: Sequence[Edit]) -> float:
-    return float(sum(edit.cost for edit in edits))
+    return Explanation(0.0, sum(edit.cost for edit in edits), edits, sizes)
 
 
 def _edits(first: Tree, second: Tree, book: Codebook, texts: TextCost | None, record: str) -> tuple[Edit, ...]:

@@ -1,25 +1,45 @@
-"""Exact tree edit distance of coded trees: numba where it is installed, plain Python otherwise, with equal results.
+"""Exact tree edit distance of coded trees: in plain Python at first, by numba when there is much to do.
 
-Importing numba takes longer than comparing a few flows, so a process starts in plain Python and imports numba once it
-has `FEW_CELLS` table cells to compute. The machine code is kept on disk between processes.
+Importing numba takes longer than comparing a few flows, so a process imports it once it has `FEW_CELLS` table cells to
+compute. The machine code is kept on disk between processes. Both give equal distances.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from flowstudy.metrics.trees import MAX_CELLS, Coded, FlowTooLarge
+from flowstudy.metrics.trees import FREE_CODE, MAX_CELLS, Coded, FlowTooLarge
 
-#: Most table cells of one comparison in plain Python (about a minute), where numba is missing.
-MAX_PLAIN_CELLS: Final = 200_000_000
 #: Table cells that a process computes in plain Python (about half a second) before it imports numba.
 FEW_CELLS: Final = 1_000_000
 _LOW: Final = 0xFFFFFFFF
-_has_numba: Final = find_spec("numba") is not None
 _cells_done = [0]
+
+
+class Postorder(NamedTuple):
+    """A tree without its free nodes, below a root of our own, in postorder: indices into the original tree (-1 for the
+    root), their codes (0 for the root), and the postorder number of each node's leftmost leaf."""
+
+    nodes: list[int]
+    codes: list[int]
+    left: list[int]
+
+
+def postorder(tree: Coded) -> Postorder:
+    """A coded tree in postorder."""
+    found, starts, path = Postorder([], [], []), list[int](), list[int]()
+    for node, above in enumerate([*tree.parents, -1]):
+        while path and path[-1] != above:
+            done = path.pop()
+            if tree.codes[done] != FREE_CODE:
+                found.nodes.append(done)
+                found.codes.append(tree.codes[done])
+                found.left.append(starts[done])
+        path.append(node)
+        starts.append(len(found.nodes))
+    return Postorder([*found.nodes, -1], [*found.codes, 0], [*found.left, 0])
 
 
 def tree_distance(first: Coded, second: Coded, record: str = "the pair") -> int:
@@ -27,18 +47,16 @@ def tree_distance(first: Coded, second: Coded, record: str = "the pair") -> int:
 
     Insertions and deletions cost 1, relabelling 0, 1 or 2 by code (see `trees`). Symmetric, and a metric.
     """
-    if first.codes == second.codes and first.left == second.left:
+    if first.codes == second.codes and first.parents == second.parents:
         return 0
-    if _cells_done[0] <= FEW_CELLS:
-        _cells_done[0] += cells(first.left, second.left)
-    if _has_numba and _cells_done[0] > FEW_CELLS:
-        if len(first.left) ** 2 * len(second.left) ** 2 > MAX_CELLS:
-            check_cells(first, second, record)
-        from flowstudy.metrics._kernels import code_distance
+    if _cells_done[0] <= FEW_CELLS or (len(first.codes) * len(second.codes)) ** 2 > MAX_CELLS:
+        a, b = postorder(first), postorder(second)
+        _cells_done[0] += checked_cells(a, b, record)
+        if _cells_done[0] <= FEW_CELLS:
+            return plain_distance(a, b)
+    from flowstudy.metrics._kernels import code_distance
 
-        return int(code_distance(*map(ints, (first.codes, first.left, second.codes, second.left))))
-    check_cells(first, second, record)
-    return plain_distance(first, second)
+    return int(code_distance(*map(ints, (first.codes, first.parents, second.codes, second.parents))))
 
 
 def ints(values: array[int]) -> Any:
@@ -48,22 +66,16 @@ def ints(values: array[int]) -> Any:
     return np.frombuffer(values, np.int64)
 
 
-def cells(left_a: Sequence[int], left_b: Sequence[int]) -> int:
-    """Table cells that a comparison computes."""
-    totals = [sum([node - left[node] + 1 for node in _keyroots(left)]) for left in (left_a, left_b)]
+def checked_cells(a: Postorder, b: Postorder, record: str) -> int:
+    """Table cells that a comparison computes; `FlowTooLarge` naming `record` for more than `MAX_CELLS`."""
+    totals = [sum([node - tree.left[node] + 1 for node in _keyroots(tree.left)]) for tree in (a, b)]
+    if totals[0] * totals[1] > MAX_CELLS:
+        rule = f"expected at most {MAX_CELLS} table cells, got more"
+        raise FlowTooLarge(f"pair too large for {record}: {rule}; compare the flows in parts")
     return totals[0] * totals[1]
 
 
-def check_cells(first: Coded, second: Coded, record: str) -> None:
-    """`FlowTooLarge` naming `record` for a comparison of more table cells than are computed."""
-    most = MAX_CELLS if _has_numba else MAX_PLAIN_CELLS
-    if cells(first.left, second.left) > most:
-        raise FlowTooLarge(
-            f"pair too large for {record}: expected at most {most} table cells, got more; compare the flows in parts"
-        )
-
-
-def plain_distance(first: Coded, second: Coded) -> int:
+def plain_distance(first: Postorder, second: Postorder) -> int:
     """The distance in plain Python: a textbook Zhang-Shasha."""
     tree = [[0] * len(second.left) for _ in first.left]
     roots = _keyroots(second.left)
@@ -78,7 +90,7 @@ def _keyroots(left: Sequence[int]) -> list[int]:
     return sorted({leaf: node for node, leaf in enumerate(left)}.values())
 
 
-def _compare(a: Coded, b: Coded, i: int, j: int, tree: list[list[int]]) -> None:
+def _compare(a: Postorder, b: Postorder, i: int, j: int, tree: list[list[int]]) -> None:
     """Fill `tree` for all subtrees that share their leftmost leaf with keyroots i and j."""
     li, lj = a.left[i], b.left[j]
     rows = [list(range(j - lj + 2))]

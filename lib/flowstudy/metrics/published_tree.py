@@ -114,24 +114,22 @@ def published_book() -> Codebook:
 
 
 @remembered
-def query_tree(query: str) -> InputTree:
-    """`query` as a tree: a right-leaning chain of sorted joins over clauses sorted by field.
+def query_tree(query: str, name: str) -> InputTree:
+    """`query` below the input's name: a right-leaning chain of sorted joins over clauses sorted by field.
 
     A clause is its field with two children, operator and value. One clause without exactly one operator makes the
     whole query a single node with an empty label.
 
-    >>> query_tree("b=2^a=1").labels
-    ('^', 'a', '=', '1', 'b', '=', '2')
-    >>> query_tree("^a=1").labels
-    ('',)
+    >>> query_tree("b=2^a=1", "values").labels
+    ('values', '^', 'a', '=', '1', 'b', '=', '2')
+    >>> query_tree("^a=1", "values").labels
+    ('values', '')
     """
     clauses = None if query in _SPECIAL else _clauses(query)
     if clauses is None:
-        return InputTree(None, ("",), (-1,))
+        return InputTree(name, (name, ""), (-1, 0))
     joins = sorted(_JOIN.findall(query))
-    labels: list[str] = []
-    parents: list[int] = []
-    above = -1
+    labels, parents, above = [name], [-1], 0
     for number, clause in enumerate(clauses):
         if number < len(clauses) - 1:
             labels.append(joins[number])
@@ -140,7 +138,7 @@ def query_tree(query: str) -> InputTree:
         field = len(labels)
         labels += clause
         parents += (above, field, field)
-    return InputTree(None, tuple(labels), tuple(parents))
+    return InputTree(name, tuple(labels), tuple(parents))
 
 
 def _clauses(query: str) -> list[tuple[str, str, str]] | None:
@@ -220,7 +218,11 @@ class _Builder:
         try:
             node = self.full.add("inputs", place[1], self._record)
             for name, each in sorted([(_name(each), each) for each in owner["inputs"]], key=_KEY):
-                self.full.graft(_input_tree(name, each.get("value", "")), node, self._record)
+                value = each.get("value", "")
+                if name in QUERY_INPUTS:
+                    self.full.graft(query_tree(str(value), name), node, self._record)
+                else:
+                    self.full.add(f"{name}: {value}", node, self._record)
         except FlowTooLarge:
             raise
         except SHAPE_ERRORS:
@@ -251,14 +253,6 @@ def _name(each: Any) -> str:
     if not isinstance(name, str):
         raise _BadShape
     return name
-
-
-def _input_tree(name: str, value: Any) -> InputTree:
-    """One input: a leaf `name: value`, or for a query its name with the decomposed value below; sorted by name."""
-    if name not in QUERY_INPUTS:
-        return InputTree(name, (f"{name}: {value}",), (-1,))
-    query = query_tree(str(value))
-    return InputTree(name, (name, *query.labels), (-1, *(above + 1 for above in query.parents)))
 
 
 def _step_label(category: Any, definition: Any, scope: Any) -> str:

@@ -13,14 +13,23 @@ from msgspec import Struct, ValidationError, convert
 from msgspec.json import Decoder, encode
 
 from flowstudy.flows.parse import parse_flow
-from flowstudy.flows.schema import Flow, Signature
+from flowstudy.flows.schema import Flow, Input, Signature
 
-#: Name and value of each input; a value may be any JSON.
-Inputs: TypeAlias = Sequence[tuple[str, Any]]
 #: Category, definition and scope of a step.
 StepName: TypeAlias = tuple[str, str, str]
 #: Longer texts take `parse_flow`, which checks the limits.
 _MOST_CHARS: Final = 200_000
+
+
+class PlainInput(Struct, forbid_unknown_fields=True, gc=False):
+    """An input of which the value is a text, an integer, a boolean or null; in canonical form it may be any JSON."""
+
+    name: str
+    value: str | int | bool | None = ""
+
+
+#: The inputs of a trigger or step: whatever has a name and a value.
+Inputs: TypeAlias = Sequence[PlainInput | Input]
 
 
 class Outline(NamedTuple):
@@ -41,14 +50,9 @@ class Read(NamedTuple):
     error: str = ""
 
 
-class _Input(Struct, forbid_unknown_fields=True, gc=False):
-    name: str
-    value: str | int | bool | None = ""
-
-
 class _Trigger(Struct, forbid_unknown_fields=True, gc=False):
     type: str
-    inputs: list[_Input] = []
+    inputs: list[PlainInput] = []
 
 
 class _Step(Struct, forbid_unknown_fields=True, gc=False):
@@ -58,7 +62,7 @@ class _Step(Struct, forbid_unknown_fields=True, gc=False):
     scope: str = "global"
     block: int | None = None
     annotation: str | None = None
-    inputs: list[_Input] = []
+    inputs: list[PlainInput] = []
 
 
 class _Flow(Struct, forbid_unknown_fields=True, gc=False):
@@ -110,9 +114,7 @@ def _outline(flow: _Flow | Flow) -> Outline | None:
             return None
         if step.category == "flowlogic":
             path.append(place)
-        given = [(each.name, each.value) for each in step.inputs]
-        steps.append(((step.category, step.definition, step.scope), block or 0, given))
+        steps.append(((step.category, step.definition, step.scope), block or 0, step.inputs))
     start = flow.trigger
-    given = [(each.name, each.value) for each in start.inputs] if start else []
-    trigger = (start.type, given) if start else None
+    trigger = (start.type, start.inputs) if start else None
     return Outline(trigger, steps, (flow.inputs, flow.outputs) if isinstance(flow, Flow) else (None, None))

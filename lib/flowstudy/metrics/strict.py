@@ -21,10 +21,10 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from flowstudy.flows.schema import QUERY_INPUTS, Signature
+from flowstudy.flows.schema import Signature
 from flowstudy.metrics.canonical import canonical, input_tree, step_label
 from flowstudy.metrics.reader import Inputs, Outline, read
-from flowstudy.metrics.trees import MAX_NODES, Codebook, Coded, FlowTooLarge, Tree, too_many_nodes
+from flowstudy.metrics.trees import MAX_NODES, Codebook, Coded, Tree, too_many_nodes
 
 #: Edition of the strict convention; scores of two editions are not comparable.
 EDITION: Final = 2
@@ -42,134 +42,62 @@ class Difference(NamedTuple):
 
 
 STRICT_DIFFERENCES: Final = (
-    Difference(
-        "unreadable text",
-        "text that is not JSON after a narrow fence rule counts as an empty flow; some texts stop the whole batch",
-        "named repairs are tried; otherwise the score is 0 and the status says `invalid_output`",
-        "a failure must not score above 0, and a flow in an unusual fence is still a flow",
-        "P1-P7, E10b, E11b",
-    ),
-    Difference(
-        "unreachable and repeated components",
-        "a component whose block names nobody is invisible; a repeated order copies whole subtrees",
-        "every component is in the tree exactly once, at the nearest place that exists",
-        "an invented step must cost something, and one step must not cost many times",
-        "T1-T5, T10, T11",
-    ),
-    Difference(
-        "sequence",
-        "siblings follow the position in the array; `order` is compared as it is, also as text",
-        "components follow their `order`, as numbers",
-        "`order` is what the workflow engine runs",
-        "T3, T6",
-    ),
-    Difference(
-        "labels that look free",
-        "a node is free or counts twice if its text looks like a keyword, wherever it stands",
-        "nodes have kinds; only the root is free, and text never changes a cost",
-        "a value `email` is no trigger, and a value `fields` is not nothing",
-        "E9, E12, E13, L1-L3, L7",
-    ),
-    Difference(
-        "conditions that cannot be decomposed",
-        "one odd clause turns the whole query into a free empty node, so any two such queries are equal",
-        "clauses start with a field name, values may hold anything, and what remains is compared as exact text",
-        "a wrong condition must cost something",
-        "E1-E6, E11, E15",
-    ),
-    Difference(
-        "clauses",
-        "field, operator, value and join are up to four nodes; joins are sorted apart from their clauses",
-        "one node for a clause with its join; `^NQ`, `^` and `^OR` join sets, one within another",
+    Difference("unreadable text", "text that is not JSON after a narrow fence rule counts as an empty flow; some texts "
+        "stop the whole batch", "named repairs are tried; otherwise the score is 0 and the status says "
+        "`invalid_output`", "a failure must not score above 0, and a flow in an unusual fence is still a flow",
+        "P1-P7, E10b, E11b"),
+    Difference("unreachable and repeated components", "a component whose block names nobody is invisible; a repeated "
+        "order copies whole subtrees", "every component is in the tree exactly once, at the nearest place that exists",
+        "an invented step must cost something, and one step must not cost many times", "T1-T5, T10, T11"),
+    Difference("sequence", "siblings follow the position in the array; `order` is compared as it is, also as text",
+        "components follow their `order`, as numbers", "`order` is what the workflow engine runs", "T3, T6"),
+    Difference("labels that look free", "a node is free or counts twice if its text looks like a keyword, wherever it "
+        "stands", "nodes have kinds; only the root is free, and text never changes a cost", "a value `email` is no "
+        "trigger, and a value `fields` is not nothing", "E9, E12, E13, L1-L3, L7"),
+    Difference("conditions that cannot be decomposed", "one odd clause turns the whole query into a free empty node, "
+        "so any two such queries are equal", "clauses start with a field name, values may hold anything, and what "
+        "remains is compared as exact text", "a wrong condition must cost something", "E1-E6, E11, E15"),
+    Difference("clauses", "field, operator, value and join are up to four nodes; joins are sorted apart from their "
+        "clauses", "one node for a clause with its join; `^NQ`, `^` and `^OR` join sets, one within another",
         "an `=` that two unrelated clauses share is no likeness, `or` belongs to its clause, and order means nothing",
-        "E7, E8, E10",
-    ),
-    Difference(
-        "lists",
-        "items in another order are another value, and `stateIN1,2` is not `state=1^ORstate=2`",
-        "items of IN and NOT IN are a set, and equalities of one field joined by `^OR` are an IN",
-        "both test the same",
-        "new in edition 2",
-    ),
-    Difference(
-        "assignments",
-        "all assignments count, sorted by field",
-        "the last one to a field counts",
-        "the ones before it leave nothing behind",
-        "new in edition 2",
-    ),
-    Difference(
-        "references",
-        "text: a step put in first changes every later number, and numbers that were left wrong cost nothing",
-        "by what they point at: the nearest step of that name above, the second nearest and so on; what has not run "
-        "there and what does not exist are something else",
-        "right references must not cost more than wrong ones, and one error is charged in one place",
-        "new in edition 2",
-    ),
-    Difference(
-        "blanks",
-        "blanks inside `{{ }}` and around a value are another value",
-        "they mean nothing",
-        "spelling",
-        "new in edition 2",
-    ),
-    Difference(
-        "empty inputs",
-        "an input given as empty text, null, [] or {} is a node",
-        "it is absent; `false` and 0 are values",
-        "nothing is handed over in either case",
-        "new in edition 2",
-    ),
-    Difference(
-        "arms",
-        "the branches of PARALLEL and the CASEs of SWITCH are compared in the order written",
+        "E7, E8, E10"),
+    Difference("lists", "items in another order are another value, and `stateIN1,2` is not `state=1^ORstate=2`",
+        "items of IN and NOT IN are a set, and equalities of one field joined by `^OR` are an IN", "both test the same",
+        "new in edition 2"),
+    Difference("assignments", "all assignments count, sorted by field", "the last one to a field counts",
+        "the ones before it leave nothing behind", "new in edition 2"),
+    Difference("references", "text: a step put in first changes every later number, and numbers that were left wrong "
+        "cost nothing", "by what they point at: the nearest step of that name above, the second nearest and so on; "
+        "what has not run there and what does not exist are something else", "right references must not cost more than "
+        "wrong ones, and one error is charged in one place", "new in edition 2"),
+    Difference("blanks", "blanks inside `{{ }}` and around a value are another value", "they mean nothing", "spelling",
+        "new in edition 2"),
+    Difference("empty inputs", "an input given as empty text, null, [] or {} is a node", "it is absent; `false` and 0 "
+        "are values", "nothing is handed over in either case", "new in edition 2"),
+    Difference("arms", "the branches of PARALLEL and the CASEs of SWITCH are compared in the order written",
         "branches are sorted, and so are CASEs with distinct constant values; CASEs that may overlap keep their order",
-        "branches run at once, and of cases that exclude each other one is taken",
-        "new in edition 2",
-    ),
-    Difference(
-        "values",
-        'values are compared as Python prints them: 1 equals "1", true differs from "true", 1.0 from 1',
-        "values are compared as JSON: text differs from numbers and booleans, 1.0 equals 1, key order is ignored",
-        "types matter to the workflow engine, JSON formatting does not",
-        "T12, M2",
-    ),
-    Difference(
-        "order of inputs and signature items",
-        "inputs of the same name, and signature items, are compared in the order written",
-        "both are sets",
-        "their order has no meaning",
-        "T8, T16",
-    ),
-    Difference(
-        "floor",
-        "an input may be relabelled to any other for 1 although deleting and inserting costs 2",
-        "1 only for the same name with another value, else 2",
-        "flows that share nothing score 0 instead of about 0.25",
-        "L6, T14",
-    ),
-    Difference(
-        "length",
-        "counted on a printed tree, so that colons and line breaks in values change it; it can disagree with the costs",
-        "the number of nodes that cost something",
-        "keeps the score in [0, 1]",
-        "E10, L1, L2, P5",
-    ),
-    Difference(
-        "shape errors",
-        "one malformed field scores 0 for the pair, also against itself",
-        "the field is repaired by name or the text is `invalid_output`",
-        "a failure is a status",
-        "T5, T8b-T11",
-    ),
-)
+        "branches run at once, and of cases that exclude each other one is taken", "new in edition 2"),
+    Difference("values", 'values are compared as Python prints them: 1 equals "1", true differs from "true", 1.0 from '
+        "1", "values are compared as JSON: text differs from numbers and booleans, 1.0 equals 1, key order is ignored",
+        "types matter to the workflow engine, JSON formatting does not", "T12, M2"),
+    Difference("order of inputs and signature items", "inputs of the same name, and signature items, are compared in "
+        "the order written", "both are sets", "their order has no meaning", "T8, T16"),
+    Difference("floor", "an input may be relabelled to any other for 1 although deleting and inserting costs 2",
+        "1 only for the same name with another value, else 2", "flows that share nothing score 0 instead of about 0.25",
+        "L6, T14"),
+    Difference("length", "counted on a printed tree, so that colons and line breaks in values change it; it can "
+        "disagree with the costs", "the number of nodes that cost something", "keeps the score in [0, 1]",
+        "E10, L1, L2, P5"),
+    Difference("shape errors", "one malformed field scores 0 for the pair, also against itself",
+        "the field is repaired by name or the text is `invalid_output`", "a failure is a status", "T5, T8b-T11"),
+)  # fmt: skip
 
 
 class StrictFlow(NamedTuple):
     """What the strict convention found in one flow; `trees` and `codes`, without and with inputs, only where it is one.
 
-    `status` is `ok`, `repaired`, `invalid_output` or `too_large`; `error` says why. The `steps` of a tree are the
-    numbers that people see.
+    `status` is `ok`, `repaired` or `invalid_output`; then `error` says why. The `steps` of a tree are the numbers that
+    people see.
     """
 
     status: str
@@ -180,14 +108,11 @@ class StrictFlow(NamedTuple):
 
 
 def read_strict(flow: Any, book: Codebook, record: str) -> StrictFlow:
-    """A text, a JSON object or a `Flow` as the strict convention reads it. Never raises on a text."""
+    """A text, a JSON object or a `Flow` as the strict convention reads it; `FlowTooLarge` naming `record`."""
     status, outline, repairs, error = read(flow)
     if outline is None:
         return StrictFlow(status, error)
-    try:
-        bare, full = strict_trees(outline, record)
-    except FlowTooLarge as problem:
-        return StrictFlow("too_large", str(problem))
+    bare, full = strict_trees(outline, record)
     return StrictFlow(status, "", repairs, (bare, full), (book.encode(bare), book.encode(full)))
 
 
@@ -220,11 +145,13 @@ def _add_signature(tree: Tree, side: str, signature: Signature | None, record: s
 
 
 def _add_inputs(tree: Tree, inputs: Inputs, parent: int, record: str) -> None:
-    queries = [value for name, value in inputs if name in QUERY_INPUTS and isinstance(value, str)]
-    if sum([query.count("^") for query in queries]) > MAX_NODES:
-        raise too_many_nodes(record)
-    for each in sorted([input_tree(name, value) for name, value in inputs], key=_KEY):
-        tree.graft(each, parent, record)
+    found = []
+    for each in inputs:
+        if isinstance(each.value, str) and len(each.value) > MAX_NODES < each.value.count("^"):
+            raise too_many_nodes(record)
+        found.append(input_tree(each.name, each.value))
+    for part in sorted(found, key=_KEY) if len(found) > 1 else found:
+        tree.graft(part, parent, record)
 
 
 def strict_group(label: tuple[str, ...]) -> Hashable | None:

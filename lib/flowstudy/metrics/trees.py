@@ -3,8 +3,8 @@
 A tree is two parallel lists in document order: the label of each node, and the index of its parent (-1 for the root).
 Kernels do not read labels: a `Codebook` turns each label into one integer that holds the label's number in the upper
 half and the number of its *group* in the lower half. Two nodes cost 0 if their codes are equal, 1 if only their groups
-are, 2 otherwise; inserting or deleting a node costs 1. Labels that cost nothing are free: taking such nodes out (their
-children move up) changes no distance, so they are gone from a coded tree.
+are, 2 otherwise; inserting or deleting a node costs 1. Nodes whose labels cost nothing (`FREE_CODE`) are taken out by
+the kernels, their children move up: that changes no distance.
 
 Both limits are far above real workflows (the longest published ones have a few hundred nodes). They exist because
 repeated orders can double a published tree with every component, and because the time of a tree edit distance grows
@@ -100,15 +100,10 @@ class Tree(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A tree without its free nodes, below a root of our own, in postorder, ready to be compared.
+    """A tree ready to be compared: codes and parents in document order, and what the distance is normalised by."""
 
-    `nodes` are indices into the original tree (-1 for the root), `codes` their codes (0 for the root), `left` the
-    postorder number of each node's leftmost leaf, `length` what the distance is normalised by.
-    """
-
-    nodes: list[int]
     codes: array[int]
-    left: array[int]
+    parents: array[int]
     length: int
 
 
@@ -142,17 +137,5 @@ class Codebook(dict[Any, tuple[int, int]]):
     def encode(self, tree: Tree) -> Coded:
         """The coded tree; TypeError for a label that the convention cannot compare."""
         found = [self[label] for label in tree.labels]
-        nodes: list[int] = []
-        starts: list[int] = []
-        path: list[int] = []
-        for node, above in enumerate([*tree.parents, -1]):
-            while path and path[-1] != above:
-                done = path.pop()
-                if found[done][0] != FREE_CODE:
-                    nodes.append(done)
-            path.append(node)
-            starts.append(len(nodes))
-        codes, left = array("q", [found[node][0] for node in nodes]), array("q", [starts[node] for node in nodes])
-        codes.append(0)
-        left.append(0)
-        return Coded([*nodes, -1], codes, left, sum([length for _, length in found]))
+        codes = array("q", [code for code, _ in found])
+        return Coded(codes, array("q", tree.parents), sum([length for _, length in found]))
