@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Unpack
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from flowstudy.metrics.canonical import written
 from flowstudy.metrics.comparison import STEPS, TextCost, compare, text_cost
-from flowstudy.metrics.published import encoded
-from flowstudy.metrics.published_tree import published_book, published_trees, read_published
-from flowstudy.metrics.similarity import FlowLike, Options, as_references, flow_similarity, strict_pair
+from flowstudy.metrics.similarity import (
+    FlowLike,
+    Strings,
+    as_references,
+    check_options,
+    checked,
+    strict_pair,
+    strict_similarity,
+)
 from flowstudy.metrics.strict import strict_book
-from flowstudy.metrics.trees import FREE_CODE, Codebook, Tree
+from flowstudy.metrics.trees import Codebook, Tree
 
 EditKind = Literal["matched", "relabelled", "inserted", "deleted"]
 _EMPTY = Tree([("flow",)], [-1], [])
@@ -47,9 +53,9 @@ class Edit(NamedTuple):
 class Explanation:
     """A similarity with its reasons; the costs of `edits` sum to `distance` exactly.
 
-    `status` is `ok`, `repaired`, `invalid_output` (the candidate is no flow: everything is missing) or `undefined`
-    (published convention only: the published code raises and scores 0; there are no edits). `reference_best` is the
-    index of the reference explained. `sizes` are the two lengths by which the distance is normalised.
+    `status` is `ok`, `repaired` or `invalid_output` (the candidate is no flow: everything is missing).
+    `reference_best` is the index of the reference explained. `sizes` are the two lengths by which the distance is
+    normalised.
     """
 
     similarity: float
@@ -94,52 +100,38 @@ class Explanation:
         return min(count + len(inputs), len(self.changes))  # a renamed input is one edit
 
 
-def explain(candidate: FlowLike, reference: FlowLike | Sequence[FlowLike], **options: Unpack[Options]) -> Explanation:
-    """The optimal edit script behind `flow_similarity`, with the same arguments; of several references, for the best.
-
-    Nodes that cost nothing (the root; in the published convention also the keyword nodes) have no edit of their own.
-    Raises what `flow_similarity` raises.
+def explain(
+    candidate: FlowLike,
+    reference: FlowLike | Sequence[FlowLike],
+    *,
+    inputs: bool = True,
+    strings: Strings = "exact",
+    record: str = "the pair",
+) -> Explanation:
+    """The optimal edit script behind strict `flow_similarity`, with the same arguments; of several references, for the
+    best. The root, which costs nothing, has no edit. Raises what `flow_similarity` raises.
 
     >>> flow = {"trigger": {"type": "daily"}, "components": []}
     >>> [edit.kind for edit in explain(flow, flow).edits]
     ['matched']
     """
-    record = options.setdefault("record", "the pair")
-    references = as_references(reference, record)
-    scores = [flow_similarity(candidate, each, **options) for each in references]
+    check_options("strict", strings)
+    references, book = as_references(reference, record), strict_book()
+    first, others = strict_pair(checked(candidate, f"the candidate of {record}"), references, book, record)
+    scores = [strict_similarity(first, each, book, inputs, strings, record) for each in others]
     best = scores.index(max(scores))
-    script = _published if options.get("convention") == "published" else _strict
-    return replace(script(candidate, references[best], options), similarity=scores[best], reference_best=best)
-
-
-def _strict(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
-    inputs, record, book = options.get("inputs", True), options["record"], strict_book()
-    first, (second,) = strict_pair(candidate, [reference], book, record)
-    trees = [found.trees[inputs] if found.trees else _EMPTY for found in (first, second)]
-    texts = text_cost if options.get("strings") == "similar" else None
-    edits = _edits(trees[0], trees[1], book, texts, record)
+    trees = [found.trees[inputs] if found.trees else _EMPTY for found in (first, others[best])]
+    edits = _edits(trees[0], trees[1], book, text_cost if strings == "similar" else None, record)
     sizes = len(trees[0].labels) - 1, len(trees[1].labels) - 1
-    return Explanation(0.0, sum(edit.cost for edit in edits), edits, sizes, first.status, repairs=first.repairs)
-
-
-def _published(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
-    book, trees = published_book(), []
-    for side, flow in (("candidate", candidate), ("reference", reference)):
-        value = read_published(flow, f"the {side} of {options['record']}")
-        trees.append(published_trees(value, options["record"])[options.get("inputs", True)])
-    codes = [encoded(tree, book) for tree in trees]
-    sizes = codes[0].length if codes[0] else 0, codes[1].length if codes[1] else 0
-    if trees[0] is None or trees[1] is None or None in codes:
-        return Explanation(0.0, 0.0, (), sizes, "undefined")
-    edits = _edits(trees[0], trees[1], book, None, options["record"])
-    return Explanation(0.0, sum(edit.cost for edit in edits), edits, sizes)
+    distance = sum(edit.cost for edit in edits)
+    return Explanation(scores[best], distance, edits, sizes, first.status, best, first.repairs)
 
 
 def _edits(first: Tree, second: Tree, book: Codebook, texts: TextCost | None, record: str) -> tuple[Edit, ...]:
     paired = compare(first, second, book, texts, record).pairs()
-    kept_a, kept_b = ([n for n, label in enumerate(t.labels) if book[label][0] != FREE_CODE] for t in (first, second))
+    kept_a, kept_b = range(1, len(first.labels)), range(1, len(second.labels))  # the root costs nothing
     steps = list(_merged(kept_a, kept_b, {a: b for a, (b, _) in paired.items()}))
-    places_a, places_b = places(first), places(second)
+    places_a, places_b = _places(first), _places(second)
     moved = _moves(steps, first, second)
     edits = []
     for number, (a, b) in enumerate(steps):
@@ -181,24 +173,22 @@ def _moves(steps: Sequence[tuple[int | None, int | None]], first: Tree, second: 
     return moved
 
 
-def places(tree: Tree) -> list[Place]:
-    """The place of every node of a strict or published tree, in document order."""
-    typed = isinstance(tree.labels[0], tuple)
-    kinds = list(_strict_kinds(tree) if typed else _published_kinds(tree))
+def _places(tree: Tree) -> list[Place]:
+    """The place of every node of a strict tree, in document order."""
     numbers = iter(tree.steps)
     found: list[Place] = []
-    for label, above, (kind, name) in zip(tree.labels, tree.parents, kinds, strict=True):
-        owner = found[above] if above >= 0 else Place("", (), None, None)
+    for label, above in zip(tree.labels, tree.parents, strict=True):
+        kind, owner = label[0], found[above] if above >= 0 else Place("", (), None, None)
         component = next(numbers) if kind == "component" else 0 if kind == "trigger" else owner.component
         text = label_text(label)
-        if "{{" in text and tree.names and component is not None:
+        if "{{" in text and component is not None:
             text = written(text, tree.names[component])
-        path = (*owner.path, text) if above >= 0 else ()
-        found.append(Place(text, path, component, name if name is not None else owner.input))
+        name = label[1] if kind in ("input", "query", "clause") else owner.input
+        found.append(Place(text, (*owner.path, text) if above >= 0 else (), component, name))
     return found
 
 
-def label_text(label: Any) -> str:
+def label_text(label: tuple[str, ...]) -> str:
     """A label as people read it.
 
     >>> label_text(("component", "action", "send_email", "global"))
@@ -206,8 +196,6 @@ def label_text(label: Any) -> str:
     >>> label_text(("clause", "condition", "^OR", "state", "=", "3"))
     '^OR state = 3'
     """
-    if not isinstance(label, tuple):
-        return str(label)
     kind, *rest = label
     if kind == "component":
         category, definition, scope = rest
@@ -220,32 +208,3 @@ def label_text(label: Any) -> str:
     if kind == "item":
         return f"{rest[0]}: {' '.join(filter(None, rest[1:]))}"
     return {"query": rest[-1:], "flow": ["flow"]}.get(kind, [f"{kind} {rest[-1]}" if rest else kind])[0]
-
-
-def _strict_kinds(tree: Tree) -> Iterator[tuple[str, str | None]]:
-    for label in tree.labels:
-        kind = label[0]
-        yield kind, label[1] if kind in ("input", "query", "clause") else None
-
-
-def _published_kinds(tree: Tree) -> Iterator[tuple[str, str | None]]:
-    """Kinds by position: published labels do not say what they are."""
-    above = [tree.parents[parent] if parent >= 0 else -1 for parent in tree.parents]
-    kinds: list[str] = []
-    for node, (label, parent) in enumerate(zip(tree.labels, tree.parents, strict=True)):
-        owner = kinds[parent] if parent >= 0 else ""
-        name: str | None = None
-        if parent == 0:
-            kind = "section " + label
-        elif owner == "section components" or (owner == "component" and label != "inputs"):
-            kind = "component"
-        elif owner == "section trigger" and above[node] == 0:
-            kind = "trigger"
-        elif owner in ("component", "trigger"):
-            kind = "inputs"
-        elif owner == "inputs":
-            kind, name = "input", str(label).split(": ", 1)[0]
-        else:
-            kind = "part"
-        kinds.append(kind)
-        yield kind, name

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from flowstudy.flows.schema import Flow
 from flowstudy.metrics.published import SCORES, encoded, similarity, six_scores
@@ -34,15 +34,6 @@ _CHUNK: Final = 100
 _Pair: TypeAlias = tuple[Any, Any, Any]
 _Row: TypeAlias = tuple[Any, ...]
 _inherited: list[tuple[Sequence[_Pair], Strings]] = []
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of `flow_similarity`, for functions that take the same ones."""
-
-    inputs: bool
-    convention: Convention
-    strings: Strings
-    record: str
 
 
 def flow_similarity(
