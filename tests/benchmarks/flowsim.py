@@ -29,6 +29,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import apted
+import numpy as np
 import pandas as pd
 
 from flowstudy.metrics import kernel, published_scores, score_pairs
@@ -82,7 +83,7 @@ def seconds(
 
 def kernel_rows(nodes: int, kind: str, pairs: list[Pair]) -> list[dict[str, Any]]:
     coded = [[published_book().encode(published_trees(flow)[1]) for flow in pair] for pair in pairs]
-    ours = [[kernel.ints(part) for one in pair for part in (one.codes, one.parents)] for pair in coded]
+    ours = [[np.array(part) for one in pair for part in (one.codes, one.parents)] for pair in coded]
     theirs = [tuple(oracle.tree(flow, True) for flow in pair) for pair in pairs]
     wanted: list[int] = []
     mean = sum(size(flow) for pair in pairs for flow in pair) / (2 * len(pairs))

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import zss
 from hypothesis import given, settings
@@ -63,7 +64,7 @@ def by_plain(a, b):
 
 def by_fast(a, b):
     first, second = BOOK.encode(a), BOOK.encode(b)
-    return code_distance(*map(kernel.ints, (first.codes, first.parents, second.codes, second.parents)))
+    return code_distance(*map(np.array, (first.codes, first.parents, second.codes, second.parents)))
 
 
 def by_comparison(a, b):

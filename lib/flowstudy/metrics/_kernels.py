@@ -30,10 +30,14 @@ def _jit(function: Any) -> Any:
 @_jit
 def _roots(left: _Ints) -> _Ints:
     """The keyroots: the last node of each leftmost leaf, ascending."""
-    last = np.full(len(left), -1, np.int64)
+    last, roots, count = np.empty(len(left), np.int64), np.empty(len(left), np.int64), 0
     for node in range(len(left)):
         last[left[node]] = node
-    return np.sort(last[last >= 0])
+    for node in range(len(left)):
+        if last[left[node]] == node:
+            roots[count] = node
+            count += 1
+    return roots[:count]
 
 
 @_jit

@@ -7,7 +7,8 @@ compute. The machine code is kept on disk between processes. Both give equal dis
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, Final, NamedTuple
 
 from flowstudy.metrics.trees import FREE_CODE, MAX_CELLS, Coded, FlowTooLarge
@@ -54,16 +55,18 @@ def tree_distance(first: Coded, second: Coded, record: str = "the pair") -> int:
         _cells_done[0] += checked_cells(a, b, record)
         if _cells_done[0] <= FEW_CELLS:
             return plain_distance(a, b)
-    from flowstudy.metrics._kernels import code_distance
+    distance, ints = _fast()
+    return int(distance(ints(first.codes), ints(first.parents), ints(second.codes), ints(second.parents)))
 
-    return int(code_distance(*map(ints, (first.codes, first.parents, second.codes, second.parents))))
 
-
-def ints(values: array[int]) -> Any:
-    """An array of Python as one of numpy, without a copy."""
+@cache
+def _fast() -> tuple[Callable[..., int], Callable[[array[int]], Any]]:
+    """The numba kernel, and arrays of Python as those of numpy, without a copy."""
     import numpy as np
 
-    return np.frombuffer(values, np.int64)
+    from flowstudy.metrics._kernels import code_distance
+
+    return code_distance, partial(np.frombuffer, dtype=np.int64)
 
 
 def checked_cells(a: Postorder, b: Postorder, record: str) -> int:

@@ -64,9 +64,20 @@ def flow_similarity(
     references = as_references(reference, record)
     if convention == "published":
         return max(_published(candidate, each, inputs, record) for each in references)
+    checked(candidate, f"the candidate of {record}")
+    return max(strict_scores(candidate, references, [(inputs, strings)], record)[0])
+
+
+def strict_scores(
+    candidate: FlowLike, references: Sequence[FlowLike], modes: Sequence[tuple[bool, Strings]], record: str
+) -> list[list[float]]:
+    """For each mode (`inputs`, `strings`) strict FlowSim with each reference; every flow is read once.
+
+    Raises as `flow_similarity`, but a candidate of any type that is no flow scores 0.0.
+    """
     book = strict_book()
-    first, others = strict_pair(checked(candidate, f"the candidate of {record}"), references, book, record)
-    return max(strict_similarity(first, each, book, inputs, strings, record) for each in others)
+    first, others = strict_pair(candidate, references, book, record)
+    return [[strict_similarity(first, each, book, *mode, record) for each in others] for mode in modes]
 
 
 def signature(
@@ -159,10 +170,8 @@ def _strict_part(name: Any, candidate: Any, references: Sequence[Any], strings: 
     book, record, count = strict_book(), f"pair {name}", len(references)
     try:
         first, others = strict_pair(candidate, as_references(references, record), book, record)
-        bare, full = (
-            [strict_similarity(first, each, book, inputs, strings, record) for each in others]
-            for inputs in (False, True)
-        )
+        bare, full = ([strict_similarity(first, each, book, inputs, strings, record) for each in others]
+                      for inputs in (False, True))  # fmt: skip
     except ValueError as problem:
         status = "too_large" if isinstance(problem, FlowTooLarge) else "invalid_reference"
         return (status, str(problem), count, -1, *(math.nan,) * len(STRICT_COLUMNS))
