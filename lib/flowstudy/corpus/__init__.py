@@ -19,5 +19,6 @@ from flowstudy.corpus.written import shipped_corpus
 __all__ = [
     "CORPUS_SCHEMA", "TRAINING_DOMAINS", "CorpusError", "CorpusReport", "Example", "Leak", "LineFault", "Split",
     "assign_splits", "catalogue_beside", "catalogues_for", "check_corpus", "corpus_name", "corpus_path", "find_leaks",
-    "iter_corpus", "load_corpus", "named_corpora", "shipped_catalogue", "shipped_corpus", "shipped_domains", "write_corpus",
+    "iter_corpus", "load_corpus", "named_corpora", "shipped_catalogue", "shipped_corpus", "shipped_domains",
+    "write_corpus",
 ]  # fmt: skip

@@ -101,7 +101,9 @@ def check_corpus(
             broken.append(LineFault(str(path), 0, "at least one example", "an empty file", fix))
     else:
         examples = shipped_corpus() if corpus is None else list(corpus)  # type: ignore[arg-type]
-    report = CorpusReport(str(corpus if path else "shipped" if corpus is None else "in memory"), len(examples), broken=broken)
+    report = CorpusReport(
+        str(corpus if path else "shipped" if corpus is None else "in memory"), len(examples), broken=broken
+    )
     _count(report, examples)
     _check_catalogues(report, examples, catalogues or catalogues_for(examples, path))
     _check_leaks(report, examples)

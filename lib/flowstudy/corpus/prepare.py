@@ -35,7 +35,8 @@ class Prepared:
 
 
 def prepare(corpus: str, limits: Mapping[str, int | None], seed: int, *, sealed: bool = False) -> Prepared:
-    """Load `shipped`, a corpus shipped under another name, or a corpus file; keep at most `limits[split]` examples of each split.
+    """Load `shipped`, a corpus that is shipped under another name, or a file; keep at most `limits[split]` examples of
+    each split.
 
     A smaller limit gives a subset of a larger one, balanced over domains. The sealed splits of the shipped corpus are
     left out unless `sealed` is True. Raises CorpusError for a broken file.
