@@ -45,7 +45,7 @@ EDITS: list[tuple[str, str, str, set[str]]] = [
     ("notebooks/04_score.ipynb", '"outputs": []', '"outputs":  []', set()),
     ("mine.jsonl", "\n", "\n\n", {"01_explore_data"}),
     ("lib/flowstudy/systems/prompts/json/v2.md", "\n", "\n\n", {"03_prompt"}),
-    ("lib/flowstudy/systems/prompts/outline/v1.md", "\n", "\n\n", {"02_fine_tune", "03_prompt"}),
+    ("lib/flowstudy/systems/prompts/outline/v2.md", "\n", "\n\n", {"02_fine_tune", "03_prompt"}),
     ("lib/flowstudy/systems/prompts/reasoning/v2.md", "\n", "\n\n", {"03_prompt"}),
     ("lib/flowstudy/analysis/agreement.py", "\n", "\n\n", {"05_tag_errors"}),
     ("lib/flowstudy/analysis/taxonomy.yaml", "\n", "\n\n", {"05_tag_errors"}),

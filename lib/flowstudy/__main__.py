@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
 
     study = commands.add_parser("study", help="run the study of study.yaml, or what is left of it")
     study.add_argument("--profile", default="laptop")
-    study.add_argument("--corpus", help="`shipped` or a corpus.jsonl")
+    study.add_argument("--corpus", help="`shipped`, `step-functions` or a corpus.jsonl")
     study.add_argument("--systems", help="names of study.yaml or provider/model, separated by spaces")
     study.add_argument("--run", help="name of the run folder below runs/ (default: profile and corpus)")
     _add_machine(study)
@@ -154,13 +154,12 @@ def _money(text: str) -> float | None:
 def _study(options: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from flowstudy.corpus import corpus_name
     from flowstudy.run import run_study
     from flowstudy.run_folder import open_run, project_root
     from flowstudy.study import load_study
 
-    corpus = options.corpus or None
-    if corpus and corpus != "shipped":
-        corpus = str(Path(corpus).resolve())
+    corpus = corpus_name(options.corpus) if options.corpus else None
     asked = {"profile": options.profile, "corpus": corpus, "systems": options.systems or None}
     study = load_study(project_root() / "study.yaml", options.profile, corpus, options.systems or None)
     name = options.run or "-".join([options.profile, *([Path(corpus).stem] if corpus and corpus != "shipped" else [])])

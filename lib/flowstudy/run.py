@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from flowstudy.corpus.environments import corpus_path
 from flowstudy.files import write_json
 from flowstudy.lifeline import descendants, kill, memory_limit_gib, only_one
 from flowstudy.notebook import check_parameters, run_dir
@@ -77,7 +78,7 @@ def run_members(
 def write_inputs(member: Member, run: Run) -> None:
     """One file per notebook with its parameters and the hash of the code it uses; unchanged ones stay untouched."""
     corpus = member.study.corpus
-    if corpus != "shipped" and not Path(corpus).is_file():
+    if corpus != "shipped" and not corpus_path(corpus).is_file():
         got = "a folder" if Path(corpus).is_dir() else "nothing there"
         raise StudyError(f"corpus {corpus}: expected a JSON Lines file, got {got}; CORPUS= names it")
     for name, parameters in member.study.parameters(run_dir(run)).items():

@@ -14,6 +14,7 @@ from rapidfuzz import process
 
 from flowstudy.analysis.decision import LEAST_SCORE, MARGIN
 from flowstudy.analysis.economics import Economics
+from flowstudy.corpus.environments import corpus_path
 from flowstudy.dependencies import library_files, notebook_source
 from flowstudy.files import hash_file, hash_json
 from flowstudy.matrix import Matrix
@@ -274,7 +275,8 @@ def fingerprint(root: Path, notebook: str, parameters: dict[str, Any]) -> dict[s
 
 def hash_corpus(corpus: str) -> str:
     """Hash of a corpus file and of the catalogues beside it."""
-    return hash_files([Path(corpus), *sorted(Path(corpus).parent.glob("catalogue.*"))])
+    path = corpus_path(corpus)
+    return hash_files([path, *sorted(path.parent.glob("catalogue.*"))])
 
 
 def _prompts_of(notebook: str, parameters: dict[str, Any]) -> list[str]:

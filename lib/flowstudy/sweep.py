@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flowstudy.corpus.environments import corpus_name, corpus_path
 from flowstudy.files import hash_json
 from flowstudy.matrix import AXES, Matrix, Values
 from flowstudy.sharing import Member
@@ -143,11 +144,9 @@ def is_fixed(spec: SystemSpec) -> bool:
 
 
 def _corpus(corpus: str) -> str:
-    if corpus == "shipped":
-        return corpus
-    if not Path(corpus).is_file():
+    if corpus != "shipped" and not corpus_path(corpus).is_file():
         raise StudyError(f"corpus {corpus} of the matrix: expected a JSON Lines file, got no file; check the path")
-    return str(Path(corpus).resolve())
+    return corpus_name(corpus)
 
 
 def _why_not(study: Study, values: Values) -> str:

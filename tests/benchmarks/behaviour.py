@@ -1,6 +1,6 @@
 """Is the measure of behaviour true? Pairs of references that authors call equivalent, edits with a known verdict, time.
 
-    python -m tests.benchmarks.behaviour [--edits N] [--pairs-only | --edits-only]
+    python -m tests.benchmarks.behaviour [--edits N] [--pairs-only | --edits-only | --readings-only]
 
 Reads the shipped corpus without its sealed splits; prints Markdown. `--edits` is the number of references per kind of
 edit, drawn with a seed. Times are processor time of one thread, so that other work on the machine counts little.
@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import random
 import statistics
 import time
 from collections import Counter
+from pathlib import Path
 
+import pandas as pd
 import yaml
+from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from flowstudy.corpus import shipped_catalogue
 from flowstudy.corpus.environments import DATA
 from flowstudy.corpus.written import SEALED
 from flowstudy.flows import from_outline
-from flowstudy.metrics import behaviour
+from flowstudy.metrics import behaviour, flow_similarity
 from tests.metrics.behaviour_edits import CHANGING, PRESERVING, edited
 
 SEED = 7
+HERE = Path(__file__).parent
 
 
 def open_examples():
@@ -90,13 +95,52 @@ def edits(examples, most):
     print(f"\n{spread(times)}", flush=True)
 
 
+def readings():
+    """How each measure agrees with two readings of `readings.jsonl`, made apart and without the measures in sight: an
+    answer, who wrote it (a system, another author, an author with one fault put in), and right, wrong or unsure."""
+    rows = [json.loads(line) for line in (HERE / "readings.jsonl").read_text(encoding="utf-8").splitlines()]
+    known = {name: (domain, references) for name, domain, references in open_examples()}
+    made = []
+    for row in rows:
+        domain, references = known[row["example"]]
+        flow = from_outline(row["answer"])
+        against = [one for number, one in enumerate(references) if number != row.get("reference")]
+        found = behaviour(flow, against, shipped_catalogue(domain))
+        made.append(
+            {"kind": row["kind"], "first": row["first"], "second": row["second"], "same": float(found.same),
+             "agree": found.agree, "strict FlowSim": flow_similarity(flow, against),
+             "published FlowSim": flow_similarity(flow, against, convention="published"), "unknown": found.unknown is not None, "example": row["example"]}
+        )  # fmt: skip
+    table = pd.DataFrame(made)
+    alike = table["first"] == table["second"]
+    print(f"{len(table)} answers; both readings say the same of {alike.sum()}: ", end="")
+    print(f"{(alike & (table['first'] == 'right')).sum()} right, {(alike & (table['first'] == 'wrong')).sum()} wrong; ", end="")
+    print(f"Cohen's kappa {cohen_kappa_score(table['first'], table['second']):.2f}\n")
+    sure = table[alike & (table["first"] != "unsure")]
+    right = sure["first"] == "right"
+    print("| measure | area under the curve | right ones above every wrong one |\n|---|---|---|")
+    for name in ("same", "agree", "strict FlowSim", "published FlowSim"):
+        above = (sure.loc[right, name] > sure.loc[~right, name].max()).mean()
+        print(f"| {name} | {roc_auc_score(right, sure[name]):.3f} | {above:.0%} |")
+    print(f"\n`same`: {(sure['same'] > 0)[right].sum()} of {right.sum()} right ones, ", end="")
+    print(f"{(sure['same'] > 0)[~right].sum()} of {(~right).sum()} wrong ones; unknown {sure['unknown'].sum()}\n")
+    print("| written by | answers | read as right | same |\n|---|---|---|---|")
+    for kind, some in sure.groupby("kind"):
+        print(f"| {kind} | {len(some)} | {(some['first'] == 'right').sum()} | {(some['same'] > 0).sum()} |")
+    print("\nNot as read:", ", ".join(sure.loc[right != (sure["same"] > 0), ["example", "kind"]].agg(" ".join, axis=1)))
+
+
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edits", type=int, default=200, help="references per kind of edit")
     parser.add_argument("--pairs-only", action="store_true")
     parser.add_argument("--edits-only", action="store_true")
+    parser.add_argument("--readings-only", action="store_true")
     given = parser.parse_args()
+    readings()
+    if given.readings_only:
+        return
     examples = list(open_examples())
     if not given.edits_only:
         pairs(examples)

@@ -6,7 +6,7 @@ import copy
 import random
 from typing import Any
 
-from flowstudy.metrics.published_tree import published_tree
+from flowstudy.metrics.published_tree import published_trees
 
 ACTIONS = [
     "create_record", "update_record", "look_up_records", "send_email", "send_notification", "ask_for_approval", "log",
@@ -23,7 +23,7 @@ WORDS = [
 
 def size(flow: dict[str, Any]) -> int:
     """Nodes of the published tree with inputs."""
-    tree = published_tree(flow, inputs=True)
+    _, tree = published_trees(flow)
     return len(tree.labels) if tree else 0
 
 

@@ -33,9 +33,8 @@ import numpy as np
 import pandas as pd
 
 from flowstudy.metrics import kernel, published_scores, score_pairs
-from flowstudy.metrics.desks import published_desk
-from flowstudy.metrics.limits import MAX_CELLS
-from flowstudy.metrics.published_tree import published_tree
+from flowstudy.metrics._kernels import code_distance
+from flowstudy.metrics.published_tree import published_book, published_trees
 from flowstudy.review.pictures import png_bytes
 from tests.benchmarks.flow_maker import make_candidate, make_flow, size
 from tests.metrics import oracle
@@ -83,21 +82,18 @@ def seconds(
 
 
 def kernel_rows(nodes: int, kind: str, pairs: list[Pair]) -> list[dict[str, Any]]:
-    book, fast = published_desk().reader.book, kernel.fast_kernels()
-    if fast is None:
-        sys.exit("numba is not installed: nothing to compare; run `pip install numba`")
-    trees = [[published_tree(flow, inputs=True) for flow in pair] for pair in pairs]
-    ours = [tuple(np.frombuffer(book.encode(tree), np.int64) for tree in pair if tree) for pair in trees]
+    coded = [[published_book().encode(published_trees(flow)[1]) for flow in pair] for pair in pairs]
+    ours = [[np.array(part) for one in pair for part in (one.codes, one.parents)] for pair in coded]
     theirs = [tuple(oracle.tree(flow, True) for flow in pair) for pair in pairs]
     wanted: list[int] = []
     mean = sum(size(flow) for pair in pairs for flow in pair) / (2 * len(pairs))
     rounds = 1 if nodes >= 100 else 3
     found = {
-        "flowstudy kernel": seconds(lambda p: fast.pair_distance(p[0], p[1], True, MAX_CELLS), ours, 50),
+        "flowstudy kernel": seconds(lambda p: code_distance(*p), ours, 50),
         "zss": seconds(lambda p: wanted.append(oracle.distance(*p)), theirs, rounds),
         "apted": seconds(lambda p: apted.APTED(*p, AptedCosts()).compute_edit_distance(), theirs, rounds),
     }
-    if [fast.pair_distance(*mine, True, MAX_CELLS) for mine in ours] != wanted[: len(ours)]:
+    if [code_distance(*mine) for mine in ours] != wanted[: len(ours)]:
         sys.exit(f"distances differ from zss at {nodes} nodes: do not trust these times")
     return [row(nodes, mean, kind, "kernel", name, spent, found["zss"]) for name, spent in found.items()]
 

@@ -3,6 +3,8 @@
 from hypothesis import strategies as st
 
 from flowstudy.flows.schema import Component, Flow, Input, Item, Signature, Trigger
+from flowstudy.metrics.reader import read
+from flowstudy.metrics.strict import strict_trees
 
 NAMES = st.sampled_from(["table", "subject", "condition", "values", "record", "action_x", "fields"])
 VALUES = st.sampled_from(
@@ -82,3 +84,8 @@ HOSTILE_FLOW = st.fixed_dictionaries(
     },
 )
 HOSTILE = HOSTILE_FLOW | HOSTILE_FLOW | HOSTILE_FLOW | ODD | st.lists(ODD | st.just("trigger"), max_size=2)
+
+
+def strict_tree(flow, inputs=True):
+    """The tree by which the strict convention compares a flow."""
+    return strict_trees(read(flow).outline)[inputs]

@@ -8,12 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.metrics import diff_html, diff_text, explain, flow_similarity
-from flowstudy.metrics.strict import strict_tree
-from tests.metrics.examples import flows
-from tests.metrics.test_published_vectors import VECTORS
+from tests.metrics.examples import flows, strict_tree
 from tests.metrics.test_strict import flow, step
 
-OPTIONS = [{}, {"inputs": False}, {"strings": "similar"}, {"convention": "published"}]
+OPTIONS = [{}, {"inputs": False}, {"strings": "similar"}]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -32,7 +30,7 @@ def test_every_node_has_one_edit_in_document_order(a, b):
     edits = explain(a, b).edits
     for side, given_flow in (("candidate", a), ("reference", b)):
         found = [getattr(edit, side) for edit in edits if getattr(edit, side)]
-        assert len(found) == len(strict_tree(given_flow, inputs=True).labels) - 1
+        assert len(found) == len(strict_tree(given_flow).labels) - 1
         steps = [place.component for place in found if place.component]
         assert steps == sorted(steps)
 
@@ -42,14 +40,6 @@ def test_every_node_has_one_edit_in_document_order(a, b):
 def test_swapping_sides_swaps_edits(a, b):
     there, back = (Counter(edit.kind for edit in explain(*pair).edits) for pair in ((a, b), (b, a)))
     assert there["deleted"] - there["inserted"] == back["inserted"] - back["deleted"]
-
-
-def test_published_distance_of_the_vectors():
-    for vector in VECTORS[::6]:
-        found = explain(vector["candidate"], vector["reference"], convention="published")
-        if found.status == "ok":
-            assert found.distance == vector["dist_with_inputs"]
-        assert found.similarity == vector["flow_sim_with_inputs"]
 
 
 def test_edits_say_where():
@@ -64,10 +54,9 @@ def test_edits_say_where():
     assert by_kind["relabelled"][0].reference.path == ("action send_email", "condition", "^ state = 2")
 
 
-@pytest.mark.parametrize("convention", ["strict", "published"])
-def test_trigger_is_component_zero(convention):
+def test_trigger_is_component_zero():
     raw = flow(trigger={"type": "daily", "inputs": [{"name": "time", "value": "9"}]})
-    edits = explain(raw, flow(), convention=convention).edits
+    edits = explain(raw, flow()).edits
     assert [(e.candidate.component, e.candidate.input) for e in edits] == [(0, None), (0, "time")]
 
 
@@ -81,13 +70,6 @@ def test_a_step_that_only_moved():
     assert "> action a  (moved to: the top level)" in diff_text(found)
 
 
-def test_published_components_count_array_places():
-    raw = flow(step("IF", 7, category="flowlogic"), step("log", 9), step("task", 8, block=7))
-    edits = explain(raw, flow(), convention="published").edits
-    assert [e.candidate.text.split("___")[1] for e in edits] == ["IF", "task", "log"]
-    assert [e.candidate.component for e in edits] == [1, 3, 2]
-
-
 def test_text_that_is_no_flow_misses_everything():
     found = explain("no flow", flow(step("log")))
     assert (found.status, found.similarity, found.distance) == ("invalid_output", 0, 1)
@@ -97,11 +79,6 @@ def test_text_that_is_no_flow_misses_everything():
 def test_best_reference_is_explained():
     found = explain(flow(step("log")), [flow(), flow(step("log")), flow(step("task"))])
     assert (found.reference_best, found.distance) == (1, 0)
-
-
-def test_where_the_published_code_raises():
-    found = explain({"trigger": "daily"}, {"trigger": "daily"}, convention="published")
-    assert (found.status, found.similarity, found.edits) == ("undefined", 0, ())
 
 
 HOSTILE_TEXT = "<img src=x onerror=alert(1)>\"'&\ud800\n</td>"

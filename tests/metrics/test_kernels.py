@@ -2,18 +2,18 @@
 
 import random
 
+import numpy as np
 import pytest
 import zss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowstudy.metrics import _plain_kernels, kernel
-from flowstudy.metrics.comparison import compare
-from flowstudy.metrics.limits import MAX_CELLS
-from flowstudy.metrics.strings import STEPS
-from flowstudy.metrics.trees import NODE, Codebook, Tree
+from flowstudy.metrics import FlowTooLarge, kernel
+from flowstudy.metrics._kernels import code_distance
+from flowstudy.metrics.comparison import STEPS, compare
+from flowstudy.metrics.kernel import plain_distance, postorder, tree_distance
+from flowstudy.metrics.trees import Codebook, Tree
 
-fast = kernel.fast_kernels()
 LABELS = ["free", "a1", "a2", "b1", "b2", "c", "d"]
 
 
@@ -59,15 +59,12 @@ def by_zss(a, b):
 
 
 def by_plain(a, b):
-    return _plain_kernels.pair_distance(BOOK.encode(a), BOOK.encode(b), True, MAX_CELLS)
+    return plain_distance(*(postorder(BOOK.encode(tree)) for tree in (a, b)))
 
 
 def by_fast(a, b):
-    if fast is None:
-        pytest.skip("numba is not installed")
-    import numpy as np
-
-    return fast.pair_distance(*(np.frombuffer(BOOK.encode(t), np.int64) for t in (a, b)), True, MAX_CELLS)
+    first, second = BOOK.encode(a), BOOK.encode(b)
+    return code_distance(*map(np.array, (first.codes, first.parents, second.codes, second.parents)))
 
 
 def by_comparison(a, b):
@@ -107,54 +104,26 @@ def test_fast_equals_fallback_on_larger_trees():
         assert by_fast(a, b) == by_plain(a, b) == by_comparison(a, b)
 
 
-def test_fast_is_exact_with_more_columns_than_one_row_takes_and_more_codes_than_slots():
-    rng, book = random.Random(9), Codebook(lambda label: () if label[0] == "x" else label[0], len)
-    labels = [f"{kind}{number}" for kind in "xyz" for number in range(500)]
-    for n, m in ((700, 650), (30, 900), (900, 30)):
-        a, b = random_tree(n, rng, labels), random_tree(m, rng, labels)
-        found = kernel.tree_distance(book.encode(a), book.encode(b))
-        assert found == compare(a, b, book).distance() / STEPS
-
-
-def test_both_modes_equal_single_ones_with_and_without_numba(monkeypatch):
+def test_a_process_begins_in_plain_python_and_goes_on_with_numba(monkeypatch):
     rng = random.Random(6)
-    pairs = [[marked(random_tree(rng.randint(1, 60), rng), rng) for _ in range(2)] for _ in range(60)]
-    wanted = [
-        tuple(_plain_kernels.pair_distance(a, b, inputs, MAX_CELLS) for inputs in (False, True)) for a, b in pairs
-    ]
-    monkeypatch.setattr(kernel, "_cells_done", kernel.FEW_CELLS + 1)
-    assert [kernel.both_distances(a, b) for a, b in pairs] == wanted
-    monkeypatch.setattr(kernel, "fast_kernels", lambda: None)
-    assert [kernel.both_distances(a, b) for a, b in pairs] == wanted
+    pairs = [[BOOK.encode(random_tree(rng.randint(1, 60), rng)) for _ in range(2)] for _ in range(60)]
+    wanted = [plain_distance(*map(postorder, pair)) for pair in pairs]
+    for few in (0, 10**9):
+        monkeypatch.setattr(kernel, "FEW_CELLS", few)
+        monkeypatch.setattr(kernel, "_cells_done", [0])
+        assert [tree_distance(*pair) for pair in pairs] == wanted
 
 
-def marked(tree, rng):
-    """An encoded tree of which some nodes are marked as inputs."""
-    marks = (-1 if above > 0 and rng.random() < 0.3 else 1 for above in tree.parents)
-    nodes = NODE.iter_unpack(BOOK.encode(tree))
-    return b"".join(NODE.pack(code, up * mark) for (code, up), mark in zip(nodes, marks, strict=True))
-
-
-def test_without_inputs_marked_nodes_and_all_below_them_are_left_out():
-    rng = random.Random(8)
-    for _ in range(200):
-        a, b = (marked(random_tree(rng.randint(1, 25), rng), rng) for _ in range(2))
-        pruned = [without_inputs(each) for each in (a, b)]
-        wanted = _plain_kernels.pair_distance(*pruned, True, MAX_CELLS)
-        assert _plain_kernels.pair_distance(a, b, False, MAX_CELLS) == wanted
-        if fast is not None:
-            assert fast.pair_distance(*map(kernel._ints, (a, b)), False, MAX_CELLS) == wanted
-
-
-def without_inputs(encoded):
-    place, nodes = {}, []
-    for node, (code, up) in enumerate(NODE.iter_unpack(encoded)):
-        if up == 0 or (up > 0 and node - up in place):
-            place[node] = len(place)
-            nodes.append(NODE.pack(code, place[node] - place[node - up]))
-    return b"".join(nodes)
+def test_a_pair_that_would_take_too_long_is_named(monkeypatch):
+    monkeypatch.setattr(kernel, "MAX_CELLS", 1_000)
+    large = [BOOK.encode(random_tree(60, random.Random(seed))) for seed in (1, 2)]
+    for few in (0, 10**9):
+        monkeypatch.setattr(kernel, "FEW_CELLS", few)
+        with pytest.raises(FlowTooLarge, match="pair too large for r7: expected at most 1000 table cells"):
+            tree_distance(*large, "r7")
 
 
 def test_only_a_root():
     assert by_plain(Tree(["free"], [-1], []), Tree(["a1"], [-1], [])) == 1
-    assert kernel.tree_distance(NODE.pack(5, 0), NODE.pack(5, 0)) == 0
+    one = BOOK.encode(Tree(["a1"], [-1], []))
+    assert tree_distance(one, one) == 0 and postorder(one).left == [0, 0]

@@ -7,13 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.metrics import published_scores
-from flowstudy.metrics.desks import PublishedDesk
-from flowstudy.metrics.matches import prints
-from flowstudy.metrics.plain import plain_flow
-from flowstudy.metrics.published import both_similarities
-from flowstudy.metrics.published_query import query_tree
-from flowstudy.metrics.published_tree import published_tree
-from flowstudy.metrics.treebleu import edges
+from flowstudy.metrics.published_tree import query_tree
 from tests.metrics import oracle
 from tests.metrics.examples import HOSTILE, flows
 
@@ -59,7 +53,7 @@ def test_any_fences(parts):
 @given(st.lists(QUERY_PARTS, max_size=8).map("".join))
 def test_queries_decompose_as_published(query):
     wanted = oracle.query_node(query)
-    found = query_tree(query)
+    found = query_tree(query, "values")
     children = [[] for _ in found.labels]
     for node, above in enumerate(found.parents):
         if above >= 0:
@@ -72,26 +66,9 @@ def test_queries_decompose_as_published(query):
             and all(map(same, children[node], other.children))
         )
 
-    assert same(0, wanted)
+    assert found.labels[0] == "values" and children[0] == [1] and same(1, wanted)
 
 
 @pytest.mark.parametrize("text", ["\ud800", '{"trigger": {"type": "\\ud800"}}', "\ufeff{}", "NaN", "1e999"])
 def test_odd_texts(text):
     check(text, text)
-
-
-@settings(max_examples=200, deadline=None)
-@given(HOSTILE | flows().map(lambda flow: flow.to_dict()), flows())
-def test_fast_route_equals_the_complete_one(candidate, reference):
-    desk = PublishedDesk()
-    complete = [
-        tuple(desk.encode(published_tree(value, inputs=inputs)) for inputs in (False, True))
-        for value in (candidate, reference.to_dict())
-    ]
-    scores = published_scores(json.dumps(candidate), reference.to_json())
-    assert (scores["flow_sim_no_inputs"], scores["flow_sim_with_inputs"]) == both_similarities(*complete)
-    if plain_flow(candidate) is not None:
-        found = desk.read(json.dumps(candidate), "r")
-        pairs = (edges(published_tree(candidate, inputs=inputs)) for inputs in (False, True))
-        assert found.edges == tuple(map(desk._edges.number, pairs))
-        assert found.prints == prints(candidate)

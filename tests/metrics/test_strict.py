@@ -9,10 +9,9 @@ from hypothesis import given, settings
 
 from flowstudy.flows.schema import Component, Flow, Input, Trigger
 from flowstudy.metrics import STRICT_DIFFERENCES, flow_similarity
-from flowstudy.metrics.desks import strict_desk
 from flowstudy.metrics.kernel import tree_distance
-from flowstudy.metrics.strict import strict_tree
-from tests.metrics.examples import flows
+from flowstudy.metrics.strict import strict_book
+from tests.metrics.examples import flows, strict_tree
 from tests.metrics.test_published_vectors import QUIRKS
 
 
@@ -102,8 +101,7 @@ def test_formatting_and_input_order_never_matter(a):
 @settings(max_examples=100, deadline=None)
 @given(flows(), flows(), flows())
 def test_distance_is_a_metric(a, b, c):
-    book = strict_desk().reader.book
-    x, y, z = (book.encode(strict_tree(each, inputs=True)) for each in (a, b, c))
+    x, y, z = (strict_book().encode(strict_tree(each)) for each in (a, b, c))
     assert tree_distance(x, z) <= tree_distance(x, y) + tree_distance(y, z)
 
 

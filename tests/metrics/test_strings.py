@@ -5,11 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowstudy.metrics import flow_similarity
-from flowstudy.metrics.comparison import compare
-from flowstudy.metrics.desks import strict_desk
-from flowstudy.metrics.strict import strict_tree
-from flowstudy.metrics.strings import STEPS, free_text_class, text_cost
-from tests.metrics.examples import flows
+from flowstudy.metrics.comparison import STEPS, compare, free_text_class, text_cost
+from flowstudy.metrics.strict import strict_book
+from tests.metrics.examples import flows, strict_tree
 from tests.metrics.test_strict import flow, step
 
 TEXT = st.text(alphabet="ab é", max_size=8)
@@ -62,16 +60,16 @@ def test_never_below_strict_and_equal_to_it_with_all_or_nothing_costs(a, b):
     strict, graded = flow_similarity(a, b), flow_similarity(a, b, strings="similar")
     assert strict <= graded <= 1
     assert (graded == 1) == (strict == 1)
-    trees = [strict_tree(each, inputs=True) for each in (a, b)]
-    whole = compare(*trees, strict_desk().reader.book, all_or_nothing).distance()
-    assert whole == compare(*trees, strict_desk().reader.book).distance()
+    trees = [strict_tree(each) for each in (a, b)]
+    whole = compare(*trees, strict_book(), all_or_nothing).distance()
+    assert whole == compare(*trees, strict_book()).distance()
 
 
 @settings(max_examples=60, deadline=None)
 @given(flows(most=4), flows(most=4), flows(most=4))
 def test_graded_distance_is_a_metric(a, b, c):
-    x, y, z = (strict_tree(each, inputs=True) for each in (a, b, c))
-    distance = lambda p, q: compare(p, q, strict_desk().reader.book, text_cost).distance()  # noqa: E731
+    x, y, z = (strict_tree(each) for each in (a, b, c))
+    distance = lambda p, q: compare(p, q, strict_book(), text_cost).distance()  # noqa: E731
     assert distance(x, y) == distance(y, x)
     assert distance(x, z) <= distance(x, y) + distance(y, z)
 

@@ -15,7 +15,7 @@ from flowstudy.systems import SystemSpec, prompts, retrieve, schemas
 from flowstudy.systems.pipeline import constraint
 from flowstudy.systems.predict import shown_to
 from flowstudy.systems.prices import Price
-from flowstudy.systems.prompts import PromptError, Shot, load_prompt, render
+from flowstudy.systems.prompts import PromptError, Shot, load_prompt, render, stage_answer
 from flowstudy.systems.prompts.offering import ENCODED, conditions_of, step_definition
 from flowstudy.systems.readers import read_flow, read_inputs
 from flowstudy.systems.room import fitted, notices, sized
@@ -261,3 +261,20 @@ def test_all_prompt_files_are_packaged():
     found = {path.parent.name: path.read_text() for path in prompts.HERE.glob("*/v*.md")}
     assert found.keys() >= {"json", "reasoning", "outline"}
     assert all("\nchanges: " in text or "\ntitle: " in text for text in found.values()), "a line on what it changes"
+
+
+def test_a_prompt_may_show_its_examples_as_earlier_turns(examples, train, catalogue):
+    """What small models continue: the same question as theirs, and an answer as theirs should be."""
+    shots = [Shot(one, ()) for one in train[:2]]
+    for name in ("outline", "outline-instructed"):
+        spec = SPEC.model_copy(update={"prompt": name})
+        for stage in ("whole", "outline", "inputs"):
+            step = train[0].flow.trigger if stage == "inputs" else None
+            more = {"flow": examples[0].flow, "step": step}
+            alone = render(spec, stage, examples[0].requirement, [], catalogue, **more).messages
+            said = render(spec, stage, examples[0].requirement, [], catalogue, shots, **more).messages
+            assert [said[0], said[-1]] == alone, "the question itself is the same with examples and without"
+            roles = [message["role"] for message in said[1:-1]]
+            assert roles == ["user", "assistant"] * (len(roles) // 2) and roles
+            assert train[0].requirement in said[1]["content"] and examples[0].requirement not in said[1]["content"]
+            assert said[2]["content"] == stage_answer("outline", stage, shots[0], step)

@@ -15,8 +15,7 @@ from flowstudy.analysis.input_errors import input_errors, table_of
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.schema import Component, Flow
-from flowstudy.metrics import Explanation, explain
-from flowstudy.metrics.places import Place
+from flowstudy.metrics import Explanation, Place, explain
 from flowstudy.systems.records import Prediction
 
 _NO_FLOW: Final = {"invalid_output": "invalid_output", "refused": "refused", "truncated": "truncated"}

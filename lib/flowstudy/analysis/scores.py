@@ -19,8 +19,8 @@ from flowstudy.files import write_bytes
 from flowstudy.flows.catalogue import Catalogue, Fault
 from flowstudy.flows.query import parse_query
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, Input
-from flowstudy.metrics import FlowTooLarge, explain, flow_similarity, published_scores, signature
-from flowstudy.metrics.similarity import Strings
+from flowstudy.metrics import FlowTooLarge, explain, published_scores, signature
+from flowstudy.metrics.similarity import strict_scores
 from flowstudy.progress import progress
 from flowstudy.systems.records import Prediction
 
@@ -145,19 +145,17 @@ def _of_flow(flow: Flow | None, example: Example, catalogue: Catalogue | None, r
 
 
 def _similarities(flow: Flow, references: list[Flow], record: str) -> dict[str, Value]:
-    first = references[0]
-    published = published_scores(flow.to_json(), first.to_json(), record=record)
-
-    def strict(reference: Flow | list[Flow], *, inputs: bool = True, strings: Strings = "exact") -> Value:
-        return Value(flow_similarity(flow, reference, inputs=inputs, strings=strings, record=record))
-
+    published = published_scores(flow.to_json(), references[0].to_json(), record=record)
+    bare, full, similar = strict_scores(
+        flow, references, [(False, "exact"), (True, "exact"), (True, "similar")], record
+    )
     return {
         "flow_sim_no_inputs": _known(published["flow_sim_no_inputs"], "the published code skips this pair"),
         "flow_sim_with_inputs": _known(published["flow_sim_with_inputs"], "the published code skips this pair"),
-        "strict_no_inputs": strict(references, inputs=False),
-        "strict_with_inputs": strict(references),
-        "strict_first_reference": strict(first),
-        "similar_with_inputs": strict(references, strings="similar"),
+        "strict_no_inputs": Value(max(bare)),
+        "strict_with_inputs": Value(max(full)),
+        "strict_first_reference": Value(full[0]),
+        "similar_with_inputs": Value(max(similar)),
         "tree_bleu": _known(published["flow_bleu_with_inputs"], "the published code skips this pair"),
         "trigger_match": _known(published["trigger_match"], "neither flow has a trigger"),
         "component_match": _known(published["component_match"], "neither flow has components"),

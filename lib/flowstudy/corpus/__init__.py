@@ -5,6 +5,9 @@ from flowstudy.corpus.environments import (
     TRAINING_DOMAINS,
     catalogue_beside,
     catalogues_for,
+    corpus_name,
+    corpus_path,
+    named_corpora,
     shipped_catalogue,
     shipped_domains,
 )
@@ -15,6 +18,7 @@ from flowstudy.corpus.written import shipped_corpus
 
 __all__ = [
     "CORPUS_SCHEMA", "TRAINING_DOMAINS", "CorpusError", "CorpusReport", "Example", "Leak", "LineFault", "Split",
-    "assign_splits", "catalogue_beside", "catalogues_for", "check_corpus", "find_leaks", "iter_corpus", "load_corpus",
-    "shipped_catalogue", "shipped_corpus", "shipped_domains", "write_corpus",
+    "assign_splits", "catalogue_beside", "catalogues_for", "check_corpus", "corpus_name", "corpus_path", "find_leaks",
+    "iter_corpus", "load_corpus", "named_corpora", "shipped_catalogue", "shipped_corpus", "shipped_domains",
+    "write_corpus",
 ]  # fmt: skip

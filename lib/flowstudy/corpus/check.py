@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from flowstudy.corpus import features
-from flowstudy.corpus.environments import SHIPPED_SOURCE, catalogues_for
+from flowstudy.corpus.environments import SHIPPED_SOURCE, catalogues_for, corpus_path
 from flowstudy.corpus.example import JUDGED, Example
 from flowstudy.corpus.prepare import LEAST_TO_SPLIT
 from flowstudy.corpus.references import dangling, reference_faults
@@ -87,12 +87,12 @@ def _section(title: str, items: Sequence[object], most: int | None) -> list[str]
 def check_corpus(
     corpus: str | Path | Iterable[Example] | None = None, catalogues: dict[str, Catalogue] | None = None
 ) -> CorpusReport:
-    """Check a corpus file, some examples, or (None) the shipped corpus.
+    """Check a corpus file (or one shipped under a name), some examples, or (None) the shipped corpus.
 
     `catalogues` (by domain) replaces those that `catalogues_for` finds. A broken line gives a fault, not an error, and
     the other lines are checked; a file without an example is a fault too. One that cannot be opened raises OSError.
     """
-    path = corpus if isinstance(corpus, (str, Path)) else None
+    path = corpus_path(corpus) if isinstance(corpus, (str, Path)) else None
     broken: list[LineFault] = []
     if path is not None:
         examples = list(iter_corpus(path, broken))
@@ -101,7 +101,9 @@ def check_corpus(
             broken.append(LineFault(str(path), 0, "at least one example", "an empty file", fix))
     else:
         examples = shipped_corpus() if corpus is None else list(corpus)  # type: ignore[arg-type]
-    report = CorpusReport(str(path or ("shipped" if corpus is None else "in memory")), len(examples), broken=broken)
+    report = CorpusReport(
+        str(corpus if path else "shipped" if corpus is None else "in memory"), len(examples), broken=broken
+    )
     _count(report, examples)
     _check_catalogues(report, examples, catalogues or catalogues_for(examples, path))
     _check_leaks(report, examples)

@@ -18,6 +18,21 @@ TRAINING_DOMAINS: Final = ("it_service", "hr", "customer_service", "facilities",
 SHIPPED_SOURCE: Final = "written"
 
 
+def named_corpora() -> tuple[str, ...]:
+    """Names of the corpora of real workflows that are shipped beside the written one."""
+    return tuple(sorted(path.parent.name for path in DATA.glob("*/corpus.jsonl")))
+
+
+def corpus_path(corpus: str | Path) -> Path:
+    """The file of a corpus: that of `named_corpora` for one of their names, else the path itself."""
+    return DATA / corpus / "corpus.jsonl" if str(corpus) in named_corpora() else Path(corpus)
+
+
+def corpus_name(corpus: str) -> str:
+    """A corpus as a run names it: a shipped one by its name, a file by its absolute path."""
+    return corpus if corpus in ("shipped", *named_corpora()) else str(Path(corpus).resolve())
+
+
 @functools.cache
 def shipped_domains() -> tuple[str, ...]:
     """Names of the shipped environments: the training domains first, then the unseen ones by name."""

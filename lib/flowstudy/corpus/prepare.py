@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from flowstudy.corpus import features
-from flowstudy.corpus.environments import catalogues_for
+from flowstudy.corpus.environments import catalogues_for, corpus_path
 from flowstudy.corpus.example import Example, Split
 from flowstudy.corpus.splits import assign_splits
 from flowstudy.corpus.store import load_corpus
@@ -35,13 +35,15 @@ class Prepared:
 
 
 def prepare(corpus: str, limits: Mapping[str, int | None], seed: int, *, sealed: bool = False) -> Prepared:
-    """Load `shipped` or a corpus file, keep at most `limits[split]` examples of each split.
+    """Load `shipped`, a corpus that is shipped under another name, or a file; keep at most `limits[split]` examples of
+    each split.
 
     A smaller limit gives a subset of a larger one, balanced over domains. The sealed splits of the shipped corpus are
     left out unless `sealed` is True. Raises CorpusError for a broken file.
     """
-    examples = shipped_corpus() if corpus == "shipped" else load_corpus(corpus)
-    catalogues = catalogues_for(examples, None if corpus == "shipped" else corpus)
+    path = None if corpus == "shipped" else corpus_path(corpus)
+    examples = load_corpus(path) if path else shipped_corpus()
+    catalogues = catalogues_for(examples, path)
     prepared = Prepared([], catalogues)
     without = sum("split" not in example.model_fields_set for example in examples)
     if without >= LEAST_TO_SPLIT:

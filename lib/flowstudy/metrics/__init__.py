@@ -2,27 +2,26 @@
 
 from typing import TYPE_CHECKING, Any
 
-from flowstudy.metrics.limits import MAX_NODES, FlowTooLarge, UnreadableFlow
 from flowstudy.metrics.published import published_scores
-from flowstudy.metrics.similarity import flow_similarity, signature
+from flowstudy.metrics.similarity import flow_similarity, score_pairs, signature
 from flowstudy.metrics.strict import STRICT_DIFFERENCES
+from flowstudy.metrics.trees import MAX_NODES, FlowTooLarge, UnreadableFlow
 
 if TYPE_CHECKING:
-    from flowstudy.metrics.batch import score_pairs
     from flowstudy.metrics.diff import diff_html, diff_text
-    from flowstudy.metrics.explanation import Edit, Explanation, explain
+    from flowstudy.metrics.explanation import Edit, Explanation, Place, explain
     from flowstudy.metrics.symbolic import Behaviour, behaviour
 
 __all__ = [
-    "MAX_NODES", "STRICT_DIFFERENCES", "Behaviour", "Edit", "Explanation", "FlowTooLarge", "UnreadableFlow",
+    "MAX_NODES", "STRICT_DIFFERENCES", "Behaviour", "Edit", "Explanation", "FlowTooLarge", "Place", "UnreadableFlow",
     "behaviour", "diff_html", "diff_text", "explain", "flow_similarity", "published_scores", "score_pairs",
     "signature",
 ]  # fmt: skip
 
 #: Imported when first used: they need pandas, numpy or numba, or are large.
 _LATER = {
-    "explain": "explanation", "Edit": "explanation", "Explanation": "explanation", "diff_html": "diff",
-    "diff_text": "diff", "score_pairs": "batch", "behaviour": "symbolic", "Behaviour": "symbolic",
+    "explain": "explanation", "Edit": "explanation", "Place": "explanation", "Explanation": "explanation",
+    "diff_html": "diff", "diff_text": "diff", "behaviour": "symbolic", "Behaviour": "symbolic",
 }  # fmt: skip
 
 

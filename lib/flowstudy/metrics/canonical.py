@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -29,20 +29,14 @@ from urllib.parse import quote
 
 from flowstudy.flows.query import Clause, alternatives, parse_query
 from flowstudy.flows.schema import FOLLOWS, QUERY_INPUTS, REFERENCE
-from flowstudy.metrics.limits import FlowTooLarge
-from flowstudy.metrics.plain import PlainFlow, PlainInputs, StepName
-from flowstudy.metrics.reader import InputTree, Memo, with_defaults
+from flowstudy.metrics.reader import Inputs, Outline, PlainInput, StepName
+from flowstudy.metrics.trees import FlowTooLarge, InputTree, Names, remembered
 
-#: Longer queries are decomposed each time instead of being remembered.
-_REMEMBERED_CHARS: Final = 500
 _STEP: Final = re.compile(r"step\.([0-9]{1,9})(?=\.|$)")
 _NAMED: Final = re.compile(r"\{\{(?:\[([^\[\]]*)\]|')")
 _DOT: Final = re.compile(r"\s*\.\s*")
 
-#: Numbers of steps by the names that they have for one step; see `written`.
-Names: TypeAlias = Mapping[str, int]
-#: Inputs, then number, title and place of each step that they refer to, as seen from where they stand.
-_Key: TypeAlias = tuple[Any, ...]
+_NOTHING: Final = InputTree((), (), ())
 _CHOICES: Final = frozenset({"flowlogic PARALLEL global", "flowlogic SWITCH global"})
 
 
@@ -54,71 +48,62 @@ class _Choice(NamedTuple):
     starts: list[int]
 
 
-def step_label(category: str, definition: str, scope: str) -> tuple[str, ...]:
+@lru_cache(maxsize=20_000)
+def step_label(name: StepName) -> tuple[str, ...]:
     """The label of a component; flow logic in capitals."""
+    category, definition, scope = name
     return "component", category, definition.upper() if category == "flowlogic" else definition, scope
 
 
 @lru_cache(maxsize=20_000)
 def _title(name: StepName) -> str:
     """By what a step is named: category, definition and scope, without braces, brackets and blanks."""
-    return " ".join(quote(part, errors="surrogatepass") for part in step_label(*with_defaults(name))[1:])
+    return " ".join(quote(part, errors="surrogatepass") for part in step_label(name)[1:])
 
 
-class Canon:
-    """Brings flows into canonical form, and remembers inputs."""
-
-    def __init__(self) -> None:
-        self._read = Memo(_read)
-        self._named = Memo(lambda key: PlainInputs(_renamed(key[0], key[1:])))
-        self._trees = Memo(lambda given: sorted(input_tree(*each.values()) for each in given.given) if given else [])
-
-    def read(self, flow: PlainFlow) -> tuple[PlainFlow, Sequence[int], list[Names]]:
-        """A flow in canonical form (values may be any JSON), the numbers that its steps have in the flow as it is
-        written, and by these numbers (0 for the trigger) the steps that each refers to by name."""
-        keys: dict[int, _Key] = {}
-        order = list(range(1, len(flow.steps) + 1))
-        canonical = self.flow(flow, order, keys)
-        known = [keys.get(number, ()) for number in range(len(order) + 1)]
-        return canonical, order, [{f"{title} {place}": number for number, title, place in key[1:]} for key in known]
-
-    def flow(self, flow: PlainFlow, order: list[int] | None = None, keys: dict[int, _Key] | None = None) -> PlainFlow:
-        """A flow in canonical form; `order` (1, 2, ...) and `keys` are changed to what `read` gives."""
-        titles = [_title(name) for name, _, _ in flow.steps]
-        keys = {} if keys is None else keys
-        scope = None if _CHOICES.isdisjoint(titles) else _Scope(titles, self._trees)
-        trigger, steps = flow.trigger, flow.steps
-        if trigger is not None and trigger[1] is not None and trigger[1].refers:
-            given, numbers = self._read[trigger[1]]
-            if numbers:
-                keys[0] = _key(given, numbers, 0, titles, scope)
-                given = self._named[keys[0]]
-            trigger = trigger[0], given
-        for number, (name, block, inputs) in enumerate(flow.steps, start=1):
-            given = inputs
-            if scope:
-                scope.enter(number, block)
-            if inputs is not None and inputs.refers:
-                given, numbers = self._read[inputs]
-                if numbers:
-                    keys[number] = key = _key(given, numbers, number, titles, scope)
-                    given = self._named[key]
-                steps = [*steps] if steps is flow.steps else steps
-                steps[number - 1] = name, block, given
-            if scope:
-                scope.add(number, block, given)
+def canonical(flow: Outline) -> tuple[Outline, list[int], list[Names]]:
+    """A flow in canonical form, the numbers that its steps have in the flow as it is written, and by these numbers (0
+    for the trigger) the steps that each refers to by name."""
+    titles = [_title(name) for name, _, _ in flow.steps]
+    scope = None if _CHOICES.isdisjoint(titles) else _Scope(titles)
+    order, trigger, names = list(range(1, len(titles) + 1)), flow.trigger, list[Names]([()])
+    if trigger is not None:
+        given, names[0] = _named(trigger[1], 0, titles, scope)
+        trigger = trigger[0], given
+    steps = []
+    for number, (name, block, inputs) in enumerate(flow.steps, start=1):
         if scope:
-            scope.enter(len(titles) + 1, -1)
-            place = {number: here for here, number in enumerate([0, *scope.order])}
-            steps = [(name, place[block], given) for name, block, given in (steps[n - 1] for n in scope.order)]
-            if order:
-                order[:] = scope.order
-        return PlainFlow(trigger, steps)
+            scope.enter(number, block)
+        given, known = _named(inputs, number, titles, scope)
+        names.append(known)
+        steps.append((name, block, given))
+        if scope:
+            scope.add(number, block, given)
+    if scope:
+        scope.enter(len(titles) + 1, -1)
+        order = scope.order
+        place = {number: here for here, number in enumerate([0, *order])}
+        steps = [(name, place[block], given) for name, block, given in (steps[number - 1] for number in order)]
+    return Outline(trigger, steps, flow.signatures), order, names
 
 
-def _key(given: PlainInputs, numbers: Iterable[int], here: int, titles: list[str], scope: _Scope | None) -> _Key:
-    """What the steps `numbers` are called in the inputs of the step `here`; those that do not exist have no name."""
-    key: list[Any] = [given]
+def _named(inputs: Inputs, here: int, titles: list[str], scope: _Scope | None) -> tuple[Inputs, Names]:
+    """The inputs of the step `here` with references by name, and the names; a step that does not exist has none."""
+    numbers: dict[int, None] = {}
+    touched = False
+    for each in inputs:
+        value: Any = each.value
+        if value.__class__ is str:
+            if "{{" in value:
+                touched = True
+                numbers |= _template(value)[1]
+        elif isinstance(value, list | dict | float):
+            touched = True
+            for text in _texts(value):
+                numbers |= _template(text)[1]
+    if not touched:
+        return inputs, ()
+    names = []
     for number in numbers:
         if 1 <= number <= len(titles):
             title = titles[number - 1]
@@ -128,17 +113,24 @@ def _key(given: PlainInputs, numbers: Iterable[int], here: int, titles: list[str
                 place = -titles[number - 1 : here - 1].count(title)
             else:
                 place = titles[max(here - 1, 0) : number - 1].count(title)
-            key.append((number, title, place))
-    return tuple(key)
+            names.append((number, title, place))
+    known = tuple(names)
+    try:
+        return [PlainInput(each.name, _value(each.value, known)) for each in inputs], known
+    except RecursionError:
+        raise FlowTooLarge(
+            f"value too deep for an input of step {here}: expected JSON nested at most a few hundred levels deep, got "
+            "more; flatten the value"
+        ) from None
 
 
 class _Scope:
     """What stands above a step in a flow with PARALLEL or SWITCH: no arm sees another until all are over."""
 
-    def __init__(self, titles: list[str], trees: Memo) -> None:
+    def __init__(self, titles: list[str]) -> None:
         self.order: list[int] = []
-        self._titles, self._trees = titles, trees
-        self._inputs: list[PlainInputs | None] = []
+        self._titles = titles
+        self._inputs: list[Inputs] = []
         self._blocks: list[int] = []
         self._path: list[int] = []
         self._choices: list[_Choice] = []
@@ -165,7 +157,7 @@ class _Scope:
             choice.starts.append(number)
             self._counts = dict(choice.counts)
 
-    def add(self, number: int, block: int, given: PlainInputs | None) -> None:
+    def add(self, number: int, block: int, given: Inputs) -> None:
         """The step that comes next."""
         self.order.append(number)
         self._blocks.append(block)
@@ -206,15 +198,15 @@ class _Scope:
 
     def _key(self, arm: list[int]) -> Any:
         """By the inputs of a CASE, the outline, and all inputs."""
-        inputs = [self._trees[self._inputs[number - 1]] for number in arm]
+        inputs = [sorted([input_tree(each.name, each.value) for each in self._inputs[number - 1]]) for number in arm]
         here = {number: place for place, number in enumerate(arm)}
         outline = [(self._titles[number - 1], here.get(self._blocks[number - 1], -1)) for number in arm]
         return (inputs[0] if self._logic(arm[0]) == "CASE" else []), outline, inputs
 
 
-def _constants(inputs: PlainInputs | None) -> frozenset[str]:
+def _constants(inputs: Inputs) -> frozenset[str]:
     """The values for which a CASE is taken; empty when they are not known before the flow runs."""
-    given = [each["value"] for each in inputs.given if each["name"] == "value"] if inputs else []
+    given = [each.value for each in inputs if each.name == "value"]
     text = str(given[0]) if len(given) == 1 else ""
     return frozenset() if "{{" in text else frozenset(_items(text))
 
@@ -230,32 +222,12 @@ def _texts(value: Any) -> Iterator[str]:
             waiting += each.values() if isinstance(each, dict) else each
 
 
-def _read(inputs: PlainInputs) -> tuple[PlainInputs, tuple[int, ...]]:
-    """Inputs and the numbers of the steps that they refer to; already in canonical form where there are none."""
-    numbers: dict[int, None] = {}
-    touched = False
-    for each in inputs.given:
-        value = each["value"]
-        if value.__class__ is str:
-            if "{{" in value:
-                touched = True
-                numbers |= _template(value)[1]
-        elif isinstance(value, list | dict | float):
-            touched = True
-            for text in _texts(value):
-                numbers |= _template(text)[1]
-    return PlainInputs(_renamed(inputs, ())) if touched and not numbers else inputs, tuple(numbers)
-
-
 #: A text taken apart: references to steps as the step's number and the rest of the path; and the numbers.
 _Template: TypeAlias = tuple[list[str | tuple[int, str]], dict[int, None]]
 
 
+@remembered
 def _template(text: str) -> _Template:
-    return _remembered_template(text) if len(text) <= _REMEMBERED_CHARS else _take_apart(text)
-
-
-def _take_apart(text: str) -> _Template:
     pieces: list[str | tuple[int, str]] = []
     for place, piece in enumerate(REFERENCE.split(text)):
         if not place % 2:
@@ -268,32 +240,10 @@ def _take_apart(text: str) -> _Template:
     return pieces, dict.fromkeys(piece[0] for piece in pieces if isinstance(piece, tuple))
 
 
-_remembered_template = lru_cache(maxsize=20_000)(_take_apart)
-
-
-def _renamed(inputs: PlainInputs, names: _Key) -> list[dict[Any, Any]]:
-    """Inputs with references by name."""
-    found = []
-    try:
-        for each in inputs.given:
-            value = each["value"]
-            if value.__class__ is not str or "{{" in value:
-                each = {"name": each["name"], "value": _value(value, names)}
-            found.append(each)
-    except RecursionError:
-        raise FlowTooLarge(
-            f"value too deep for input {each['name']}: expected JSON nested at most a few hundred levels deep, got "
-            "more; flatten the value"
-        ) from None
-    return found
-
-
-def _value(value: Any, names: _Key) -> Any:
+def _value(value: Any, names: Names) -> Any:
     """A value with references by name, and integral floats as integers, so that 1.0 equals 1."""
     if isinstance(value, str):
-        if "{{" not in value:
-            return value
-        return _remembered_text(value, names) if len(value) <= _REMEMBERED_CHARS else _text(value, names)
+        return _text(value, names) if "{{" in value else value
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -303,22 +253,22 @@ def _value(value: Any, names: _Key) -> Any:
     return value
 
 
-def _text(text: str, names: _Key) -> str:
+@remembered
+def _text(text: str, names: Names) -> str:
     known = {number: f"[{title} {place}]" for number, title, place in names}
     pieces = _template(text)[0]
     named = [p if isinstance(p, str) else f"{{{{{known.get(p[0], f'step.{p[0]}')}{p[1]}}}}}" for p in pieces]
     return "".join(named)
 
 
-_remembered_text = lru_cache(maxsize=20_000)(_text)
-
-
 def written(text: str, names: Names) -> str:
     """A text of a canonical flow as people know it: `{{[action look_up global -1].record}}` is `{{step.3.record}}`."""
 
+    numbers = {f"{title} {place}": number for number, title, place in names}
+
     def known(match: re.Match[str]) -> str:
         name = match[1]
-        return "{{" if name is None else f"{{{{step.{names[name]}" if name in names else match[0]
+        return "{{" if name is None else f"{{{{step.{numbers[name]}" if name in numbers else match[0]
 
     return _NAMED.sub(known, text)
 
@@ -330,17 +280,16 @@ def input_tree(name: str, value: Any) -> InputTree:
     field joined by `^OR` are an IN; the items of IN and NOT IN are a set. Assignments are a set in which the last one
     to a field counts. Blanks around a value mean nothing.
     """
-    if value is None or value in ("", [], {}):
-        return InputTree((), (), ())
-    if not isinstance(value, str):
-        return _leaf(name, "json", json.dumps(value, sort_keys=True))
-    text = value.strip()
-    if not text:
-        return InputTree((), (), ())
-    query = None
-    if name in QUERY_INPUTS:
-        query = _remembered(name, text) if len(text) <= _REMEMBERED_CHARS else _query_tree(name, text)
-    return query or _leaf(name, "text", text)
+    if isinstance(value, str):
+        return _text_tree(value, name)
+    return _NOTHING if value in (None, [], {}) else _leaf(name, "json", json.dumps(value, sort_keys=True))
+
+
+@remembered
+def _text_tree(given: str, name: str) -> InputTree:
+    text = given.strip()
+    query = _query_tree(name, text) if name in QUERY_INPUTS else None
+    return query or (_leaf(name, "text", text) if text else _NOTHING)
 
 
 def _leaf(name: str, kind: str, text: str) -> InputTree:
@@ -389,6 +338,3 @@ def _or(group: Iterable[Clause]) -> tuple[Clause, ...]:
     for field, items in lists.items():
         found.add(Clause("", field, "=" if len(items) == 1 else "IN", ",".join(sorted(items))))
     return tuple(sorted(found))
-
-
-_remembered = lru_cache(maxsize=20_000)(_query_tree)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final, NamedTuple
 
-from flowstudy.metrics.explanation import Edit, Explanation
-from flowstudy.metrics.places import Place
+from flowstudy.metrics.explanation import Edit, Explanation, Place
 
 _SIGNS: Final = {"matched": " ", "relabelled": "~", "inserted": "+", "deleted": "-"}
 #: Blue and orange stay apart for all common kinds of colour blindness; signs and lines say the same without colour.

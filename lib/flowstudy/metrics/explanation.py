@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Unpack
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
-from flowstudy.metrics.comparison import compare
-from flowstudy.metrics.desks import published_desk, published_value, strict_desk
-from flowstudy.metrics.places import Place, places
-from flowstudy.metrics.published_tree import published_tree
-from flowstudy.metrics.similarity import FlowLike, Options, as_references, flow_similarity, strict_reference
-from flowstudy.metrics.strict import strict_flow, strict_tree
-from flowstudy.metrics.strings import STEPS, TextCost, text_cost
-from flowstudy.metrics.trees import FREE_CODE, Codebook, Tree
+from flowstudy.metrics.canonical import written
+from flowstudy.metrics.comparison import STEPS, TextCost, compare, text_cost
+from flowstudy.metrics.similarity import (
+    FlowLike,
+    Strings,
+    as_references,
+    check_options,
+    checked,
+    strict_pair,
+    strict_similarity,
+)
+from flowstudy.metrics.strict import strict_book
+from flowstudy.metrics.trees import Codebook, Tree
 
 EditKind = Literal["matched", "relabelled", "inserted", "deleted"]
 _EMPTY = Tree([("flow",)], [-1], [])
+
+
+class Place(NamedTuple):
+    """One node: `component` is its number from 1, 0 for the trigger, None elsewhere; `path` ends with `text`."""
+
+    text: str
+    path: tuple[str, ...]
+    component: int | None
+    input: str | None
 
 
 class Edit(NamedTuple):
@@ -39,9 +53,9 @@ class Edit(NamedTuple):
 class Explanation:
     """A similarity with its reasons; the costs of `edits` sum to `distance` exactly.
 
-    `status` is `ok`, `repaired`, `invalid_output` (the candidate is no flow: everything is missing) or `undefined`
-    (published convention only: the published code raises and scores 0; there are no edits). `reference_best` is the
-    index of the reference explained. `sizes` are the two lengths by which the distance is normalised.
+    `status` is `ok`, `repaired` or `invalid_output` (the candidate is no flow: everything is missing).
+    `reference_best` is the index of the reference explained. `sizes` are the two lengths by which the distance is
+    normalised.
     """
 
     similarity: float
@@ -86,67 +100,38 @@ class Explanation:
         return min(count + len(inputs), len(self.changes))  # a renamed input is one edit
 
 
-def explain(candidate: FlowLike, reference: FlowLike | Sequence[FlowLike], **options: Unpack[Options]) -> Explanation:
-    """The optimal edit script behind `flow_similarity`, with the same arguments; of several references, for the best.
-
-    Nodes that cost nothing (the root; in the published convention also the keyword nodes) have no edit of their own.
-    Raises what `flow_similarity` raises.
+def explain(
+    candidate: FlowLike,
+    reference: FlowLike | Sequence[FlowLike],
+    *,
+    inputs: bool = True,
+    strings: Strings = "exact",
+    record: str = "the pair",
+) -> Explanation:
+    """The optimal edit script behind strict `flow_similarity`, with the same arguments; of several references, for the
+    best. The root, which costs nothing, has no edit. Raises what `flow_similarity` raises.
 
     >>> flow = {"trigger": {"type": "daily"}, "components": []}
     >>> [edit.kind for edit in explain(flow, flow).edits]
     ['matched']
     """
-    record = options.setdefault("record", "the pair")
-    references = as_references(reference, record)
-    scores = [flow_similarity(candidate, each, **options) for each in references]
+    check_options("strict", strings)
+    references, book = as_references(reference, record), strict_book()
+    first, others = strict_pair(checked(candidate, f"the candidate of {record}"), references, book, record)
+    scores = [strict_similarity(first, each, book, inputs, strings, record) for each in others]
     best = scores.index(max(scores))
-    script = _published if options.get("convention") == "published" else _strict
-    return replace(script(candidate, references[best], options), similarity=scores[best], reference_best=best)
-
-
-def _strict(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
-    inputs, record = options.get("inputs", True), options["record"]
-    parsed = strict_flow(candidate)
-    first = _EMPTY if parsed.flow is None else strict_tree(parsed.flow, inputs=inputs, record=record)
-    trees = strict_reference(strict_desk(), reference, record, trees=True).trees or (_EMPTY, _EMPTY)
-    texts = text_cost if options.get("strings") == "similar" else None
-    edits = _edits(first, trees[inputs], strict_desk().reader.book, texts, record)
-    sizes = (len(first.labels) - 1, len(trees[inputs].labels) - 1)
-    return Explanation(0.0, _total(edits), edits, sizes, parsed.status, repairs=parsed.repairs)
-
-
-def _published(candidate: FlowLike, reference: FlowLike, options: Options) -> Explanation:
-    book, trees = published_desk().reader.book, []
-    for side, flow in (("candidate", candidate), ("reference", reference)):
-        value = published_value(flow, f"the {side} of {options['record']}")
-        trees.append(published_tree(value, inputs=options.get("inputs", True), record=options["record"]))
-    sizes = [_length(tree, book) for tree in trees]
-    first, second = trees
-    if first is None or second is None or sizes[0] is None or sizes[1] is None:
-        return Explanation(0.0, 0.0, (), (sizes[0] or 0, sizes[1] or 0), "undefined")
-    edits = _edits(first, second, book, None, options["record"])
-    return Explanation(0.0, _total(edits), edits, (sizes[0], sizes[1]))
-
-
-def _length(tree: Tree | None, book: Codebook) -> int | None:
-    """The published length; None where the published code raises, for no tree and for labels that are not text."""
-    if tree is None or not all(isinstance(label, str) for label in tree.labels):
-        return None
-    return book.length(tree)
-
-
-def _total(edits: Sequence[Edit]) -> float:
-    return float(sum(edit.cost for edit in edits))
+    trees = [found.trees[inputs] if found.trees else _EMPTY for found in (first, others[best])]
+    edits = _edits(trees[0], trees[1], book, text_cost if strings == "similar" else None, record)
+    sizes = len(trees[0].labels) - 1, len(trees[1].labels) - 1
+    distance = sum(edit.cost for edit in edits)
+    return Explanation(scores[best], distance, edits, sizes, first.status, best, first.repairs)
 
 
 def _edits(first: Tree, second: Tree, book: Codebook, texts: TextCost | None, record: str) -> tuple[Edit, ...]:
-    comparison = compare(first, second, book, texts, record)
-    rows = {node: row for row, node in enumerate(comparison.first.nodes)}
-    columns = {node: column for column, node in enumerate(comparison.second.nodes)}
-    paired = {a: (b, int(comparison.costs[rows[a], columns[b]])) for a, b in comparison.pairs()}
-    kept_a, kept_b = ([n for n, label in enumerate(t.labels) if book[label] != FREE_CODE] for t in (first, second))
+    paired = compare(first, second, book, texts, record).pairs()
+    kept_a, kept_b = range(1, len(first.labels)), range(1, len(second.labels))  # the root costs nothing
     steps = list(_merged(kept_a, kept_b, {a: b for a, (b, _) in paired.items()}))
-    places_a, places_b = places(first), places(second)
+    places_a, places_b = _places(first), _places(second)
     moved = _moves(steps, first, second)
     edits = []
     for number, (a, b) in enumerate(steps):
@@ -186,3 +171,40 @@ def _moves(steps: Sequence[tuple[int | None, int | None]], first: Tree, second: 
             other = gone[second.labels[b]].pop(0)
             moved[number], moved[other] = other, number
     return moved
+
+
+def _places(tree: Tree) -> list[Place]:
+    """The place of every node of a strict tree, in document order."""
+    numbers = iter(tree.steps)
+    found: list[Place] = []
+    for label, above in zip(tree.labels, tree.parents, strict=True):
+        kind, owner = label[0], found[above] if above >= 0 else Place("", (), None, None)
+        component = next(numbers) if kind == "component" else 0 if kind == "trigger" else owner.component
+        text = label_text(label)
+        if "{{" in text and component is not None:
+            text = written(text, tree.names[component])
+        name = label[1] if kind in ("input", "query", "clause") else owner.input
+        found.append(Place(text, (*owner.path, text) if above >= 0 else (), component, name))
+    return found
+
+
+def label_text(label: tuple[str, ...]) -> str:
+    """A label as people read it.
+
+    >>> label_text(("component", "action", "send_email", "global"))
+    'action send_email'
+    >>> label_text(("clause", "condition", "^OR", "state", "=", "3"))
+    '^OR state = 3'
+    """
+    kind, *rest = label
+    if kind == "component":
+        category, definition, scope = rest
+        name = definition if category == "flowlogic" else f"{category} {definition}"
+        return name if scope == "global" else f"{name} ({scope})"
+    if kind == "input":
+        return f"{rest[0]}: {rest[2]}"
+    if kind == "clause":
+        return " ".join(rest[1:])
+    if kind == "item":
+        return f"{rest[0]}: {' '.join(filter(None, rest[1:]))}"
+    return {"query": rest[-1:], "flow": ["flow"]}.get(kind, [f"{kind} {rest[-1]}" if rest else kind])[0]

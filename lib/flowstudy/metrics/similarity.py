@@ -1,29 +1,39 @@
-"""FlowSim: how alike two workflows are, in the strict or the published convention."""
+"""FlowSim: how alike two workflows are, in the strict or the published convention; one pair or many."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, TypedDict
+import math
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from flowstudy.flows.schema import Flow
-from flowstudy.metrics.desks import StrictDesk, StrictFlow, published_desk, strict_desk
-from flowstudy.metrics.limits import FlowTooLarge, UnreadableFlow
-from flowstudy.metrics.published import normalised, similarity
-from flowstudy.metrics.strict import EDITION
-from flowstudy.metrics.strings import STEPS, TextCost, text_cost
+from flowstudy.metrics.published import SCORES, encoded, similarity, six_scores
+from flowstudy.metrics.published_tree import published_book, published_trees, read_published
+from flowstudy.metrics.strict import EDITION, StrictFlow, read_strict, strict_book
+from flowstudy.metrics.trees import Codebook, FlowTooLarge, UnreadableFlow
+from flowstudy.progress import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FlowLike: TypeAlias = Flow | dict[str, Any] | str
 Convention = Literal["strict", "published"]
 Strings = Literal["exact", "similar"]
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of `flow_similarity`, for functions that take the same ones."""
-
-    inputs: bool
-    convention: Convention
-    strings: Strings
-    record: str
+MODES: Final = ("no_inputs", "with_inputs")
+STRICT_COLUMNS: Final = tuple(f"strict_{mode}{suffix}" for mode in MODES for suffix in ("", "_mean"))
+COLUMNS: Final = (
+    "id", "status", "error", "references", "reference_best", *STRICT_COLUMNS, *SCORES, "published_error",
+)  # fmt: skip
+#: From so many pairs on, several processes are worth their start; each takes so many at a time.
+_MANY: Final = 2_000
+_CHUNK: Final = 100
+_Pair: TypeAlias = tuple[Any, Any, Any]
+_Row: TypeAlias = tuple[Any, ...]
+_inherited: list[tuple[Sequence[_Pair], Strings]] = []
 
 
 def flow_similarity(
@@ -53,11 +63,21 @@ def flow_similarity(
     check_options(convention, strings)
     references = as_references(reference, record)
     if convention == "published":
-        return max(published_similarity(candidate, each, inputs=inputs, record=record) for each in references)
-    texts, desk = text_cost if strings == "similar" else None, strict_desk()
-    seconds = [strict_reference(desk, each, record, trees=texts is not None) for each in references]
-    first = strict_candidate(desk, candidate, record, trees=texts is not None)
-    return max(strict_similarity(first, each, inputs, texts, record) for each in seconds)
+        return max(_published(candidate, each, inputs, record) for each in references)
+    checked(candidate, f"the candidate of {record}")
+    return max(strict_scores(candidate, references, [(inputs, strings)], record)[0])
+
+
+def strict_scores(
+    candidate: FlowLike, references: Sequence[FlowLike], modes: Sequence[tuple[bool, Strings]], record: str
+) -> list[list[float]]:
+    """For each mode (`inputs`, `strings`) strict FlowSim with each reference; every flow is read once.
+
+    Raises as `flow_similarity`, but a candidate of any type that is no flow scores 0.0.
+    """
+    book = strict_book()
+    first, others = strict_pair(candidate, references, book, record)
+    return [[strict_similarity(first, each, book, *mode, record) for each in others] for mode in modes]
 
 
 def signature(
@@ -75,48 +95,142 @@ def signature(
     return f"FlowSim|v{version}|{convention}|{mode}|refs:{references}|strings:{strings}"
 
 
-def published_similarity(candidate: FlowLike, reference: FlowLike, *, inputs: bool = True, record: str) -> float:
+def score_pairs(
+    candidates: Sequence[Any],
+    references: Sequence[Any],
+    *,
+    ids: Sequence[Any] | None = None,
+    strings: Strings = "exact",
+) -> pd.DataFrame:
+    """Score many pairs; one row per pair in the order given, in the columns `COLUMNS`.
+
+    `candidates`, `references` and `ids` (default: 0, 1, ...) have the same length; a reference may be a list of
+    several. Missing candidates (None) are `invalid_output`.
+
+    - `status`: `ok`, `repaired`, `invalid_output` (scores 0), `too_large` or `invalid_reference` (both NaN); `error`
+      says why.
+    - `strict_<mode>`: the best strict similarity over the references, `_mean` their mean; `reference_best` is the
+      index of the best one with inputs, `references` their number. `strings="similar"` grades free text.
+    - the six published scores, against the first reference as in the published code; NaN where it skips the pair
+      or, then with a `published_error`, where it would stop.
+
+    Many pairs use all cores, and work longer than two seconds shows a progress line. Raises ValueError for lists of
+    different length.
+    """
+    import pandas as pd
+
+    check_options("strict", strings)
+    ids = range(len(candidates)) if ids is None else ids
+    if not len(candidates) == len(references) == len(ids):
+        lengths = len(candidates), len(references), len(ids)
+        raise ValueError(
+            f"pairs for score_pairs: expected candidates, references and ids of one length, got {lengths}; align them"
+        )
+    pairs = list(zip(ids, candidates, references, strict=True))
+    rows: list[_Row] = []
+    with progress("scoring", len(pairs)) as tick:
+        for row in _rows(pairs, strings):
+            rows.append(row)
+            tick()
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _can_fork() -> bool:
+    """Forking is safe while there is one thread, so not in a notebook."""
+    only_one_thread = threading.active_count() == 1
+    return only_one_thread and "fork" in multiprocessing.get_all_start_methods() and (os.cpu_count() or 1) > 1
+
+
+def _rows(pairs: Sequence[_Pair], strings: Strings) -> Iterator[_Row]:
+    """The rows; of many pairs by a process for each core, which inherits the pairs and sends its rows back."""
+    if len(pairs) < _MANY or not _can_fork():
+        yield from (_row(pair, strings) for pair in pairs)
+        return
+    _inherited.append((pairs, strings))
+    try:
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
+            yield from pool.map(_work, range(len(pairs)), chunksize=_CHUNK)
+    finally:
+        _inherited.pop()
+
+
+def _work(place: int) -> _Row:
+    pairs, strings = _inherited[-1]
+    return _row(pairs[place], strings)
+
+
+def _row(pair: _Pair, strings: Strings) -> _Row:
+    name, candidate, given = pair
+    references = [given] if is_flow_like(given) or not isinstance(given, Sequence) else given
+    return (name, *_strict_part(name, candidate, references, strings), *_published_part(name, candidate, references))
+
+
+def _strict_part(name: Any, candidate: Any, references: Sequence[Any], strings: Strings) -> _Row:
+    """Status, error, number of references, index of the best one, and the strict scores."""
+    book, record, count = strict_book(), f"pair {name}", len(references)
+    try:
+        first, others = strict_pair(candidate, as_references(references, record), book, record)
+        bare, full = ([strict_similarity(first, each, book, inputs, strings, record) for each in others]
+                      for inputs in (False, True))  # fmt: skip
+    except ValueError as problem:
+        status = "too_large" if isinstance(problem, FlowTooLarge) else "invalid_reference"
+        return (status, str(problem), count, -1, *(math.nan,) * len(STRICT_COLUMNS))
+    error = f"unreadable candidate for {record}: expected a flow, got {first.error}" if first.codes is None else ""
+    means = [math.fsum(scores) / count for scores in (bare, full)]
+    return (first.status, error, count, full.index(max(full)), max(bare), means[0], max(full), means[1])
+
+
+def _published_part(name: Any, candidate: Any, references: Sequence[Any]) -> _Row:
+    """The six published scores against the first reference, and the error."""
+    record, nothing = f"pair {name}", (math.nan,) * len(SCORES)
+    if not references:
+        return (*nothing, "")
+    try:
+        checked(candidate, f"the candidate of {record}")
+        scores = six_scores(candidate, checked(references[0], f"the reference of {record}"), record)
+    except (FlowTooLarge, UnreadableFlow) as error:
+        return (*nothing, str(error))
+    return (*(math.nan if score is None else score for score in scores), "")
+
+
+def _published(candidate: FlowLike, reference: FlowLike, inputs: bool, record: str) -> float:
     """Published FlowSim of two flows; 0.0 where the published code raises."""
-    desk, sides = published_desk(), {f"the candidate of {record}": candidate, f"the reference of {record}": reference}
-    first, second = (desk.code(checked(flow, side), inputs, side) for side, flow in sides.items())
-    return similarity(first, second, inputs, record)
+    book, codes = published_book(), []
+    for side, flow in (("candidate", candidate), ("reference", reference)):
+        where = f"the {side} of {record}"
+        codes.append(encoded(published_trees(read_published(checked(flow, where), where), where)[inputs], book))
+    return similarity(codes[0], codes[1], record)
 
 
 def strict_similarity(
-    first: StrictFlow, second: StrictFlow, inputs: bool, texts: TextCost | None = None, record: str = "the pair"
+    first: StrictFlow, second: StrictFlow, book: Codebook, inputs: bool, strings: Strings, record: str
 ) -> float:
-    """Strict FlowSim of two flows, 0.0 if either is none; `texts` grades free text and needs their trees."""
-    if texts is not None and first.trees is not None and second.trees is not None:
-        from flowstudy.metrics.comparison import compare  # numpy and numba are imported when first needed
-
-        a, b = first.trees[inputs], second.trees[inputs]
-        distance = compare(a, b, strict_desk().reader.book, texts, record).distance()
-        return normalised(distance, (len(a.labels) - 1) * STEPS, (len(b.labels) - 1) * STEPS)
-    if first.codes is None or second.codes is None:
+    """Strict FlowSim of two flows that were read with one codebook; 0.0 if either is none."""
+    if first.trees is None or second.trees is None or first.codes is None or second.codes is None:
         return 0.0
-    return similarity(first.codes[inputs], second.codes[inputs], inputs, record)
+    if strings == "exact":
+        return similarity(first.codes[inputs], second.codes[inputs], record)
+    from flowstudy.metrics.comparison import STEPS, compare, text_cost  # numpy and numba, when first needed
+
+    distance = compare(first.trees[inputs], second.trees[inputs], book, text_cost, record).distance()
+    total = (first.codes[inputs].length + second.codes[inputs].length) * STEPS
+    return 1 - distance / total if total else 1.0
 
 
-def strict_candidate(desk: StrictDesk, candidate: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
-    """A candidate as the strict convention reads it; only one that is too large raises (`FlowTooLarge`)."""
-    side = f"the candidate of {record}"
-    found = desk.read(checked(candidate, side), side, trees=trees)
-    if found.status == "too_large":
-        raise FlowTooLarge(found.error)
-    return found
-
-
-def strict_reference(desk: StrictDesk, reference: FlowLike, record: str, *, trees: bool = False) -> StrictFlow:
-    """A reference as the strict convention reads it; `UnreadableFlow` unless it is a flow."""
-    side = f"the reference of {record}"
-    found = desk.read(checked(reference, side), side, trees=trees)
-    if found.status == "too_large":
-        raise FlowTooLarge(found.error)
-    if found.codes is None:
-        raise UnreadableFlow(
-            f"unreadable reference for {record}: expected a flow, got {found.error}; correct the reference"
-        )
-    return found
+def strict_pair(
+    candidate: Any, references: Sequence[Any], book: Codebook, record: str
+) -> tuple[StrictFlow, list[StrictFlow]]:
+    """A candidate and its references as the strict convention reads them; `UnreadableFlow` for a reference that is no
+    flow, `FlowTooLarge` for any that is too large."""
+    others = []
+    for each in references:
+        side = f"the reference of {record}"
+        others.append(read_strict(checked(each, side), book, side))
+        if others[-1].codes is None:
+            raise UnreadableFlow(
+                f"unreadable reference for {record}: expected a flow, got {others[-1].error}; correct the reference"
+            )
+    return read_strict(candidate, book, f"the candidate of {record}"), others
 
 
 def as_references(reference: FlowLike | Sequence[FlowLike], record: str) -> Sequence[FlowLike]:

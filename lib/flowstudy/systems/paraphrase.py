@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from flowstudy.corpus import catalogues_for, load_corpus, shipped_corpus, write_corpus
+from flowstudy.corpus import catalogues_for, corpus_path, load_corpus, shipped_corpus, write_corpus
 from flowstudy.corpus.example import GENERATED, Example
 from flowstudy.corpus.references import lost_values
 from flowstudy.flows.catalogue import Catalogue
@@ -71,8 +71,9 @@ def paraphrase(
     state = readiness(spec, max_cost_usd=max_cost_usd)
     if isinstance(state, NotReady) or model in BASELINES or is_recorded(model):
         raise ValueError(f"model {model}: {state.reason or 'it writes no text'}; {state.fix or 'name another one'}")
-    examples = shipped_corpus() if corpus == "shipped" else load_corpus(corpus)
-    catalogues = catalogues_for(examples, None if corpus == "shipped" else corpus)
+    path = None if corpus == "shipped" else corpus_path(corpus)
+    examples = load_corpus(path) if path else shipped_corpus()
+    catalogues = catalogues_for(examples, path)
     learnt = {e.id: e.split == "train" and e.source != GENERATED for e in examples}
     asks = [ask for e in examples if learnt[e.id] for ask in _asks(e, spec, per_example, voices)]
     asks = [ask for ask in asks if ask[0].id not in learnt]

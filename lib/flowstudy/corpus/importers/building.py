@@ -16,6 +16,7 @@ from flowstudy.flows.schema import Flow, Input
 #: Longer requirements are cut at the end of a sentence.
 MAX_TEXT: Final = 4_000
 _TAG: Final = re.compile(r"<(?:/?[a-zA-Z][^<>]*|!--.*?--)>", re.DOTALL)
+_LINK: Final = re.compile(r"(?<!!)\[([^\[\]]+)\]\(https?://[^\s()]*\)")
 
 
 def as_input(name: str, value: Any, redactor: Redactor) -> Input:
@@ -39,8 +40,8 @@ def humanised(name: str) -> str:
 
 
 def cleaned(text: str) -> str:
-    """A text without HTML tags, marks of headings and runs of blanks, cut to MAX_TEXT characters."""
-    text = _TAG.sub(" ", text[: MAX_TEXT * 4].replace("\r", "\n"))
+    """A text without HTML tags, marks of headings, targets of links and runs of blanks, cut to MAX_TEXT characters."""
+    text = _LINK.sub(r"\1", _TAG.sub(" ", text[: MAX_TEXT * 4].replace("\r", "\n")))
     lines = (" ".join(re.sub(r"^\s*#+\s", "", line).split()) for line in text.split("\n"))
     text = re.sub(r"\n{2,}", "\n\n", "\n".join(lines)).strip()
     if len(text) <= MAX_TEXT:

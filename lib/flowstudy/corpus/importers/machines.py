@@ -65,11 +65,13 @@ class _Way(NamedTuple):
 
 
 def tree(states: Mapping[str, State], start: str, maker: Maker, notes: list[str], *, may_end: bool) -> list[Step]:
-    """The steps of a machine. `may_end`: whether an END ends just this machine, as it does in the outermost one.
+    """The steps of a machine. `may_end`: whether an END ends just this machine, as it does in the outermost one; that
+    every way leads to an END in the end says nothing and is left out.
 
     Raises Refused for a graph that is not made of blocks.
     """
-    return _Builder(states, start, maker, notes, may_end).block(start, None, True, frozenset())
+    steps = _Builder(states, start, maker, notes, may_end).block(start, None, True, frozenset())
+    return steps[:-1] if len(steps) > 1 and _is_plain_end(steps[-1]) else steps
 
 
 def reached(states: Mapping[str, State], start: str) -> list[str]:
@@ -200,6 +202,8 @@ class _Builder:
         if state.next is not None and self._shared([state.next, *targets], state.next, stop, last, barred) is None:
             join = self._meeting(at, [state.next, *targets], stop, last, barred)
             inside = self.block(state.next, join, last and join is None, barred)
+        if inside and all(s.definition == "CATCH" for s in inside[1:]) and self._handled(state.next) == state.handlers:
+            body, inside = [*body, *inside[0].children], []
         if inside:
             names = ", ".join(step.name for step in walk(inside) if step.name)
             self._notes.append(f"a failure of {names} runs the CATCH of {at} too; in the source it does not")
@@ -212,6 +216,9 @@ class _Builder:
             done = done if _ends(steps[-1]) else done.joined([done, self._maker.data])
         self._maker.data = done
         return steps, join
+
+    def _handled(self, name: str | None) -> list[Handler]:
+        return [] if name is None else self._states[name].handlers
 
     def _loop(
         self, at: str, cycle: set[str], stop: str | None, last: bool, barred: frozenset[str]
@@ -334,6 +341,10 @@ class _Builder:
         """Whether a machine ends well at a state."""
         state = self._states[name]
         return state.kind == "Succeed" or (state.next is None and state.kind not in ("Fail", "Choice"))
+
+
+def _is_plain_end(step: Step) -> bool:
+    return step.definition == "END" and step.inputs == {"status": "Succeeded"}
 
 
 def _ends(step: Step) -> bool:

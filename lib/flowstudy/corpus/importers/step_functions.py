@@ -42,6 +42,7 @@ _COMPARISONS: Final = {
     "Equals": "equals", "GreaterThan": "greater", "GreaterThanEquals": "greaterOrEquals", "LessThan": "less",
     "LessThanEquals": "lessOrEquals",
 }  # fmt: skip
+_WILD: Final = {("*", "*"): "contains", ("", "*"): "startsWith", ("*", ""): "endsWith", ("", ""): "equals"}
 _KEYS: Final = r"((?:\.[A-Za-z_]\w*|\[(?:'[^']*'|\d+)\])*)"
 _PATH: Final = re.compile(
     rf"\$(?:\$|states\.context)\.(?P<context>Execution\.Input|Map\.Item\.(?:Value|Index))(?P<c>{_KEYS})"
@@ -51,6 +52,8 @@ _PATH: Final = re.compile(
 )
 _KEY: Final = re.compile(r"\.([A-Za-z_]\w*)|\['([^']*)'\]|\[(\d+)\]")
 _JSONATA: Final = re.compile(r"\{%\s*([\s\S]*?)\s*%\}")
+_MARKED: Final = re.compile("\\{\\{\0[^{}]*\\}\\}")
+_FORMAT: Final = re.compile(r"States\.Format\(\s*'((?:[^'\\]|\\.)*)'((?:\s*,\s*\{\{[^{}]*\}\})+)\s*\)", re.DOTALL)
 _MARK: Final = re.compile("\0([^\0]*)\0")
 
 
@@ -88,6 +91,7 @@ def _machines(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 def _convert(machine: dict[str, Any], source: Source, id: str) -> Imported:
     reading = _Reading(source.drop_plumbing)
     try:
+        reading.results = _results(machine)
         steps = reading.machine(machine, _Data({(): ("trigger", ())}), top=True)
         if source.drop_plumbing:
             steps = without_plumbing(steps)
@@ -153,6 +157,7 @@ class _Reading:
 
     def __init__(self, drop_plumbing: bool) -> None:
         self.redactor, self.lost, self.notes, self._drop = Redactor(), list[str](), list[str](), drop_plumbing
+        self.results: dict[str, str] = {}
         self._level = self._count = 0
 
     def machine(self, machine: Any, data: _Data, top: bool = False) -> list[Step]:
@@ -174,9 +179,11 @@ class _Reading:
 
     def step(self, name: str, raw: Mapping[str, Any], data: _Data) -> Step:
         """The step of a state that is no Choice."""
-        kind, comment = raw.get("Type"), raw.get("Comment")
-        label = " ".join(comment.split()) if isinstance(comment, str) and comment.strip() else humanised(name)
+        kind, label = raw.get("Type"), _label(name, raw)
         rest = {key: value for key, value in raw.items() if key not in _SAID}
+        if name in self.results.values():
+            kept = {one: value for one, value in _assigned(rest.pop("Assign")) if self.results.get(one) != name}
+            rest |= {"Assign": kept} if kept else {}
         data = data.part(rest.pop("InputPath", "$"))
         given = {**_dict(raw.get("Parameters")), **_dict(raw.get("Arguments"))}
         if kind in ("Map", "Parallel"):
@@ -243,7 +250,8 @@ class _Reading:
         return self._path(value, data) if path and found == value else found
 
     def _path(self, text: str, data: _Data) -> str:
-        return _PATH.sub(lambda match: self._reference(match, data), text)
+        found = _PATH.sub(lambda match: self._reference(match, data), text)
+        return _formatted(found) if found.startswith("States.Format(") else found
 
     def _reference(self, match: re.Match[str], data: _Data) -> str:
         keys = _keys(match["c"] or match["s"] or match["n"] or match["p"] or "")
@@ -258,6 +266,8 @@ class _Reading:
             )
         if of in ("result", "errorOutput"):
             return match[0]
+        if match["name"] in self.results:
+            return _written(self.results[match["name"]], keys)
         if match["name"]:
             return _written("variable", [match["name"], *keys])
         return data.find(keys) or match[0]
@@ -277,6 +287,9 @@ class _Reading:
             if name in ("IsPresent", "IsNull"):
                 test = {"empty": [left]}
                 return {"not": [test]} if (name == "IsPresent") == (right is not False) else test
+            wild = re.fullmatch(r"(\*?)([^*\\]+)(\*?)", right) if name == "StringMatches" else None
+            if wild and (operator := _WILD.get((wild[1], wild[3]))):
+                return {operator: [left, wild[2]]}
             match = _COMPARED.fullmatch(name)
             if match:
                 operator = _COMPARISONS.get(match[2], name.removesuffix("Path"))
@@ -350,7 +363,47 @@ class _Maker:
 
     def label(self, name: str) -> str:
         """What a state is called."""
-        return humanised(name)
+        return _label(name, _dict(self.states[name]))
+
+
+def _label(name: str, raw: Mapping[str, Any]) -> str:
+    comment = raw.get("Comment")
+    return " ".join(comment.split()) if isinstance(comment, str) and comment.strip() else humanised(name)
+
+
+def _assigned(given: Any) -> Iterator[tuple[str, Any]]:
+    """The variables that a state assigns, each with what it is given."""
+    return ((name.removesuffix(".$"), value) for name, value in _dict(given).items())
+
+
+def _results(machine: Any) -> dict[str, str]:
+    """Variables that hold the whole result of a state, each assigned once, with the state: they are its references."""
+    found: dict[str, list[str]] = {}
+    stack = [machine]
+    while stack:
+        for name, raw in _dict(_dict(stack.pop()).get("States")).items():
+            raw = _dict(raw)
+            stack += [raw.get("ItemProcessor"), raw.get("Iterator"), *_list(raw.get("Branches"))]
+            kind, selected = raw.get("Type"), raw.get("ResultSelector")
+            if kind == "Pass":
+                result = (raw.get("Parameters", raw.get("Result")),)
+            else:
+                result = ("$", "{% $states.result %}") if selected is None else (selected,)
+            for variable, value in _assigned(raw.get("Assign")):
+                whole = kind in ("Task", "Map", "Parallel", "Pass") and value is not None and value in result
+                found.setdefault(variable, []).append(name if whole else "")
+    return {variable: names[0] for variable, names in found.items() if len(names) == 1 and names[0]}
+
+
+def _formatted(text: str) -> str:
+    """`States.Format('a {} b', {{x}})` as the text that it makes; as it is where it formats more than references."""
+    match = _FORMAT.fullmatch(text)
+    parts = re.split(r"(?<!\\)\{\}", match[1]) if match else []
+    given = _MARKED.findall(match[2]) if match else []
+    if len(parts) != len(given) + 1 or not match:
+        return text
+    plain = [re.sub(r"\\(.)", r"\1", part) for part in parts]
+    return plain[0] + "".join(one + part for one, part in zip(given, plain[1:], strict=True))
 
 
 def _all(trees: list[Any]) -> Any:

@@ -12,11 +12,11 @@ from flowstudy.flows.catalogue import Catalogue
 from flowstudy.flows.parse import parse_flow
 from flowstudy.flows.schema import QUERY_INPUTS, Flow, structure_faults
 from flowstudy.flows.tree import depth
-from flowstudy.metrics.limits import UnreadableFlow
 from flowstudy.metrics.similarity import FlowLike, as_references
 from flowstudy.metrics.symbolic.interpreter import Budget, Effect, Run, TooMuch, is_message
 from flowstudy.metrics.symbolic.terms import Node, Terms, plain
 from flowstudy.metrics.symbolic.world import World, constants
+from flowstudy.metrics.trees import UnreadableFlow
 
 #: Limits of one comparison: situations told apart, situations sampled beyond, steps run in all, size of a flow.
 MAX_SITUATIONS: Final = 1024

@@ -1,7 +1,8 @@
 """Versioned prompt files and how they are filled in.
 
 `<family>/v<number>.md` has a front matter (`reads: json | outline | text`, what the model is asked to write, and
-`changes`, a line on what it changes) and one section per stage and role, headed `## whole / user`; a section
+`changes`, a line on what it changes; with `shots: turns` examples are earlier turns of the conversation, asked as the
+stage asks, which small models need) and one section per stage and role, headed `## whole / user`; a section
 `## rules / text` is text that other sections show as `{{ rules }}`. A variant `extends` another prompt: it has its
 sections, and those of its own in their place. Sections are Jinja2 templates, filled in a sandbox: a requirement is only
 ever text. The hash of the file, and of what it extends, goes into every call. `json` means the newest version,
@@ -48,12 +49,14 @@ class Shot(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """A prompt file: `name` is family and version, `hash` the SHA-256 of the file (and of what it extends)."""
+    """A prompt file: `name` is family and version, `hash` the SHA-256 of the file (and of what it extends), `turns`
+    whether shots are earlier turns of the conversation."""
 
     name: str
     reads: Reads
     hash: str
     sections: dict[tuple[str, str], str]
+    turns: bool = False
 
     def stages(self) -> set[str]:
         return {stage for stage, role in self.sections if role != "text"}
@@ -80,7 +83,7 @@ def load_prompt(name: str) -> Prompt:
             f"got {extends!r}"
         )
     both = hashlib.sha256(f"{base.hash} {own.hash}".encode()).hexdigest()
-    return own._replace(hash=both, sections={**base.sections, **own.sections})
+    return own._replace(hash=both, sections={**base.sections, **own.sections}, turns=base.turns or own.turns)
 
 
 def _read(name: str) -> tuple[Prompt, str]:
@@ -121,7 +124,8 @@ def _load(path: Path, _mtime: int, _size: int) -> tuple[Prompt, str]:
     if not sections:
         raise PromptError(f"prompt {path}: expected sections headed `## stage / role`, got none")
     name = f"{path.parent.name}/{path.stem}"
-    return Prompt(name, front["reads"], hashlib.sha256(raw).hexdigest(), sections), str(front.get("extends", ""))
+    turns = front.get("shots") == "turns"
+    return Prompt(name, front["reads"], hashlib.sha256(raw).hexdigest(), sections, turns), str(front.get("extends", ""))
 
 
 def render(
@@ -167,6 +171,11 @@ def fill(prompt: Prompt, stage: str, values: dict[str, Any]) -> list[dict[str, s
             values[name] = _fill(text, values)
     roles = [role for role in ("system", "user") if (stage, role) in prompt.sections]
     messages = [{"role": role, "content": _fill(prompt.sections[stage, role], values)} for role in roles]
+    if prompt.turns:
+        asked = prompt.sections[stage, "user"]
+        for shot in values.get("shots", ()):
+            turn = [("user", _fill(asked, values | shot)), ("assistant", shot["answer"])]
+            messages[-1:-1] = [{"role": role, "content": text} for role, text in turn]
     return [message for message in messages if message["content"]]
 
 
@@ -182,7 +191,10 @@ def shown_shots(
         if stage == "inputs" and same is None:
             continue
         offers, offered = offering.lines(shot.suggestions, own), offering.outline_lines(shot.suggestions, own)
-        one = {"requirement": shot.example.requirement, "offers": offers, "offered": offered}
+        one = {
+            "requirement": shot.example.requirement, "offers": offers, "offered": offered,
+            "numbered_outline": to_outline(flow.without_inputs(), numbered=True),
+        }  # fmt: skip
         shown.append({**one, "answer": stage_answer(reads, stage, shot, same), **_asked(flow, same, own)})
     return shown
 
