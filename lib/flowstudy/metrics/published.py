@@ -15,13 +15,9 @@ from flowstudy.metrics.published_tree import SHAPE_ERRORS, published_book, publi
 from flowstudy.metrics.trees import Codebook, Coded, Tree, UnreadableFlow
 
 SCORES: Final = (
-    "flow_sim_no_inputs",
-    "flow_sim_with_inputs",
-    "flow_bleu_no_inputs",
-    "flow_bleu_with_inputs",
-    "trigger_match",
+    "flow_sim_no_inputs", "flow_sim_with_inputs", "flow_bleu_no_inputs", "flow_bleu_with_inputs", "trigger_match",
     "component_match",
-)
+)  # fmt: skip
 _IGNORED: Final = frozenset({("flow", "trigger"), ("flow", "components")})
 _Edges: TypeAlias = set[tuple[Any, Any]]
 

@@ -137,8 +137,7 @@ def score_pairs(
 
 def _can_fork() -> bool:
     """Forking is safe while there is one thread, so not in a notebook."""
-    only_one_thread = threading.active_count() == 1
-    return only_one_thread and "fork" in multiprocessing.get_all_start_methods() and (os.cpu_count() or 1) > 1
+    return threading.active_count() == 1 < (os.cpu_count() or 1) and "fork" in multiprocessing.get_all_start_methods()
 
 
 def _rows(pairs: Sequence[_Pair], strings: Strings) -> Iterator[_Row]:

@@ -92,9 +92,6 @@ class Tree(NamedTuple):
 
     def graft(self, part: InputTree, parent: int, record: str) -> None:
         """An input below `parent`."""
-        if len(part.labels) == 1:
-            self.add(part.labels[0], parent, record)
-            return
         base = len(self.labels)
         if base + len(part.labels) > MAX_NODES:
             raise too_many_nodes(record)
