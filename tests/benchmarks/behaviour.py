@@ -109,13 +109,14 @@ def readings():
         made.append(
             {"kind": row["kind"], "first": row["first"], "second": row["second"], "same": float(found.same),
              "agree": found.agree, "strict FlowSim": flow_similarity(flow, against),
-             "published FlowSim": flow_similarity(flow, against, convention="published"), "unknown": found.unknown is not None, "example": row["example"]}
+             "published FlowSim": flow_similarity(flow, against, convention="published"),
+             "unknown": found.unknown is not None, "example": row["example"]}
         )  # fmt: skip
     table = pd.DataFrame(made)
     alike = table["first"] == table["second"]
-    print(f"{len(table)} answers; both readings say the same of {alike.sum()}: ", end="")
-    print(f"{(alike & (table['first'] == 'right')).sum()} right, {(alike & (table['first'] == 'wrong')).sum()} wrong; ", end="")
-    print(f"Cohen's kappa {cohen_kappa_score(table['first'], table['second']):.2f}\n")
+    counts, kappa = table.loc[alike, "first"].value_counts(), cohen_kappa_score(table["first"], table["second"])
+    print(f"{len(table)} answers; both readings say the same of {alike.sum()} (Cohen's kappa {kappa:.2f}):", end=" ")
+    print(", ".join(f"{number} {word}" for word, number in counts.items()), end="\n\n")
     sure = table[alike & (table["first"] != "unsure")]
     right = sure["first"] == "right"
     print("| measure | area under the curve | right ones above every wrong one |\n|---|---|---|")

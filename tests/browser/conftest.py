@@ -145,7 +145,8 @@ def tagging_run(root, request, items_for_browser):
     specs = [SystemSpec(name=name, model="openai/x") for name in sorted({answer.system for answer in answers})]
     rows = [(*item.place, "test", item.example.domain, item.prediction.status, PRIMARY, item.score, "")
             for item in items_for_browser]  # fmt: skip
-    return write_run(root / request.node.name / "run", specs, examples, answers, pd.DataFrame(rows, columns=list(COLUMNS)))
+    scores = pd.DataFrame(rows, columns=list(COLUMNS))
+    return write_run(root / request.node.name / "run", specs, examples, answers, scores)
 
 
 @pytest.fixture(scope="session")

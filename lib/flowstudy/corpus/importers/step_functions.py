@@ -386,7 +386,7 @@ def _results(machine: Any) -> dict[str, str]:
             stack += [raw.get("ItemProcessor"), raw.get("Iterator"), *_list(raw.get("Branches"))]
             kind, selected = raw.get("Type"), raw.get("ResultSelector")
             if kind == "Pass":
-                result = (raw.get("Parameters", raw.get("Result")),)
+                result: tuple[Any, ...] = (raw.get("Parameters", raw.get("Result")),)
             else:
                 result = ("$", "{% $states.result %}") if selected is None else (selected,)
             for variable, value in _assigned(raw.get("Assign")):
