@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from functools import cache
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from flowstudy.flows.schema import Signature
 from flowstudy.metrics.canonical import canonical, input_tree, step_label
@@ -108,12 +108,20 @@ class StrictFlow(NamedTuple):
 
 
 def read_strict(flow: Any, book: Codebook, record: str) -> StrictFlow:
-    """A text, a JSON object or a `Flow` as the strict convention reads it; `FlowTooLarge` naming `record`."""
+    """A text, a JSON object or a `Flow` as the strict convention reads it; `FlowTooLarge` naming `record`.
+
+    The codebook remembers texts: a reference is compared with many answers.
+    """
+    if isinstance(flow, str) and flow in book.read:
+        return cast("StrictFlow", book.read[flow])
     status, outline, repairs, error = read(flow)
-    if outline is None:
-        return StrictFlow(status, error)
-    bare, full = strict_trees(outline, record)
-    return StrictFlow(status, "", repairs, (bare, full), (book.encode(bare), book.encode(full)))
+    found = StrictFlow(status, error)
+    if outline is not None:
+        bare, full = strict_trees(outline, record)
+        found = StrictFlow(status, "", repairs, (bare, full), (book.encode(bare), book.encode(full)))
+    if isinstance(flow, str):
+        book.remember(flow, found)
+    return found
 
 
 def strict_trees(outline: Outline, record: str = "the flow") -> tuple[Tree, Tree]:

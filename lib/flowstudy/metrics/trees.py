@@ -32,6 +32,9 @@ Names: TypeAlias = tuple[tuple[int, str, int], ...]
 #: Labels, and characters in labels, that a codebook keeps.
 _LARGE_BOOK: Final = 200_000
 _LARGE_TEXT: Final = 50_000_000
+#: Texts that a codebook remembers, and from what length on it does not.
+_MOST_READ: Final = 2_000
+_LONG_TEXT: Final = 20_000
 
 
 class UnreadableFlow(ValueError):
@@ -96,7 +99,7 @@ class Tree(NamedTuple):
         if base + len(part.labels) > MAX_NODES:
             raise too_many_nodes(record)
         self.labels.extend(part.labels)
-        self.parents.extend([base + above if above >= 0 else parent for above in part.parents])
+        self.parents.extend([parent] if len(part.labels) == 1 else [base + a if a >= 0 else parent for a in part.parents])
 
 
 class Coded(NamedTuple):
@@ -119,6 +122,16 @@ class Codebook(dict[Any, tuple[int, int]]):
         self._numbers = itertools.count(1)
         self._groups: dict[Hashable, int] = {}
         self._chars = 0
+        #: What the latest texts were read as.
+        self.read: dict[str, Any] = {}
+
+    def remember(self, text: str, read: Any) -> None:
+        """Keep what a text was read as; of long texts nothing."""
+        if len(text) > _LONG_TEXT:
+            return
+        if len(self.read) >= _MOST_READ:
+            self.read.clear()
+        self.read[text] = read
 
     def __missing__(self, label: Any) -> tuple[int, int]:
         group = self._group_of(label)
