@@ -147,7 +147,8 @@ def test_unpriced_is_named_and_never_zero(scores_of):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"requests_per_month": 0}, {"host_usd_per_hour": -1}, {"label_usd_per_example": -1}, {"peak_factor": 0.5},
+    "wrong", [{"requests_per_month": 0}, {"host_usd_per_hour": -1}, {"host_usd_per_hour": float("inf")},
+              {"label_usd_per_example": -1}, {"peak_factor": 0.5},
               {"host_billing": "monthly"}, {"upkeep_usd": -1}]
 )  # fmt: skip
 def test_bad_assumptions_are_refused(wrong):

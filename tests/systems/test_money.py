@@ -21,6 +21,7 @@ from loopback import Reply, Server, body_of
 from flowstudy.systems.background import wait_for
 from flowstudy.systems.budget import Budget
 from flowstudy.systems.calls import Request
+from flowstudy.systems.estimate import Size, priced
 from flowstudy.systems.ledger import Ledger, spent_usd
 from flowstudy.systems.llm import Client, prompt_bytes
 from flowstudy.systems.prices import Price
@@ -310,3 +311,15 @@ def test_the_cache_and_the_service_tier_are_priced():
     assert price.tokens_usd(1_000_000, 0, cached=250_000, stored=250_000) == pytest.approx(0.5 * 2 + 0.25 + 1.0)
     assert price.tokens_usd(0, 1_000_000, tier="flex") == 5 and price.tokens_usd(0, 1_000_000, tier="default") == 10
     assert price.tokens_usd(0, 1_000_000, tier="priority") is None, "a tier without a price is unknown, never standard"
+
+
+def test_an_estimate_is_that_of_the_service_tier():
+    price = Price(input=2, output=10, tiers={"priority": 1.7}, source="test", date="x")
+    spec, size = SystemSpec(name="a", model="openai/a"), Size(1, 3600, 1000, 3600, 2000)
+    usual, dear = (
+        priced(one, 1, size, prices={"openai/a": price})
+        for one in (spec, spec.model_copy(update={"service_tier": "priority"}))
+    )
+    assert dear.cost_usd == pytest.approx(1.7 * usual.cost_usd) and dear.worst_usd == pytest.approx(
+        1.7 * usual.worst_usd
+    )

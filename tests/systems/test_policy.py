@@ -171,9 +171,12 @@ def test_unknown_prices_are_unknown_and_known_ones_have_a_source():
 
 @pytest.mark.parametrize(
     ("line", "rule"),
-    [("{output: 1, source: s}", "date"), ("{output: -1, source: s, date: d}", "greater than or equal")],
-)
-def test_a_price_without_a_date_or_below_zero_is_refused_by_name(tmp_path, line, rule):
+    [
+        ("{output: 1, source: s}", "date"), ("{output: -1, source: s, date: d}", "greater than or equal"),
+        ("{output: .inf, source: s, date: d}", "finite"), ("{tiers: {flex: 0}, source: s, date: d}", "greater than"),
+    ],
+)  # fmt: skip
+def test_a_price_without_a_date_below_zero_or_without_end_is_refused_by_name(tmp_path, line, rule):
     (tmp_path / "prices.yaml").write_text(f"prices:\n  a/model: {line}\n")
     with pytest.raises(ValueError, match=rf"prices.yaml: a/model: expected(.|\n)*{rule}"):
         load_prices(tmp_path / "prices.yaml")

@@ -57,7 +57,7 @@ class Economics(BaseModel):
     a new hosted model.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     host_usd_per_hour: float = Field(default=0.1, gt=0)
     host_billing: Literal["always_on", "per_second"] = "always_on"

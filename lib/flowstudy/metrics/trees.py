@@ -99,7 +99,9 @@ class Tree(NamedTuple):
         if base + len(part.labels) > MAX_NODES:
             raise too_many_nodes(record)
         self.labels.extend(part.labels)
-        self.parents.extend([parent] if len(part.labels) == 1 else [base + a if a >= 0 else parent for a in part.parents])
+        self.parents.extend(
+            [parent] if len(part.labels) == 1 else [base + a if a >= 0 else parent for a in part.parents]
+        )
 
 
 class Coded(NamedTuple):

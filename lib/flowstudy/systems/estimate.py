@@ -83,9 +83,9 @@ def priced(
     tokens = int(size.prompt_bytes / BYTES_PER_TOKEN)
     cost = worst_usd = None
     if price is not None:
-        hourly = price.usd_per_hour is not None
-        cost = price.seconds_usd(seconds) if hourly else price.tokens_usd(tokens, size.answer_tokens)
-        worst_usd = price.tokens_usd(size.worst_bytes, size.worst_tokens)
+        hourly, tier = price.usd_per_hour is not None, spec.service_tier
+        cost = price.seconds_usd(seconds) if hourly else price.tokens_usd(tokens, size.answer_tokens, tier=tier)
+        worst_usd = price.tokens_usd(size.worst_bytes, size.worst_tokens, tier=tier)
     return Estimate(
         system=spec.name, model=spec.model, predictions=answers, calls=size.calls, prompt_tokens=tokens,
         completion_tokens=size.answer_tokens, cost_usd=cost, worst_usd=worst_usd, seconds=seconds,

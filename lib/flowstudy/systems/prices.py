@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from flowstudy.systems import wire
 from flowstudy.systems.capabilities import family_of
@@ -32,13 +32,13 @@ class Price(BaseModel):
     the day `retires` on the model answers no more, or another one does; `replaced_by` is the provider's advice.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     input: float | None = Field(default=None, ge=0)
     cached_input: float | None = Field(default=None, ge=0)
     cache_write: float | None = Field(default=None, ge=0)
     output: float | None = Field(default=None, ge=0)
-    tiers: dict[Literal["batch", "flex", "priority"], float] = Field(default_factory=dict)
+    tiers: dict[Literal["batch", "flex", "priority"], PositiveFloat] = Field(default_factory=dict)
     usd_per_hour: float | None = Field(default=None, ge=0)
     context: int | None = Field(default=None, ge=1)
     retires: datetime.date | None = None
