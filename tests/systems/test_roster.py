@@ -19,6 +19,7 @@ from flowstudy.systems.roster import (
     shortfalls,
     statuses,
     system_of,
+    with_exchanged,
     write_roster,
 )
 
@@ -134,3 +135,25 @@ def test_the_default_systems_are_current_models() -> None:
     prices = {spec.model: price_of(spec.model) for spec in hosted}
     read = datetime.date(2026, 12, 1)
     assert all(p and (p.retires is None or p.retires > read) for p in prices.values()), prices
+
+
+def test_answers_before_and_after_an_exchange_of_the_model_never_share_a_name(tmp_path: Path) -> None:
+    """A mean over two models is that of neither."""
+
+    def answer(example: str, model: str) -> Prediction:
+        call = Call(stage="whole", model="openai/gpt-4o", answered_by=model)
+        return Prediction(example=example, system="gpt", status="invalid_output", text="x", calls=[call])
+
+    given = [answer("a", "gpt-4o-2024-08-06"), answer("b", "gpt-5-mini"), answer("c", "../<b>")]
+    with Journal(journal_of(tmp_path, SPECS[1])) as journal:
+        for one in given:
+            journal.append(one.model_dump(mode="json", by_alias=True))
+    specs, table = with_exchanged(SPECS, roster(SPECS).assign(ready=True), given)
+    write_roster(tmp_path, specs, table)
+    assert {p.system: p.example for p in read_answers(tmp_path, "abc")} == {
+        "gpt": "a", "gpt@gpt-5-mini": "b", "gpt@..-b-": "c"
+    }  # fmt: skip
+    assert [p.example for p in read_answers(tmp_path, "abc", ["gpt@gpt-5-mini"])] == ["b"]
+    models = {spec.name: spec.model for spec in read_roster(tmp_path)[0]}
+    assert models["gpt"] == "openai/gpt-4o" and models["gpt@gpt-5-mini"] == "openai/gpt-5-mini"
+    assert with_exchanged(SPECS, table, given[:1])[0] == SPECS

@@ -120,6 +120,18 @@ class Prediction(_Record):
         return self.status in ANSWERS
 
     @property
+    def judged_as(self) -> str:
+        """The system under whose name the answer is judged: `system@model` where another model answered than was asked,
+        so that answers before and after an exchange never share a name.
+
+        >>> call = Call(stage="whole", model="openai/gpt-4o", answered_by="gpt-4o-mini")
+        >>> Prediction(example="a", system="gpt-4o", status="ok", calls=[call]).judged_as
+        'gpt-4o@gpt-4o-mini'
+        """
+        others = {re.sub(r"[^\w.:-]+", "-", str(call.answered_by))[:80] for call in self.calls if call.exchanged}
+        return "@".join([self.system, "+".join(sorted(others))]) if others else self.system
+
+    @property
     def cost_usd(self) -> float | None:
         """Sum over calls; None when any call has no known cost. A prediction without calls costs 0."""
         costs = [call.cost_usd for call in self.calls]

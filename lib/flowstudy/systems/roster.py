@@ -108,6 +108,24 @@ def write_roster(folder: Path, specs: Sequence[SystemSpec], table: pd.DataFrame)
     draft.replace(folder / "roster.json")
 
 
+def with_exchanged(
+    specs: Sequence[SystemSpec], table: pd.DataFrame, predictions: Iterable[Prediction]
+) -> tuple[list[SystemSpec], pd.DataFrame]:
+    """Systems and table with a system more for each other model that answered in the place of one
+    (`Prediction.judged_as`): the settings of the system that was asked, the model that answered."""
+    by_name, rows = {spec.name: spec for spec in specs}, table.set_index("system", drop=False)
+    found: dict[str, SystemSpec] = {}
+    for one in predictions:
+        if one.judged_as != one.system and one.judged_as not in found:
+            asked, model = by_name[one.system], next(str(c.answered_by) for c in one.calls if c.exchanged)
+            named = f"{asked.model.partition('/')[0]}/{model}"
+            found[one.judged_as] = asked.model_copy(update={"name": one.judged_as, "model": named, "base_model": None})
+            table = pd.concat(
+                [table, pd.DataFrame([{**rows.loc[one.system], "system": one.judged_as, "model": named}])]
+            )
+    return [*specs, *found.values()], table.reset_index(drop=True)
+
+
 def read_roster(folder: Path) -> tuple[list[SystemSpec], pd.DataFrame]:
     """The systems of a run and the table that `roster` made of them."""
     value: dict[str, Any] = json.loads((folder / "roster.json").read_text(encoding="utf-8"))
@@ -119,13 +137,14 @@ def read_answers(
 ) -> list[Prediction]:  # fmt: skip
     """The latest prediction of every system that ran, for the examples given; older examples stay in the journals.
 
-    `systems` reads those of some only. Raises ValueError when there is none of any: a dry run, or nobody was ready.
+    What another model answered than was asked is a system's of its own (`Prediction.judged_as`). `systems` reads those
+    of some only. Raises ValueError when there is none of any: a dry run, or nobody was ready.
     """
     wanted = set(example_ids)
     specs, table = read_roster(folder)
-    ran = set(table[table["ready"]]["system"])
-    ran &= ran if systems is None else set(systems)
-    found = [p for spec in specs if spec.name in ran for p in read_predictions(journal_of(folder, spec))]
+    ran, named = set(table[table["ready"]]["system"]), None if systems is None else set(systems)
+    read = [p for spec in specs if spec.name in ran for p in read_predictions(journal_of(folder, spec))]
+    found = [p.model_copy(update={"system": p.judged_as}) for p in read if named is None or p.judged_as in named]
     if not found and systems is None:
         raise ValueError(
             f"predictions of run {folder.parent.name}: expected those of a system, got none; a dry run stops "
