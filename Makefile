@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 STRIP := nbstripout --keep-id --extra-keys "metadata.papermill cell.metadata.papermill metadata.widgets" --drop-tagged-cells=injected-parameters
 
 .DEFAULT_GOAL := help
-.PHONY: help env study sweep plan status test lint lab corpus-check import paraphrase compare reference tag adapter bench clean-run
+.PHONY: help env study sweep plan status test lint lab corpus-check import export paraphrase compare reference tag adapter bench clean-run
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 | \2/' | column -t -s '|'
@@ -64,15 +64,19 @@ lab: env  ## open the notebooks in JupyterLab
 corpus-check: env  ## check a corpus: CORPUS=file.jsonl, or the shipped one; ALL=1 shows every fault
 	@$(CLI) corpus-check $(CORPUS) $(if $(ALL),--all)
 
-bench: env  ## time FlowSim against zss and apted; simulate how often the statistics are wrong
+bench: env  ## time FlowSim against zss and apted; simulate how often the statistics are wrong; measures against readings
 	@$(BIN)/python -m tests.benchmarks.flowsim
 	@$(BIN)/python -m tests.benchmarks.verdicts
+	@$(BIN)/python -m tests.benchmarks.behaviour --readings-only
 
 adapter: env  ## train the shipped adapter again: an hour or two on two cores
 	@$(CLI) adapter
 
 import: env  ## turn another platform's workflow files into a corpus: SOURCE=folder TO=folder
 	@$(CLI) import '$(SOURCE)' --to '$(TO)'
+
+export: env  ## answers as AWS Step Functions definitions, to load them there: RUN=name SYSTEM=name TO=folder
+	@$(CLI) export --run '$(RUN)' --system '$(SYSTEM)' --to '$(TO)'
 
 paraphrase: env  ## training requirements in other words, to train on: CORPUS=file.jsonl MODEL=openai/gpt-4o TO=more.jsonl
 	@$(CLI) paraphrase '$(or $(CORPUS),shipped)' --model '$(MODEL)' --to '$(TO)'

@@ -124,6 +124,12 @@ def _parser() -> argparse.ArgumentParser:
     tags.add_argument("--run", required=True)
     tags.set_defaults(call=_tags)
 
+    out = commands.add_parser("export", help="answers of a run as AWS Step Functions definitions, to load them there")
+    out.add_argument("--run", required=True)
+    out.add_argument("--system", required=True, help="whose answers")
+    out.add_argument("--to", required=True, help="folder for a definition each, and lost.csv: what they do not say")
+    out.set_defaults(call=_export)
+
     ledger = commands.add_parser("ledger", help="what a run or sweep has spent; --spent corrects it, with a reason")
     ledger.add_argument("run", help="name below runs/, or a path")
     ledger.add_argument("--spent", type=float, help="US dollars that the providers really charged so far")
@@ -308,6 +314,38 @@ def _tags(options: argparse.Namespace) -> int:
     from flowstudy.desk import carry_tags
 
     say(carry_tags(options.action, options.file, _run_path(options.run)))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from flowstudy.corpus.exporters import to_step_functions
+    from flowstudy.corpus.store import load_corpus
+    from flowstudy.files import write_csv, write_json
+    from flowstudy.run_folder import open_run
+    from flowstudy.systems.roster import read_answers
+
+    run, folder = open_run(_run_path(options.run)), Path(options.to)
+    texts = {example.id: example.requirement for example in load_corpus(run.require(run.corpus, "01_explore_data"))}
+    answers = read_answers(run.predictions, texts, [options.system])
+    if not answers:
+        raise ValueError(f"system {options.system}: expected one that answered in run {options.run}, got none of its "
+                         "answers; the table of notebook 03_prompt names those that did")  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number, answer in enumerate(answers, start=1):
+        if answer.flow is None:
+            rows.append((answer.example, "", f"no flow: {answer.status}"))
+            continue
+        made, name = to_step_functions(answer.flow, texts[answer.example]), f"{number:04d}.asl.json"
+        write_json(folder / name, made.document)
+        rows += [(answer.example, name, said) for said in [*made.lost, *(f"to fill in: {one}" for one in made.to_fill)]]
+    write_csv(folder / "lost.csv", pd.DataFrame(rows, columns=["example", "definition", "lost"]))
+    written = sum(answer.flow is not None for answer in answers)
+    say(f"{written} of {len(answers)} answers of {options.system} written to {folder}; lost.csv names what they lose")
     return 0
 
 

@@ -91,7 +91,9 @@ class _Writing:
         after = self._finish(states) if not parts or parts[-1][0].kind in _BRANCHING else None
         start = self._block(nodes, after, states, catch)
         led = [one for state in states.values() for one in _ways(state) if one.get("Next", one.get("Default")) == after]
-        if after is not None and len(led) == 1 and led[0].get("Type", "Choice") != "Choice":
+        if after is not None and parts and not led:  # all ways end by themselves
+            del states[after]
+        elif after is not None and len(led) == 1 and led[0].get("Type", "Choice") != "Choice":
             del led[0]["Next"], states[after]
             led[0]["End"] = True
         order = {node.name: node.component.order for node in self.nodes.values()}
