@@ -1,4 +1,4 @@
-"""Exports protect: a definition says what the flow says, or names what it does not; it is one that its platform takes."""
+"""Exports protect: a definition says what the flow says or names what it does not; its platform takes it."""
 
 from __future__ import annotations
 
