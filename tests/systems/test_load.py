@@ -23,7 +23,7 @@ def tasks(spec, examples, train, catalogue):
 
 
 def test_each_level_keeps_as_many_in_flight_as_it_says(server, spec, tasks, tmp_path):
-    server.plan = lambda number, hit: Reply(delay_s=0.2)
+    server.plan = lambda number, hit: Reply(delay_s=0.2 if number <= 1 + 2 * LEAST else 3.0)  # time for all to come
     table = load_test(spec, tasks, tmp_path / "load.json", (1, 4, 12))
     assert table["in_flight"].tolist() == [1, 4, 12] and table["requests"].tolist() == [LEAST, LEAST, 12]
     assert server.most_busy == 12 and (table["failed"] == 0).all()

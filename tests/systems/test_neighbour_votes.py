@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from flowstudy.corpus.example import Example
 from flowstudy.flows.catalogue import Catalogue, StepDef
 from flowstudy.flows.schema import Component, Flow
-from flowstudy.systems.neighbour_votes import CAUTION, FLOOR, PRIOR, NeighbourVotes
+from flowstudy.systems.neighbour_votes import FLOOR, UNSEEN, NeighbourVotes
 from flowstudy.systems.votes import NEAREST, Votes
 
 TEXTS = ["approve the laptop order", "approve the phone order", "mail the invoice to Ann", "mail the invoice to Bob"]
@@ -47,11 +47,11 @@ def test_a_training_example_has_no_vote_on_itself():
 
 
 def test_what_an_environment_does_not_have_is_not_held_against_it():
-    """The vote is among those that could have needed an entry; an entry that nobody knows keeps the prior."""
+    """The vote is among those that could have needed an entry; an entry that nobody knows has its own rate."""
     offered = {"d": ["approve", "mail"], "other": ["mail", "print"]}
     votes = of(TEXTS, ["approve", "approve", "mail", "print"], ["d", "d", "other", "other"], offered)
     approve, weld = rates(votes, "mail the laptop order to Ann", ("approve", "weld"))
-    assert np.isclose(weld, CAUTION * PRIOR / CAUTION)
+    assert np.isclose(weld, UNSEEN)
     (shared,) = rates(of(), "mail the laptop order to Ann", ("approve",))
     assert approve > shared, "the two that do not know approvals have no vote on them"
 
